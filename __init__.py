@@ -1,0 +1,55 @@
+"""bidual: threshold and spiking networks trained as convex programs, with certified gaps.
+
+Sample a dictionary of 0/1 spike patterns, state the convex program of training
+over it, solve it with any backend, prove how close the answer is to the
+optimum, and rebuild the network:
+
+>>> import bidual as bd
+>>> X, y = bd.tasks.digits()
+>>> lif = bd.LIF(hidden=(16, 8), leak=0.99, threshold=1.0)
+>>> atoms = lif.sample(X[:100], subnetworks=4, seed=0)
+>>> program = lif.program(atoms, y[:100], loss="squared", beta=0.1)
+>>> solution = bd.solve(program, backend="auto", gap=1e-6)
+>>> solution.status.name
+'CERTIFIED'
+>>> network = lif.network(atoms, solution)
+>>> network.predict(X[100:102]).shape
+(2,)
+"""
+
+from . import tasks
+from .certificates import Certificate, certify
+from .dictionaries import BinaryMatrix, GaussianWitnesses, SpikeDictionary
+from .formulations import L1, LIF, LOSSES, ConicForm, ConvexProgram
+from .networks import SpikingNetwork
+from .solvers import (
+    BACKENDS,
+    BackendUnavailable,
+    ProgramNotAccepted,
+    Progress,
+    Solution,
+    Status,
+    solve,
+)
+
+__all__ = [
+    "BACKENDS",
+    "L1",
+    "LIF",
+    "LOSSES",
+    "BackendUnavailable",
+    "BinaryMatrix",
+    "Certificate",
+    "ConicForm",
+    "ConvexProgram",
+    "GaussianWitnesses",
+    "ProgramNotAccepted",
+    "Progress",
+    "Solution",
+    "SpikeDictionary",
+    "SpikingNetwork",
+    "Status",
+    "certify",
+    "solve",
+    "tasks",
+]

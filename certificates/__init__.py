@@ -1,0 +1,9 @@
+"""Certificates: how far an answer is from the optimum, proven in the original program.
+
+A certificate needs W, b and any V; it does not matter who made them, and
+nothing a solver says about itself is used.
+"""
+
+from .certify import Certificate, certify
+
+__all__ = ["Certificate", "certify"]

@@ -1,0 +1,139 @@
+"""The float grade of a certificate: a duality gap as a sum of non-negative terms.
+
+For W, b, Z = D W + b and a dual point V that is feasible, the gap of output c is
+
+    sum_i [a_i loss(Z_ic) + (a_i loss)*(-V_ic) + Z_ic V_ic]
+    + sum_j [lambda |W_jc| - W_jc d_j'V_c],
+
+each bracket >= 0 (Fenchel-Young). Primal minus dual is the same number, but
+loses digits to cancellation. V is made feasible by moving it into the domain
+of the conjugate and then shrinking it by min(1, lambda / max_j |d_j'V_c|). The
+prices of all candidates come from one pass over the packed columns. In float64
+the bound holds up to rounding, about 1e-13 of the objective.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..formulations import ConvexProgram
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """What is proven of an answer. All values are in units of the objective.
+
+    Attributes
+    ----------
+    primal : float
+        Objective of the answer, summed over outputs.
+    dual : float
+        A lower bound on every objective: primal - gap.
+    gap : float
+        Primal minus dual, >= 0.
+    relative_gap : float
+        Gap / reference, the reference being the objective at W = 0 and the best
+        intercept. Where that is 0, W = 0 is optimal: 0 for no gap, else infinity.
+    primals, gaps : (C,) array
+        Both output by output; they add up to ``primal`` and ``gap``.
+    dual_point : (N, C) array
+        The feasible V that proves the bound.
+    """
+
+    primal: float
+    dual: float
+    gap: float
+    relative_gap: float
+    primals: Array = field(repr=False)
+    gaps: Array = field(repr=False)
+    dual_point: Array = field(repr=False)
+
+
+def certify(
+    program: ConvexProgram,
+    solution: Any = None,
+    *,
+    weights: ArrayLike | None = None,
+    intercept: ArrayLike = 0.0,
+    dual_point: ArrayLike | None = None,
+) -> Certificate:
+    """Certify an answer to a program, whoever found it.
+
+    Parameters
+    ----------
+    program : ConvexProgram
+    solution : Solution, optional
+        An answer of :func:`bidual.solve`; or else give its parts:
+    weights : (P,) or (P, C) array, optional
+    intercept : float or (C,) array
+    dual_point : (N,) or (N, C) array, optional
+        A V to try besides the one that belongs to the weights; the better of
+        the two (and of V = 0) counts, output by output.
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    ValueError
+        If neither or both of solution and weights are given, or a part has
+        another shape or holds NaN or infinity.
+
+    Examples
+    --------
+    >>> import bidual as bd
+    >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+    >>> program = bd.ConvexProgram(D, [1.0, 2.0, -1.0], loss="squared", strength=0.1)
+    >>> bd.certify(program, weights=[0.0, 0.0]).relative_gap
+    0.99
+    """
+    if (solution is None) == (weights is None):
+        raise ValueError("solution, weights: expected exactly one of the two")
+    if solution is not None:
+        weights, intercept = solution.weights, solution.intercept
+        dual_point = solution.dual_point
+    n, atoms = program.design.shape
+    W = _checked("weights", weights, (atoms, program.outputs))
+    b = _checked("intercept", np.atleast_1d(intercept), (1, program.outputs))[0]
+    if b.any() and not program.intercept:
+        raise ValueError(f"intercept: expected none, the program has none; got {b}")
+    fit = program.affine(W, b)
+    candidates = [program.dual_at(fit)]
+    if dual_point is not None:
+        given = _checked("dual_point", dual_point, (n, program.outputs))
+        candidates.append(program.into_domain(given))
+
+    active = np.flatnonzero(W.any(axis=1))
+    largest, prices = program.design.price(np.hstack(candidates), active)
+    scales = np.ones_like(largest)
+    np.divide(program.strength, largest, out=scales, where=largest > program.strength)
+    primals = program.data_loss(fit) + program.strength * program.penalty.value(W)
+    gaps, dual_points = primals, np.zeros_like(fit)  # V = 0 proves 0, since no loss is negative
+    for k, candidate in enumerate(candidates):
+        columns = slice(k * program.outputs, (k + 1) * program.outputs)
+        v = scales[columns] * candidate
+        terms = program.loss.fenchel_young(fit, v, program.target, program.row_weights[:, None])
+        priced = program.penalty.fenchel_young(
+            W[active], scales[columns] * prices[:, columns], program.strength
+        )
+        found = terms.sum(axis=0) + np.maximum(priced, 0.0).sum(axis=0)
+        dual_points = np.where(found < gaps, v, dual_points)
+        gaps = np.minimum(gaps, found)
+    primal, gap = float(primals.sum()), float(gaps.sum())
+    return Certificate(primal, primal - gap, gap, program.relative(gap), primals, gaps, dual_points)
+
+
+def _checked(name: str, values: Any, shape: tuple[int, int]) -> Array:
+    array = np.asarray(values, dtype=np.float64)
+    if name == "intercept" and array.size == 1:
+        array = np.full(shape, array.item())
+    if array.size != shape[0] * shape[1] or (array.ndim == 2 and array.shape != shape):
+        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
+    return array.reshape(shape)

@@ -1,0 +1,358 @@
+"""bidual compare, the main job: one program, every backend, each answer certified and rebuilt."""
+
+import argparse
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import (
+    BACKENDS,
+    LIF,
+    LOSSES,
+    BinaryMatrix,
+    ConvexProgram,
+    Progress,
+    Solution,
+    SpikeDictionary,
+    SpikingNetwork,
+    solve,
+    tasks,
+)
+from .live_line import LiveLine
+
+_HIDDEN = (64, 32)
+_POINTS = 200  # of a backend's history that the results keep
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to compare; the defaults are the demo's."""
+
+    task: str = "digits"
+    loss: str = "squared"
+    strength: float = 0.1
+    subnetworks: int = 16
+    backends: tuple[str, ...] = tuple(BACKENDS)
+    gap: float = 1e-6
+    time_limit: float = 60.0
+    seed: int = 0
+    out: str = "out"
+
+    def __post_init__(self) -> None:
+        if self.task not in tasks.TASKS:
+            raise ValueError(f"task: expected one of {sorted(tasks.TASKS)}, got {self.task!r}")
+        if self.loss not in LOSSES:
+            raise ValueError(f"loss: expected one of {sorted(LOSSES)}, got {self.loss!r}")
+        if not 0 <= self.strength < np.inf:
+            raise ValueError(f"strength: expected a finite share >= 0, got {self.strength}")
+        if not self.backends:
+            raise ValueError(f"backends: expected at least one of {list(BACKENDS)}")
+        for name in self.backends:
+            if name not in BACKENDS:
+                raise ValueError(f"backends: expected names of {list(BACKENDS)}, got {name!r}")
+        if not 0 < self.gap < np.inf:
+            raise ValueError(f"gap: expected a finite number > 0, got {self.gap}")
+        if not self.time_limit > 0:
+            raise ValueError(f"time-limit: expected seconds > 0, got {self.time_limit}")
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the parser."""
+    default = Job()
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "compare",
+        help="solve one program with every backend and certify each answer",
+        description=(
+            "Samples a LIF (64, 32) dictionary on a task, states the convex program of training "
+            "over it (one output a class, with intercepts), solves it with every backend in "
+            "turn, certifies each answer in the original program, rebuilds the network, and "
+            "prints a table. Writes compare.json and, where matplotlib is installed, compare.png."
+        ),
+        epilog=(
+            "The relative gap is (primal - dual) / (objective at W = 0), proven by bidual from "
+            "the answer alone. A backend out of time keeps the gap that it reached."
+        ),
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    parser.add_argument("--task", default=default.task, help=f"one of {sorted(tasks.TASKS)}")
+    parser.add_argument("--loss", default=default.loss, help=f"one of {sorted(LOSSES)}")
+    parser.add_argument(
+        "--strength",
+        type=float,
+        default=default.strength,
+        metavar="SHARE",
+        help="penalty strength lambda as a share of lambda_max, from which on W = 0 is optimal",
+    )
+    parser.add_argument(
+        "--subnetworks", type=int, default=default.subnetworks, help="random subnetworks to sample"
+    )
+    parser.add_argument(
+        "--backends",
+        default=",".join(default.backends),
+        metavar="NAMES",
+        help="which backends, separated by commas",
+    )
+    parser.add_argument(
+        "--gap", type=float, default=default.gap, help="certified relative gap to ask for"
+    )
+    parser.add_argument(
+        "--time-limit",
+        type=float,
+        default=default.time_limit,
+        metavar="SECONDS",
+        help="for each backend; ecos looks at the clock between outputs only",
+    )
+    parser.add_argument("--seed", type=int, default=default.seed, help="of the random subnetworks")
+    parser.add_argument("--out", default=default.out, metavar="FOLDER", help="where results go")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    names = tuple(name.strip() for name in options.backends.split(",") if name.strip())
+    return run_job(
+        Job(
+            task=options.task,
+            loss=options.loss,
+            strength=options.strength,
+            subnetworks=options.subnetworks,
+            backends=names,
+            gap=options.gap,
+            time_limit=options.time_limit,
+            seed=options.seed,
+            out=options.out,
+        )
+    )
+
+
+@dataclass(frozen=True)
+class Data:
+    """Both sides of a task's split."""
+
+    X_train: NDArray[np.float64]
+    y_train: NDArray[np.generic]
+    X_test: NDArray[np.float64]
+    y_test: NDArray[np.generic]
+
+
+def run_job(job: Job) -> int:
+    """Do the job; 0, or 1 if an answer contradicts another's bound, which would be a bug."""
+    folder = _writable(job.out)
+    load = tasks.TASKS[job.task]
+    data = Data(*load(split="train"), *load(split="test"))
+    lif = LIF(hidden=_HIDDEN)
+    start = perf_counter()
+    atoms = lif.sample(data.X_train, subnetworks=job.subnetworks, seed=job.seed)
+    print(f"dictionary  {atoms} in {perf_counter() - start:.1f} s")
+    program = lif.program(atoms, data.y_train, loss=job.loss, strength=0.0, intercept=True)
+    program = program.with_strength(job.strength * program.lambda_max)
+    print(f"program     {program}, {job.strength:g} lambda_max")
+    _warm_up(job)
+
+    rows, networks = [], {}
+    print(f"\n{_HEAD}")
+    for name in job.backends:
+        row, solution = _try_backend(name, program, job)
+        if solution is not None:
+            network = lif.network(atoms, solution)
+            row["train_accuracy"] = _accuracy(network, data.X_train, data.y_train)
+            row["test_accuracy"] = _accuracy(network, data.X_test, data.y_test)
+            networks[name] = network
+        print(_table_row(row), flush=True)
+        rows.append(row)
+
+    contradiction = _cross_check(rows)
+    results = {"program": _describe(job, program, atoms), "rows": rows}
+    _write(folder / "compare.json", json.dumps(results, indent=1, allow_nan=False).encode())
+    print(f"results     {folder / 'compare.json'}")
+    if networks and find_spec("matplotlib") is not None:
+        from .figure import draw
+
+        best = min((row for row in rows if row["backend"] in networks), key=_gap_then_time)
+        picture = draw(results, networks[best["backend"]], data.X_test[0], best["backend"])
+        _write(folder / "compare.png", picture)
+        print(f"picture     {folder / 'compare.png'}")
+    elif networks:
+        print("picture     none: matplotlib is not installed (pip install 'bidual[report]')")
+    return 1 if contradiction else 0
+
+
+def _writable(out: str) -> Path:
+    """Make the output folder, and fail now if it can't be written."""
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f"out: expected a folder that can be written, got {out!r}: {error.strerror}"
+        ) from error
+    return folder
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        file.write(content)
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)
+
+
+def _warm_up(job: Job) -> None:
+    """Compile the kernels, so that no backend is charged for it."""
+    line = LiveLine()
+    line.show("compiling kernels (the first run only)")
+    design = BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+    tiny = ConvexProgram(design, [1.0, -1.0, 1.0], job.loss, 1e-3, intercept=True)
+    for name in job.backends:
+        if BACKENDS[name].available() is None and BACKENDS[name].accepts(tiny) is None:
+            solve(tiny, name)
+    line.clear()
+
+
+def _try_backend(name: str, program: ConvexProgram, job: Job) -> tuple[dict[str, Any], Any]:
+    """Solve with one backend; a row of results, and the solution if there is one."""
+    backend = BACKENDS[name]
+    row: dict[str, Any] = {
+        "backend": name,
+        "status": "",
+        "message": "",
+        "version": backend.version,
+        "compile_seconds": None,
+        "solve_seconds": None,
+        "primal": None,
+        "dual": None,
+        "relative_gap": None,
+        "active_atoms": None,
+        "train_accuracy": None,
+        "test_accuracy": None,
+        "history": [],
+    }
+    refusal, missing = backend.accepts(program), backend.available()
+    if refusal is not None:
+        return row | {"status": "not accepted", "message": f"{name} {refusal}"}, None
+    if missing is not None:
+        row |= {"status": "unavailable", "message": missing}
+        if backend.version is not None:  # installed without a licence: it still compiles
+            start = perf_counter()
+            backend.compile(program)
+            row["compile_seconds"] = perf_counter() - start
+        return row, None
+
+    line = LiveLine()
+    line.show(f"{name}: compiling")
+
+    def show(progress: Progress) -> None:
+        line.show(f"{name}: {progress.seconds:.1f} s, relative gap {progress.relative_gap:.1e}")
+
+    try:
+        solution = solve(program, name, job.gap, job.time_limit, show)
+    finally:
+        line.clear()
+    certificate = solution.certificate
+    return row | {
+        "status": solution.status.name.lower().replace("_", " "),
+        "message": solution.message,
+        "compile_seconds": solution.compile_seconds,
+        "solve_seconds": solution.solve_seconds,
+        "primal": certificate.primal,
+        "dual": certificate.dual,
+        "relative_gap": certificate.relative_gap,
+        "active_atoms": solution.active.size,
+        "history": _thinned(solution),
+    }, solution
+
+
+def _thinned(solution: Solution) -> list[list[float]]:
+    """(seconds, relative gap) wherever the gap fell, a bounded number of points."""
+    points, lowest = [], np.inf
+    for progress in solution.history:
+        if progress.relative_gap < lowest:
+            lowest = progress.relative_gap
+            points.append([progress.seconds, progress.relative_gap])
+    if len(points) <= _POINTS:
+        return points
+    return [points[k] for k in np.linspace(0, len(points) - 1, _POINTS).astype(int)]
+
+
+def _accuracy(network: SpikingNetwork, X: NDArray[np.float64], y: NDArray[np.generic]) -> float:
+    return float(np.mean(network.predict(X) == y))
+
+
+def _cross_check(rows: Sequence[dict[str, Any]]) -> bool:
+    """Compare every primal with every dual, and tell; True if one contradicts another."""
+    solved = [row for row in rows if row["primal"] is not None]
+    for row in rows:
+        if row["status"] in ("unavailable", "not accepted", "failed"):
+            print(f"  {row['message']}")
+    if not solved:
+        print("\nno backend could solve the program")
+        return False
+    lowest = min(solved, key=lambda row: float(row["primal"]))
+    highest = max(solved, key=lambda row: float(row["dual"]))
+    # float certificates hold up to rounding
+    wrong = bool(lowest["primal"] < highest["dual"] - 1e-12 * abs(highest["dual"]))
+    print(
+        f"\nthe optimum lies between {highest['dual']:.9f} ({highest['backend']}'s bound) "
+        f"and {lowest['primal']:.9f} ({lowest['backend']}'s answer)"
+    )
+    if wrong:
+        print("CONTRADICTION: an answer lies below a proven bound; please report this")
+    return wrong
+
+
+def _describe(job: Job, program: ConvexProgram, atoms: SpikeDictionary) -> dict[str, Any]:
+    return {
+        "task": job.task,
+        "hidden": list(_HIDDEN),
+        "leak": atoms.neuron.leak,
+        "threshold": atoms.neuron.threshold,
+        "reset": atoms.neuron.reset,
+        "readout": atoms.readout,
+        "subnetworks": job.subnetworks,
+        "seed": job.seed,
+        "rows": program.design.shape[0],
+        "atoms": program.design.shape[1],
+        "outputs": program.outputs,
+        "loss": job.loss,
+        "penalty": program.penalty.name,
+        "intercept": program.intercept,
+        "strength": program.strength,
+        "lambda_max": program.lambda_max,
+        "reference": program.reference,
+        "gap": job.gap,
+        "time_limit": job.time_limit,
+    }
+
+
+def _gap_then_time(row: dict[str, Any]) -> tuple[bool, float]:
+    """Sort key: certified first, then fast; among the others the smallest gap first."""
+    certified = row["status"] == "certified"
+    return not certified, row["solve_seconds"] if certified else row["relative_gap"]
+
+
+_HEAD = (
+    f"{'backend':<9} {'status':<12} {'compile s':>9} {'solve s':>8} {'primal':>12} "
+    f"{'relative gap':>12} {'atoms':>6} {'train %':>8} {'test %':>7}"
+)
+
+
+def _table_row(row: dict[str, Any]) -> str:
+    def number(name: str, form: str, factor: float = 1.0) -> str:
+        return "-" if row[name] is None else format(factor * row[name], form)
+
+    return (
+        f"{row['backend']:<9} {row['status']:<12} {number('compile_seconds', '.2f'):>9} "
+        f"{number('solve_seconds', '.2f'):>8} {number('primal', '.8f'):>12} "
+        f"{number('relative_gap', '.1e'):>12} {number('active_atoms', '.0f'):>6} "
+        f"{number('train_accuracy', '.1f', 100):>8} {number('test_accuracy', '.1f', 100):>7}"
+    )

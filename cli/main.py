@@ -1,0 +1,40 @@
+"""The parser and the exit codes: 0 done, 1 a contradiction, 2 bad input, 130 interrupted."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from . import backends, compare, demo
+
+COMMANDS = (demo, compare, backends)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(
+        prog="bidual",
+        description=(
+            "Train threshold and spiking networks as convex programs, on any solver, "
+            "with certified optimality gaps."
+        ),
+        epilog="bidual COMMAND --help tells more about a command. Start with: bidual demo",
+    )
+    parser.add_argument("--version", action="version", version=f"bidual {version('bidual')}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add_parser(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; bad input is told in one line on standard error."""
+    options = build_parser().parse_args(arguments)
+    try:
+        return int(options.run(options))
+    except (ValueError, RuntimeError, OSError) as error:
+        print(f"bidual: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bidual: interrupted", file=sys.stderr)
+        return 130

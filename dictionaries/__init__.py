@@ -1,0 +1,29 @@
+"""Spike dictionaries: 0/1 atoms packed into bits, with the witnesses that generate them.
+
+Conventions
+-----------
+Sequences ``X`` are (n, T, d): n samples, T steps, d inputs. A dictionary D is
+(N, P): N rows, P atoms; N = n for the last step, and N = n * T for every step,
+stacked step by step (row t * n + i is sample i at step t). Weights are float64
+multiples of 2**-14 and inputs are rounded to multiples of 2**-20, so that every
+current is an exact sum: the same spikes on every machine, BLAS and chunking.
+
+To add a kind of witness: a class with ``subnetworks``, ``hidden``, ``inputs``
+and ``weights(index)`` in a file of its own, a line below, and a line in the
+table of ``tests/test_dictionaries.py``.
+"""
+
+from .binary_matrix import BinaryMatrix
+from .rollout import Neuron, check_sequences, roll
+from .spike_dictionary import Readout, SpikeDictionary
+from .witnesses import GaussianWitnesses
+
+__all__ = [
+    "BinaryMatrix",
+    "GaussianWitnesses",
+    "Neuron",
+    "Readout",
+    "SpikeDictionary",
+    "check_sequences",
+    "roll",
+]

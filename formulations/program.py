@@ -1,0 +1,225 @@
+"""ConvexProgram: the convex program that training becomes, and its dual.
+
+    minimise over W (P, C), b (C,)   sum_i a_i loss((D W + b)_i, y_i) + strength * ||W||_1
+    maximise over V (N, C)           -sum_i (a_i loss)*(-V_i)
+                                     with |d_j' V_c| <= strength for every atom and output,
+                                     and columns of V that sum to 0 where there is an intercept.
+
+Both have the same value (Ergen et al. 2023, Theorem 2.2 and Corollary 4.1).
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..dictionaries import BinaryMatrix
+from .conic import ConicForm, lower
+from .losses import Loss, find_loss
+from .penalties import L1
+
+Array = NDArray[np.float64]
+
+
+class ConvexProgram:
+    """Loss plus penalty over a 0/1 design.
+
+    Parameters
+    ----------
+    design : BinaryMatrix
+        The dictionary D, shape (N, P) with P >= 1.
+    target : (N,) or (N, C) array
+        Numbers that the loss takes: -1 and +1 for hinge and logistic.
+    loss : {"squared", "hinge", "logistic"} or Loss
+    strength : float
+        lambda, finite and >= 0.
+    row_weights : (N,) array, optional
+        a, finite, >= 0 and not all 0; 1/N each (a mean) unless given.
+    intercept : bool
+        Whether each output has an intercept b, which is not penalised.
+    classes : array, optional
+        The labels that outputs stand for, kept for the network.
+
+    Raises
+    ------
+    ValueError
+        If a part has another shape or range.
+
+    Examples
+    --------
+    >>> import bidual as bd
+    >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+    >>> program = bd.ConvexProgram(D, [1.0, 2.0, -1.0], loss="squared", strength=0.1)
+    >>> program.lambda_max
+    1.0
+    """
+
+    def __init__(
+        self,
+        design: BinaryMatrix,
+        target: ArrayLike,
+        loss: str | Loss = "squared",
+        strength: float = 0.0,
+        row_weights: ArrayLike | None = None,
+        intercept: bool = False,
+        classes: NDArray[np.generic] | None = None,
+    ) -> None:
+        n, atoms = design.shape
+        if atoms == 0:
+            raise ValueError(f"design: expected at least one atom, got an empty {design!r}")
+        targets = np.array(target, dtype=np.float64)
+        if targets.ndim not in (1, 2) or targets.shape[0] != n or targets.size == 0:
+            raise ValueError(f"target: expected shape ({n},) or ({n}, C), got {targets.shape}")
+        found = find_loss(loss)
+        found.check_targets(targets)
+        weights = np.full(n, 1.0 / n) if row_weights is None else np.array(row_weights, float)
+        if weights.shape != (n,):
+            raise ValueError(f"row_weights: expected shape ({n},), got {weights.shape}")
+        if not np.isfinite(weights).all() or weights.min() < 0 or weights.max() == 0:
+            raise ValueError("row_weights: expected finite numbers >= 0, at least one above 0")
+        self.design = design
+        targets.flags.writeable = weights.flags.writeable = False
+        self.target = targets.reshape(n, -1)
+        self.loss = found
+        self.penalty = L1()
+        self.strength = _checked_strength(strength)
+        self.row_weights = weights
+        self.intercept = bool(intercept)
+        self.classes = classes
+
+    def __repr__(self) -> str:
+        n, atoms = self.design.shape
+        return (
+            f"ConvexProgram({self.loss.name} + {self.penalty.name}, {n} rows, {atoms} atoms, "
+            f"{self.outputs} outputs, strength {self.strength:.6g}"
+            f"{', intercept' if self.intercept else ''})"
+        )
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs C."""
+        return int(self.target.shape[1])
+
+    def with_strength(self, strength: float) -> "ConvexProgram":
+        """Return the same program at another strength."""
+        return ConvexProgram(
+            self.design,
+            self.target,
+            self.loss,
+            strength,
+            self.row_weights,
+            self.intercept,
+            self.classes,
+        )
+
+    def select(self, outputs: Sequence[int]) -> "ConvexProgram":
+        """Return the program of some outputs alone; the penalty separates them."""
+        return ConvexProgram(
+            self.design,
+            self.target[:, list(outputs)],
+            self.loss,
+            self.strength,
+            self.row_weights,
+            self.intercept,
+        )
+
+    def affine(self, weights: Array, intercept: Array) -> Array:
+        """Z = D W + b, shape (N, C)."""
+        return self.design.matvec(weights) + intercept
+
+    def data_loss(self, fit: Array) -> Array:
+        """Weighted loss of each output at Z = ``fit``; shape (C,)."""
+        losses = self.loss.value(fit, self.target)
+        summed: Array = self.row_weights @ losses
+        return summed
+
+    def primal(self, weights: ArrayLike, intercept: ArrayLike = 0.0) -> float:
+        """Objective at W (P,) or (P, C) and b (scalar or (C,)), summed over outputs."""
+        W = np.asarray(weights, dtype=np.float64).reshape(-1, self.outputs)
+        b = np.broadcast_to(np.asarray(intercept, dtype=np.float64), (self.outputs,))
+        value = self.data_loss(self.affine(W, b)) + self.strength * self.penalty.value(W)
+        return float(value.sum())
+
+    def dual(self, V: ArrayLike) -> float:
+        """Dual objective at V (N,) or (N, C); minus infinity where V is not feasible.
+
+        Feasible up to a relative 1e-12 in prices and sums, the room that
+        rounding needs in float64.
+        """
+        v = np.asarray(V, dtype=np.float64).reshape(-1, self.outputs)
+        lower_bound, upper_bound = self.loss.domain(self.target, self.row_weights[:, None])
+        inside = bool(((v >= lower_bound) & (v <= upper_bound)).all())
+        room = 1e-12 * float(np.abs(v).sum())
+        priced = np.abs(self.design.rmatvec(v)).max() <= self.strength + room
+        summed = not self.intercept or np.abs(v.sum(axis=0)).max() <= room
+        if not (inside and priced and summed):
+            return -np.inf
+        return float(-self.loss.conjugate(v, self.target, self.row_weights[:, None]).sum())
+
+    def dual_at(self, fit: Array) -> Array:
+        """V (N, C) that belongs to Z = ``fit``: minus the gradient, moved into the domain."""
+        slope = self.loss.gradient(fit, self.target)
+        return self.into_domain(-self.row_weights[:, None] * slope)
+
+    def into_domain(self, V: Array) -> Array:
+        """Move V (N, C) into the domain of the conjugate, with columns that sum to 0 if asked.
+
+        Entries are clipped; what an intercept's zero sum then lacks is spread
+        over the rows in proportion to the room that each has.
+        """
+        lower_bound, upper_bound = self.loss.domain(self.target, self.row_weights[:, None])
+        v: Array = np.clip(V, lower_bound, upper_bound)
+        if not self.intercept:
+            return v
+        surplus = v.sum(axis=0)
+        room = np.where(surplus > 0, v - lower_bound, upper_bound - v)
+        room = np.where(np.isinf(room), self.row_weights[:, None], room)
+        total = room.sum(axis=0)
+        share = np.divide(surplus, total, out=np.zeros_like(total), where=total > 0)
+        moved: Array = v - room * np.abs(share) * np.sign(surplus)
+        return np.clip(moved, lower_bound, upper_bound)
+
+    @cached_property
+    def null_intercept(self) -> Array:
+        """b0 (C,), the best intercept at W = 0; zeros without an intercept."""
+        if not self.intercept:
+            return np.zeros(self.outputs)
+        return self.loss.best_constant(self.target, self.row_weights[:, None])
+
+    @cached_property
+    def references(self) -> Array:
+        """Objective of each output at W = 0 and b0, shape (C,)."""
+        return self.data_loss(np.broadcast_to(self.null_intercept, self.target.shape))
+
+    @property
+    def reference(self) -> float:
+        """Objective at W = 0 and b0, the unit of relative gaps; 0 means that W = 0 is optimal."""
+        return float(self.references.sum())
+
+    def relative(self, gap: float) -> float:
+        """Tell a gap relative to the reference; where that is 0, 0 for no gap and else infinity."""
+        if self.reference > 0:
+            return gap / self.reference
+        return 0.0 if gap <= 0 else np.inf
+
+    @cached_property
+    def lambda_max(self) -> float:
+        """Strength from which on W = 0 is optimal: max |D'V| at W = 0.
+
+        The smallest such strength, except for the hinge loss with an intercept,
+        where the smallest would be a linear program and this is a bound on it.
+        """
+        start = np.broadcast_to(self.null_intercept, self.target.shape)
+        return float(np.abs(self.design.rmatvec(self.dual_at(start))).max())
+
+    def to_conic(self, quadratic: bool = True) -> ConicForm:
+        """Lower to cones, with a quadratic objective (squared loss) or purely conic."""
+        return lower(self, quadratic)
+
+
+def _checked_strength(strength: float) -> float:
+    value = float(strength)
+    if not 0 <= value < np.inf:
+        raise ValueError(f"strength: expected a finite number >= 0, got {strength}")
+    return value

@@ -1,0 +1,24 @@
+"""Solvers: one verb, one file a backend, and answers that carry their own proof.
+
+To add a backend: a class in a file ``<name>_.py`` (from :class:`Backend`, or
+from ``ConicBackend`` if it solves conic programs), a line in ``BACKENDS`` in
+``registry.py``, and a line in the table of ``tests/tolerances.py``.
+"""
+
+from .backend import Backend, BackendUnavailable, ProgramNotAccepted
+from .monitor import Progress
+from .registry import BACKENDS
+from .solution import Solution, Status
+from .solve import choose, solve
+
+__all__ = [
+    "BACKENDS",
+    "Backend",
+    "BackendUnavailable",
+    "ProgramNotAccepted",
+    "Progress",
+    "Solution",
+    "Status",
+    "choose",
+    "solve",
+]

@@ -1,0 +1,70 @@
+"""What a backend is: accepts, compile, solve, recover."""
+
+from abc import ABC, abstractmethod
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..formulations import ConvexProgram
+from .monitor import Monitor
+
+Array = NDArray[np.float64]
+
+
+class BackendUnavailable(RuntimeError):
+    """The backend cannot solve here; the message says why and what to do."""
+
+
+class ProgramNotAccepted(ValueError):
+    """The backend does not take the program; the message says which part."""
+
+
+class Backend(ABC):
+    """A way to solve programs.
+
+    Attributes
+    ----------
+    name : str
+        The word users write; also the extra that installs it.
+    package : str or None
+        What it needs to be importable, None for our own; imported when it is used.
+    """
+
+    name: ClassVar[str]
+    package: ClassVar[str | None] = None
+
+    @property
+    def version(self) -> str | None:
+        """Version of the package behind it; None where that is not installed."""
+        if self.package is None:
+            return version("bidual")
+        return version(self.package) if find_spec(self.package) is not None else None
+
+    def available(self) -> str | None:
+        """Why it cannot solve here and what to do about it, or None if it can."""
+        if self.version is None:
+            return f"{self.name} is not installed: pip install 'bidual[{self.name}]'"
+        return None
+
+    @abstractmethod
+    def accepts(self, program: ConvexProgram) -> str | None:
+        """Which part of the program it does not take, or None if it takes it all."""
+
+    @abstractmethod
+    def compile(self, program: ConvexProgram) -> Any:
+        """Build the backend's own model; needs no licence."""
+
+    @abstractmethod
+    def solve(self, model: Any, monitor: Monitor, options: dict[str, Any]) -> str:
+        """Solve, handing every answer to ``monitor.offer``; return the backend's own last word.
+
+        It ends when the monitor is done or out of time, or when it can do no
+        better. ``options`` go to the backend untouched.
+        """
+
+    @abstractmethod
+    def recover(self, model: Any, raw: Any) -> tuple[Array, Array, Array | None]:
+        """Turn a raw answer into W, b and V of the program; V is None where it has none."""

@@ -1,0 +1,25 @@
+"""The backends, by the word that users write; own ones first."""
+
+from .admm_ import ADMM
+from .backend import Backend
+from .clarabel_ import Clarabel
+from .cvxpy_ import CVXPY
+from .ecos_ import ECOS
+from .lasso_ import Lasso
+from .mosek_ import MOSEK
+from .osqp_ import OSQP
+from .sklearn_ import ScikitLearn
+
+BACKENDS: dict[str, Backend] = {
+    backend.name: backend
+    for backend in (
+        Lasso(),
+        ADMM(),
+        ScikitLearn(),
+        OSQP(),
+        Clarabel(),
+        ECOS(),
+        MOSEK(),
+        CVXPY(),
+    )
+}

@@ -1,0 +1,67 @@
+"""Solution: an answer with its certificate, its status and its times."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..certificates import Certificate
+from ..formulations import ConvexProgram
+from .monitor import Progress
+
+Array = NDArray[np.float64]
+
+
+class Status(Enum):
+    """How a solve ended, judged by the certificate and never by the backend's own word."""
+
+    CERTIFIED = "the asked gap is certified"
+    TIME_LIMIT = "out of time before the asked gap was certified"
+    INACCURATE = "the backend ended before the asked gap was certified"
+    FAILED = "the backend gave no answer"
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """An answer to a program.
+
+    Attributes
+    ----------
+    program : ConvexProgram
+        What was asked.
+    backend : str
+        Who answered.
+    status : Status
+    message : str
+        The backend's own last word, for people to read.
+    weights : (P, C) array
+        W.
+    intercept : (C,) array
+        b, zeros where the program has none.
+    dual_point : (N, C) array
+        V, feasible.
+    certificate : Certificate
+        Of these weights, in the original program.
+    compile_seconds, solve_seconds : float
+        Building the backend's model; solving it, certification included.
+    history : list of Progress
+        The best certified answer after each offer of the backend.
+    """
+
+    program: ConvexProgram
+    backend: str
+    status: Status
+    message: str
+    weights: Array = field(repr=False)
+    intercept: Array = field(repr=False)
+    dual_point: Array = field(repr=False)
+    certificate: Certificate
+    compile_seconds: float
+    solve_seconds: float
+    history: list[Progress] = field(repr=False)
+
+    @property
+    def active(self) -> NDArray[np.intp]:
+        """Indices of the atoms that carry a weight in any output."""
+        return np.flatnonzero(self.weights.any(axis=1))

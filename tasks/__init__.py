@@ -1,0 +1,12 @@
+"""Data sets as sequences. Imports nothing else of bidual.
+
+To add a task: a function ``name(split="all") -> (X, y)`` with X (n, T, d) and
+labels y (n,) in a file of its own, a line in ``TASKS``, and a line in the table
+of ``tests/test_tasks.py``.
+"""
+
+from .digits import digits
+
+TASKS = {"digits": digits}
+
+__all__ = ["TASKS", "digits"]
