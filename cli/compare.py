@@ -54,6 +54,10 @@ class Job:
             raise ValueError(f"loss: expected one of {sorted(LOSSES)}, got {self.loss!r}")
         if not 0 <= self.strength < np.inf:
             raise ValueError(f"strength: expected a finite share >= 0, got {self.strength}")
+        if self.subnetworks < 1:
+            raise ValueError(f"subnetworks: expected at least 1, got {self.subnetworks}")
+        if not 0 <= self.seed < 2**64:
+            raise ValueError(f"seed: expected 0 <= seed < 2**64, got {self.seed}")
         if not self.backends:
             raise ValueError(f"backends: expected at least one of {list(BACKENDS)}")
         for name in self.backends:

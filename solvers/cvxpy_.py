@@ -1,5 +1,6 @@
 """CVXPY: any solver that it has, by way of its own modelling layer."""
 
+import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -79,10 +80,13 @@ class CVXPY(ConicBackend):
         if solver in _TIME_LIMIT and np.isfinite(seconds):
             settings[_TIME_LIMIT[solver]] = seconds
         problem = built["problem"]
-        try:
-            problem.solve(**{**settings, **options})
-        except cp.SolverError as error:
-            return ConicAnswer(None, None, f"{solver}: {error}")
+        with warnings.catch_warnings():
+            # an inaccurate answer is told by its certificate
+            warnings.filterwarnings("ignore", "Solution may be inaccurate")
+            try:
+                problem.solve(**{**settings, **options})
+            except cp.SolverError as error:
+                return ConicAnswer(None, None, f"{solver}: {error}")
         message = f"{problem.status} ({solver})"
         if not _USABLE.get(problem.status, False) or built["x"].value is None:
             return ConicAnswer(None, None, message)

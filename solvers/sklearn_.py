@@ -33,6 +33,9 @@ class ScikitLearn(Backend):
             return f"has no estimator for the {program.loss.name} loss under the l1 norm"
         if program.strength == 0:
             return "its estimators take no strength of 0"
+        target = program.target[program.row_weights > 0]
+        if program.loss.name == "logistic" and (np.ptp(target, axis=0) == 0).any():
+            return "its LogisticRegression takes no output with one class only"
         return None
 
     def compile(self, program: ConvexProgram) -> tuple[ConvexProgram, Any]:
@@ -60,8 +63,9 @@ class ScikitLearn(Backend):
                 if monitor.gaps[c] <= monitor.share:
                     break
                 waited = 0 if monitor.gaps[c] < before else waited + 1
-                fitting = int(estimator.max_iter * monitor.remaining / seconds)
-                _tighten(estimator, min(2 * estimator.max_iter, max(fitting, 1)))
+                # twice as many iterations, or as many as fit into the time
+                growth = min(2.0, monitor.remaining / seconds)
+                _tighten(estimator, max(int(growth * estimator.max_iter), 1))
         return f"{type(estimator).__name__} ended"
 
     def recover(self, model: Any, raw: Any) -> tuple[Array, Array, Array | None]:

@@ -90,7 +90,7 @@ def solve(
     >>> program = bd.ConvexProgram(D, [1.0, 2.0, -1.0], loss="squared", strength=0.1)
     >>> solution = bd.solve(program, gap=1e-9)
     >>> solution.status.name, solution.weights.round(6).tolist()
-    ('CERTIFIED', [[1.566667], [-0.433333]])
+    ('CERTIFIED', [[1.366667], [-0.033333]])
     """
     if not 0 < gap < np.inf:
         raise ValueError(f"gap: expected a finite number > 0, got {gap}")

@@ -1,0 +1,175 @@
+"""The command line: what it prints, what it writes, and how it takes bad input."""
+
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+
+import bidual as bd
+from bidual.cli.compare import Job
+from bidual.cli.main import COMMANDS, main
+
+SMALL = ["compare", "--subnetworks", "2"]
+
+
+@pytest.fixture(scope="module")
+def comparison(tmp_path_factory):
+    """One small comparison over every backend: exit code, printed text, folder."""
+    folder = tmp_path_factory.mktemp("compare") / "new" / "folder"
+    command = [sys.executable, "-m", "bidual", *SMALL, "--out", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder.parents[1])
+    return done, folder
+
+
+def test_compare_succeeds_and_names_every_backend(comparison):
+    done, _ = comparison
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    head = next(k for k, line in enumerate(lines) if line.startswith("backend"))
+    assert [line.split()[0] for line in lines[head + 1 : head + 9]] == list(bd.BACKENDS)
+    # nobody watches a pipe, so there is no live line in it
+    assert done.stderr == ""
+
+
+def test_compare_json_has_the_program_and_a_row_for_each_backend(comparison):
+    _, folder = comparison
+    results = json.loads((folder / "compare.json").read_text())
+    program, rows = results["program"], results["rows"]
+    assert program["rows"] == 1437
+    assert program["outputs"] == 10
+    assert program["strength"] == pytest.approx(0.1 * program["lambda_max"], rel=1e-12)
+    assert [row["backend"] for row in rows] == list(bd.BACKENDS)
+    solved = [row for row in rows if row["primal"] is not None]
+    assert {row["backend"] for row in solved} >= {"lasso", "admm", "sklearn"}
+    for row in solved:
+        gap = row["primal"] - row["dual"]
+        assert gap == pytest.approx(row["relative_gap"] * program["reference"], abs=1e-12)
+        assert 0 < row["train_accuracy"] <= 1
+        assert row["status"] == "certified"
+        assert min(gap for _, gap in row["history"]) <= program["gap"]
+        for other in solved:
+            assert row["primal"] >= other["dual"] - 1e-12
+
+
+def test_compare_tells_why_a_backend_could_not_run(comparison):
+    done, folder = comparison
+    if bd.BACKENDS["mosek"].available() is None:
+        pytest.skip("a MOSEK licence is installed here")
+    rows = json.loads((folder / "compare.json").read_text())["rows"]
+    (row,) = (row for row in rows if row["backend"] == "mosek")
+    assert row["status"] == "unavailable"
+    assert row["primal"] is None
+    assert row["message"] in done.stdout
+
+
+def test_compare_draws_a_png_and_leaves_nothing_else(comparison):
+    pytest.importorskip("matplotlib", reason="the picture needs matplotlib")
+    _, folder = comparison
+    assert (folder / "compare.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert sorted(path.name for path in folder.iterdir()) == ["compare.json", "compare.png"]
+
+
+def test_same_seed_gives_the_same_answers(tmp_path, comparison):
+    _, folder = comparison
+    assert main([*SMALL, "--backends", "lasso", "--out", str(tmp_path)]) == 0
+    first = json.loads((folder / "compare.json").read_text())
+    again = json.loads((tmp_path / "compare.json").read_text())
+    assert first["program"] == again["program"]
+    for name in ("primal", "dual", "active_atoms", "train_accuracy", "test_accuracy"):
+        assert first["rows"][0][name] == again["rows"][0][name]
+
+
+def test_out_of_time_keeps_the_row_with_its_gap(tmp_path, capsys):
+    arguments = ["--backends", "admm,lasso", "--time-limit", "1e-6", "--gap", "1e-12"]
+    assert main([*SMALL, *arguments, "--out", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "compare.json").read_text())["rows"]
+    assert [row["status"] for row in rows] == ["time limit", "time limit"]
+    assert all(row["relative_gap"] > 1e-12 for row in rows)
+
+
+@pytest.mark.parametrize("loss", ["hinge", "logistic"])
+def test_refused_programs_are_told_in_the_row(tmp_path, capsys, loss):
+    arguments = ["--loss", loss, "--backends", "lasso,osqp,admm", "--gap", "1e-2"]
+    assert main([*SMALL, *arguments, "--out", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "compare.json").read_text())["rows"]
+    refused = "lasso" if loss == "hinge" else "osqp"
+    assert [row["backend"] for row in rows if row["status"] == "not accepted"] == [refused]
+    assert loss in capsys.readouterr().out
+
+
+def test_contradiction_is_an_error(tmp_path, capsys, monkeypatch):
+    # a float bound above somebody's answer would be a bug, and must not pass quietly
+    solve = bd.solve
+
+    def lying(program, name, *rest):
+        solution = solve(program, name, *rest)
+        if name == "admm":
+            object.__setattr__(solution.certificate, "dual", 2 * solution.certificate.primal)
+        return solution
+
+    monkeypatch.setattr("bidual.cli.compare.solve", lying)
+    assert main([*SMALL, "--backends", "lasso,admm", "--out", str(tmp_path)]) == 1
+    assert "CONTRADICTION" in capsys.readouterr().out
+
+
+def test_demo_is_compare_at_its_defaults(monkeypatch, tmp_path, capsys):
+    jobs = []
+    monkeypatch.setattr("bidual.cli.demo.run_job", lambda job: jobs.append(job) or 0)
+    assert main(["demo", "--out", str(tmp_path)]) == 0
+    monkeypatch.setattr("bidual.cli.compare.run_job", lambda job: jobs.append(job) or 0)
+    assert main(["compare", "--out", str(tmp_path)]) == 0
+    assert jobs == [Job(out=str(tmp_path))] * 2
+    job = jobs[0]
+    assert (job.task, job.loss, job.strength, job.subnetworks) == ("digits", "squared", 0.1, 16)
+    assert job.backends == tuple(bd.BACKENDS)
+
+
+def test_backends_lists_each_with_what_it_takes(capsys):
+    assert main(["backends"]) == 0
+    printed = capsys.readouterr().out
+    for name, backend in bd.BACKENDS.items():
+        (line,) = re.findall(rf"^{name} .*$", printed, re.MULTILINE)
+        assert (backend.version or "-") in line
+        assert ("no" if backend.available() else "yes") in line.split()
+    assert "exponential cone" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--task", "cifar"], "task: expected one of .*digits.*cifar"),
+        (["--loss", "l2"], "loss: expected one of .*hinge.*logistic.*squared.*l2"),
+        (["--backends", "lasso,gurobi"], "backends: expected names of .*lasso.*gurobi"),
+        (["--backends", ","], "backends: expected at least one"),
+        (["--strength", "-0.1"], "strength: .*-0.1"),
+        (["--strength", "nan"], "strength: .*nan"),
+        (["--gap", "0"], "gap"),
+        (["--time-limit", "-1"], "time-limit"),
+        (["--subnetworks", "0"], "subnetworks"),
+        (["--seed", "-1"], "seed"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_no_folder(tmp_path, capsys, arguments, message):
+    folder = tmp_path / "out"
+    assert main(["compare", *arguments, "--out", str(folder)]) == 2
+    error = capsys.readouterr().err
+    assert re.fullmatch(rf"bidual: error: .*{message}.*\n", error)
+    assert not folder.exists()
+
+
+def test_output_folder_that_cannot_be_written_is_refused_before_work(tmp_path, capsys):
+    occupied = tmp_path / "file"
+    occupied.write_text("mine")
+    assert main(["compare", "--out", str(occupied)]) == 2
+    assert "out: expected a folder that can be written" in capsys.readouterr().err
+    assert occupied.read_text() == "mine"
+
+
+def test_every_command_has_help(capsys):
+    for command in [[], *([module.__name__.split(".")[-1]] for module in COMMANDS)]:
+        with pytest.raises(SystemExit) as stopped:
+            main([*command, "--help"])
+        assert stopped.value.code == 0
+        assert len(capsys.readouterr().out) > 200

@@ -1,0 +1,101 @@
+"""The house: folders and packages agree, imports only fall, and importing costs nothing."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import bidual as bd
+
+ROOT = Path(bd.__file__).parent
+FLOORS = {
+    "kernels": 0,
+    "dictionaries": 1,
+    "networks": 2,
+    "tasks": 2,
+    "formulations": 3,
+    "certificates": 4,
+    "solvers": 5,
+    "cli": 6,
+}
+MODULES = sorted(path for folder in FLOORS for path in (ROOT / folder).rglob("*.py"))
+OPTIONAL = ("osqp", "clarabel", "scs", "highspy", "mosek", "ecos", "cvxpy", "matplotlib", "torch")
+
+in_checkout = pytest.mark.skipif(
+    not (ROOT / "pyproject.toml").exists(), reason="needs the checkout, not an installed wheel"
+)
+
+
+def imports(path):
+    """(level, module, names) of every from-import and (0, name, ()) of every plain import."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield node.level, node.module or "", [alias.name for alias in node.names]
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                yield 0, alias.name, []
+
+
+@in_checkout
+def test_every_folder_with_an_init_is_listed_as_a_package():
+    listed = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    folders = ["bidual"] + [f"bidual.{path.parent.name}" for path in ROOT.glob("*/__init__.py")]
+    assert sorted(listed) == sorted(folders)
+    assert {f"bidual.{floor}" for floor in FLOORS} == set(listed) - {"bidual"}
+
+
+@in_checkout
+def test_root_holds_no_other_module():
+    # a root module named like one of the standard library would break Python started there
+    assert {path.name for path in ROOT.glob("*.py")} == {"__init__.py", "__main__.py"}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_imports_are_relative_and_fall(path):
+    here = FLOORS[path.relative_to(ROOT).parts[0]]
+    for level, module, names in imports(path):
+        assert not module.startswith("bidual"), f"{module} should be imported relatively"
+        if level < 2:
+            continue
+        # "from .. import x": the public names, which only the top floor may use
+        targets = [module.split(".")[0]] if module else []
+        assert module or path.parent.name == "cli", f"{names} imported from the root"
+        for target in targets:
+            assert FLOORS[target] < here, f"{path.name} imports {target}, which is not below it"
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "kernels").glob("*.py")), ids=lambda p: p.name)
+def test_kernels_import_nothing_of_bidual(path):
+    # a cached kernel does not notice a change in another file that it calls
+    assert all(level == 0 for level, _, _ in imports(path))
+
+
+def test_root_is_loaded_under_one_name_only():
+    copies = [
+        name
+        for name, module in sys.modules.items()
+        if getattr(module, "__file__", None) and Path(module.__file__) == ROOT / "__init__.py"
+    ]
+    assert copies == ["bidual"]
+
+
+def test_import_loads_no_backend_and_compiles_nothing():
+    code = (
+        "import sys, bidual\n"
+        "from numba.core.dispatcher import Dispatcher\n"
+        "from bidual.kernels import bits, descent, proximal, rollout\n"
+        f"print([name for name in {OPTIONAL} if name in sys.modules])\n"
+        "print(sum(len(value.signatures) for module in (bits, descent, proximal, rollout)\n"
+        "          for value in vars(module).values() if isinstance(value, Dispatcher)))\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.split("\n")[:2] == ["[]", "0"]
+
+
+def test_public_names_are_all_there():
+    for name in bd.__all__:
+        assert hasattr(bd, name)
+    assert len(set(bd.__all__)) == len(bd.__all__)
