@@ -14,7 +14,11 @@ _FLOOR = 1e-16  # gaps of exactly 0 are drawn here
 
 
 def draw(
-    results: dict[str, Any], network: SpikingNetwork, image: NDArray[np.float64], winner: str
+    results: dict[str, Any],
+    network: SpikingNetwork,
+    sequence: NDArray[np.float64],
+    label: Any,
+    winner: str,
 ) -> bytes:
     """Draw a comparison as a PNG.
 
@@ -24,8 +28,10 @@ def draw(
         What ``compare.json`` holds.
     network : SpikingNetwork
         Rebuilt from the winner's answer.
-    image : (T, d) array
+    sequence : (T, d) array
         The sequence whose spikes are shown.
+    label : label
+        What it really is.
     winner : str
         The backend whose network it is.
     """
@@ -33,8 +39,8 @@ def draw(
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(1, 3, width_ratios=(5, 1.6, 4))
     _draw_gaps(figure.add_subplot(grid[0]), results)
-    _draw_input(figure.add_subplot(grid[1]), image)
-    _draw_raster(figure.add_subplot(grid[2]), network, image, winner)
+    _draw_input(figure.add_subplot(grid[1]), sequence, label)
+    _draw_raster(figure.add_subplot(grid[2]), network, sequence, winner)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()
@@ -56,31 +62,45 @@ def _draw_gaps(axes: Any, results: dict[str, Any]) -> None:
     axes.legend(fontsize=8)
 
 
-def _draw_input(axes: Any, image: NDArray[np.float64]) -> None:
-    axes.imshow(image, cmap="gray_r", aspect="equal")
-    axes.set(title="input", ylabel="step", xticks=[], yticks=range(0, len(image), 2))
+def _draw_input(axes: Any, sequence: NDArray[np.float64], label: Any) -> None:
+    axes.imshow(sequence, cmap="gray_r", aspect="equal")
+    axes.set(
+        title=f"held-out digit {label}",
+        xlabel="inputs",
+        ylabel="step (read downwards)",
+        xticks=[],
+        yticks=range(len(sequence)),
+    )
 
 
 def _draw_raster(
-    axes: Any, network: SpikingNetwork, image: NDArray[np.float64], winner: str
+    axes: Any, network: SpikingNetwork, sequence: NDArray[np.float64], winner: str
 ) -> None:
-    """Spikes of the final neuron of every subnetwork, by its weight for the answer."""
-    spikes = np.array([layers[-1][0, :, 0] for layers in network.simulate(image[None])])
-    outputs = network.decision_function(image[None]).reshape(-1, network.intercept.size)
+    """Spikes of the final neuron of every subnetwork, coloured by its weight for the answer."""
+    spikes = np.array([layers[-1][0, :, 0] for layers in network.simulate(sequence[None])])
+    outputs = network.decision_function(sequence[None]).reshape(-1, network.intercept.size)
     answer = int(outputs[-1].argmax())
     weights = network.readout_weights.sum(axis=1)[:, answer]
     order = np.argsort(weights)
-    neurons, steps = np.nonzero(spikes[order])
+    raster = np.where(spikes[order] > 0, weights[order, None], np.nan)
     largest = float(np.abs(weights).max()) or 1.0
-    drawn = axes.scatter(
-        steps, neurons, c=weights[order][neurons], cmap="coolwarm", s=6, marker="s",
-        vmin=-largest, vmax=largest,
-    )  # fmt: skip
-    axes.figure.colorbar(drawn, ax=axes, label="readout weight for the answer")
-    predicted = network.predict(image[None])[0]
+    drawn = axes.imshow(
+        raster,
+        aspect="auto",
+        origin="lower",
+        interpolation="none",
+        cmap="coolwarm",
+        vmin=-largest,
+        vmax=largest,
+    )
+    axes.set_xticks(np.arange(0.5, len(sequence) - 1), minor=True)
+    axes.grid(which="minor", axis="x", color="white", lw=4)
+    axes.tick_params(which="minor", length=0)
+    axes.figure.colorbar(drawn, ax=axes, label="its weight for the answer")
+    predicted = network.predict(sequence[None])[0]
     axes.set(
         xlabel="step",
-        ylabel="final neuron of each subnetwork",
-        xticks=range(len(image)),
-        title=f"spikes of {winner}'s network; it says {predicted}",
+        ylabel="subnetwork whose final neuron fires",
+        xticks=range(len(sequence)),
+        title=f"spikes of {winner}'s network, which says {predicted}",
     )
