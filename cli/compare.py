@@ -83,12 +83,15 @@ def add_parser(commands: Any) -> None:
         ),
         epilog=(
             "The relative gap is (primal - dual) / (objective at W = 0), proven by bidual from "
-            "the answer alone. A backend out of time keeps the gap that it reached."
+            "the answer alone. A backend out of time keeps the gap that it reached. "
+            "Example: bidual compare --loss hinge --backends clarabel,ecos,admm --time-limit 120"
         ),
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--task", default=default.task, help=f"one of {sorted(tasks.TASKS)}")
-    parser.add_argument("--loss", default=default.loss, help=f"one of {sorted(LOSSES)}")
+    parser.add_argument(
+        "--task", default=default.task, help=f"one of: {', '.join(sorted(tasks.TASKS))}"
+    )
+    parser.add_argument("--loss", default=default.loss, help=f"one of: {', '.join(sorted(LOSSES))}")
     parser.add_argument(
         "--strength",
         type=float,

@@ -38,6 +38,8 @@ class Lasso(Backend):
         """See :class:`Backend`."""
         if not np.isfinite(program.loss.curvature):
             return f"takes smooth losses only, and the {program.loss.name} loss has a kink"
+        if program.strength == 0:
+            return "takes no strength of 0, at which no gap that it could stop on is certified"
         return None
 
     def compile(self, program: ConvexProgram) -> DescentModel:

@@ -4,8 +4,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 
 
 def digits(
@@ -39,6 +37,10 @@ def digits(
     """
     if split not in ("all", "train", "test"):
         raise ValueError(f"split: expected 'all', 'train' or 'test', got {split!r}")
+    # imported here, since scikit-learn takes three times as long to load as bidual
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+
     pixels, labels = load_digits(return_X_y=True)
     images = pixels.reshape(-1, 8, 8) / 16
     if split == "all":

@@ -97,6 +97,14 @@ def _weighted():
     return Known(bd.ConvexProgram(D, y, "squared", 0.2, row_weights=a), value, w[:, None])
 
 
+def _constant_target():
+    # the intercept alone fits it, so the reference is 0 and W = 0 is optimal
+    program = bd.ConvexProgram(
+        _matrix([[1, 0], [1, 1]]), [2.5, 2.5], "squared", 0.1, intercept=True
+    )
+    return Known(program, 0.0, np.zeros((2, 1)))
+
+
 def _outputs():
     # outputs of an orthogonal design are shrunk entry by entry
     rng = np.random.default_rng(5)
@@ -118,6 +126,7 @@ KNOWN = {
     "hinge, one column": _hinge_one_column(),
     "separable logistic": _logistic_separable(),
     "row of weight 0": _weighted(),
+    "constant target, intercept": _constant_target(),
     "four outputs": _outputs(),
 }
 

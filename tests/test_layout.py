@@ -22,7 +22,7 @@ FLOORS = {
     "cli": 6,
 }
 MODULES = sorted(path for folder in FLOORS for path in (ROOT / folder).rglob("*.py"))
-OPTIONAL = ("osqp", "clarabel", "scs", "highspy", "mosek", "ecos", "cvxpy", "matplotlib", "torch")
+LATE = ("osqp", "clarabel", "scs", "highspy", "mosek", "ecos", "cvxpy", "sklearn", "matplotlib")
 
 in_checkout = pytest.mark.skipif(
     not (ROOT / "pyproject.toml").exists(), reason="needs the checkout, not an installed wheel"
@@ -87,7 +87,7 @@ def test_import_loads_no_backend_and_compiles_nothing():
         "import sys, bidual\n"
         "from numba.core.dispatcher import Dispatcher\n"
         "from bidual.kernels import bits, descent, proximal, rollout\n"
-        f"print([name for name in {OPTIONAL} if name in sys.modules])\n"
+        f"print([name for name in {LATE} if name in sys.modules])\n"
         "print(sum(len(value.signatures) for module in (bits, descent, proximal, rollout)\n"
         "          for value in vars(module).values() if isinstance(value, Dispatcher)))\n"
     )

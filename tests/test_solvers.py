@@ -153,8 +153,11 @@ def test_refusal_names_the_part():
         solve(random_program("hinge", False), "lasso")
     with pytest.raises(bd.ProgramNotAccepted, match=r"sklearn.*hinge"):
         solve(random_program("hinge", False), "sklearn")
-    with pytest.raises(bd.ProgramNotAccepted, match=r"sklearn.*strength"):
-        solve(random_program("squared", False).with_strength(0.0), "sklearn")
+    for name in ("sklearn", "lasso"):
+        with pytest.raises(bd.ProgramNotAccepted, match=rf"{name}.*strength of 0"):
+            solve(random_program("squared", False).with_strength(0.0), name)
+    with pytest.raises(bd.ProgramNotAccepted, match=r"sklearn.*one class"):
+        solve(KNOWN["separable logistic"].program, "sklearn")
 
 
 def test_missing_package_is_told_with_the_command(monkeypatch):
