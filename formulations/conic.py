@@ -12,14 +12,14 @@ contiguous: OSQP reads a strided vector as if it were not, and says nothing.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-if TYPE_CHECKING:
-    from .program import ConvexProgram
+from ..dictionaries import BinaryMatrix
+from .losses import Loss
 
 Array = NDArray[np.float64]
 
@@ -79,19 +79,26 @@ class ConicForm:
         return v
 
 
-def lower(program: "ConvexProgram", quadratic: bool) -> ConicForm:
-    """Lower a program; ``quadratic`` keeps a quadratic objective, else it becomes a cone."""
-    rows = np.flatnonzero(program.row_weights > 0)
-    design = program.design.to_csc()[rows]
-    n, atoms = design.shape
-    outputs = program.target.shape[1]
-    weight_of = program.row_weights[rows, None]
-    epigraph = program.loss.epigraph(program.target[rows], weight_of, quadratic)
+def lower(
+    design: BinaryMatrix,
+    target: Array,
+    loss: Loss,
+    strength: float,
+    row_weights: Array,
+    intercept: bool,
+    quadratic: bool,
+) -> ConicForm:
+    """Lower the parts of a program; ``quadratic`` keeps a quadratic objective, else it is a cone."""
+    rows = np.flatnonzero(row_weights > 0)
+    held = design.to_csc()[rows]
+    n, atoms = held.shape
+    outputs = target.shape[1]
+    epigraph = loss.epigraph(target[rows], row_weights[rows, None], quadratic)
     extra = epigraph.auxiliary.shape[0]
-    intercept = np.ones((n, int(program.intercept)))
+    ones = np.ones((n, int(intercept)))
     eye = sparse.eye_array(atoms)
     # each row of blocks: columns w, b, t, z, auxiliaries
-    link: list[Any] = [design, intercept, None, -sparse.eye_array(n), None]
+    link: list[Any] = [held, ones, None, -sparse.eye_array(n), None]
     upper: list[Any] = [eye, None, -eye, None, None]
     under: list[Any] = [-eye, None, -eye, None, None]
     groups: dict[str, list[tuple[list[Any], Array]]] = {
@@ -105,11 +112,11 @@ def lower(program: "ConvexProgram", quadratic: bool) -> ConicForm:
             ([None, None, None, block.on_fit, block.on_auxiliary], block.bounds)
         )
     stacked = [row for group in groups.values() for row in group]
-    widths = (atoms, intercept.shape[1], atoms, n, extra)
+    widths = (atoms, ones.shape[1], atoms, n, extra)
     matrix = sparse.vstack([_filled(row, widths) for row, _ in stacked], format="csc")
     sizes = {name: [bounds.shape[0] for _, bounds in group] for name, group in groups.items()}
-    before = atoms + intercept.shape[1]
-    costs = np.zeros((before, outputs)), np.full((atoms, outputs), program.strength)
+    before = atoms + ones.shape[1]
+    costs = np.zeros((before, outputs)), np.full((atoms, outputs), strength)
     linear = [*costs, epigraph.linear, epigraph.auxiliary]
     return ConicForm(
         quadratic=sparse.diags_array(
@@ -125,9 +132,9 @@ def lower(program: "ConvexProgram", quadratic: bool) -> ConicForm:
         second_order=tuple(sizes["second_order"]),
         exponential=sum(sizes["exponential"]) // 3,
         weight_count=atoms,
-        has_intercept=program.intercept,
+        has_intercept=intercept,
         rows=rows,
-        row_count=program.design.shape[0],
+        row_count=design.shape[0],
     )
 
 

@@ -215,7 +215,15 @@ class ConvexProgram:
 
     def to_conic(self, quadratic: bool = True) -> ConicForm:
         """Lower to cones, with a quadratic objective (squared loss) or purely conic."""
-        return lower(self, quadratic)
+        return lower(
+            self.design,
+            self.target,
+            self.loss,
+            self.strength,
+            self.row_weights,
+            self.intercept,
+            quadratic,
+        )
 
 
 def _checked_strength(strength: float) -> float:

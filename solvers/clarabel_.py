@@ -5,16 +5,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..formulations import ConicForm
-from .conic import ConicAnswer, ConicBackend, ConicModel
+from .conic import ConicAnswer, ConicBackend, ConicModel, Request
 
-# whether a status of Clarabel leaves a point worth certifying; anything else does not
-_USABLE = {
-    "Solved": True,
-    "AlmostSolved": True,
-    "InsufficientProgress": True,
-    "MaxIterations": True,
-    "MaxTime": True,
-}
+# each status of Clarabel that leaves a point worth certifying; any other is a failure
+_USABLE = frozenset(
+    {
+        "Solved",
+        "AlmostSolved",
+        "InsufficientProgress",
+        "MaxIterations",
+        "MaxTime",
+    }
+)
 
 
 class Clarabel(ConicBackend):
@@ -36,34 +38,27 @@ class Clarabel(ConicBackend):
             *(clarabel.ExponentialConeT() for _ in range(form.exponential)),
         ]
 
-    def run(
-        self,
-        model: ConicModel,
-        output: int,
-        tolerance: float,
-        seconds: float,
-        options: dict[str, Any],
-    ) -> ConicAnswer:
+    def run(self, model: ConicModel, request: Request) -> ConicAnswer:
         """See :class:`ConicBackend`."""
         import clarabel
 
         settings = clarabel.DefaultSettings()
         settings.verbose = False
-        settings.time_limit = seconds
-        settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = tolerance
-        for name, value in options.items():
+        settings.time_limit = request.seconds
+        settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = request.tolerance
+        for name, value in request.options.items():
             setattr(settings, name, value)
         form = model.form
         solver = clarabel.DefaultSolver(
             form.quadratic,
-            form.linear[:, output],
+            form.linear[:, request.output],
             form.matrix,
-            form.bounds[:, output],
+            form.bounds[:, request.output],
             model.built,
             settings,
         )
         solution = solver.solve()
         status = str(solution.status)
-        if not _USABLE.get(status, False):
+        if status not in _USABLE:
             return ConicAnswer(None, None, status)
         return ConicAnswer(np.array(solution.x), np.array(solution.z), status)

@@ -29,6 +29,16 @@ class ConicModel:
 
 
 @dataclass(frozen=True)
+class Request:
+    """Which output to solve, to which tolerance, in how many seconds, with which options."""
+
+    output: int
+    tolerance: float
+    seconds: float
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class ConicAnswer:
     """x (N,) and multipliers (M,), None where the solver has none, and its own word."""
 
@@ -72,7 +82,8 @@ class ConicBackend(Backend):
                     return message
                 # a fair share of the time left, so that each output gets an answer
                 seconds = monitor.remaining / (len(pending) - done)
-                answer = self.run(model, c, tightening * monitor.gap, seconds, options)
+                request = Request(c, tightening * monitor.gap, seconds, options)
+                answer = self.run(model, request)
                 message = answer.message
                 if answer.x is None:
                     continue
@@ -98,12 +109,5 @@ class ConicBackend(Backend):
         """Build the solver's model of the first output; the others differ in vectors alone."""
 
     @abstractmethod
-    def run(
-        self,
-        model: ConicModel,
-        output: int,
-        tolerance: float,
-        seconds: float,
-        options: dict[str, Any],
-    ) -> ConicAnswer:
-        """Solve one output to a tolerance within a time, ``options`` passed on untouched."""
+    def run(self, model: ConicModel, request: Request) -> ConicAnswer:
+        """Solve one output; the options go to the solver untouched, over all settings."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..formulations import ConicForm
-from .conic import ConicAnswer, ConicBackend, ConicModel
+from .conic import ConicAnswer, ConicBackend, ConicModel, Request
 
 # what the tolerance and the time limit are called; other solvers run on their defaults
 _TOLERANCES = {
@@ -16,8 +16,8 @@ _TOLERANCES = {
 }
 _TIME_LIMIT = {"CLARABEL": "time_limit", "SCS": "time_limit_secs", "OSQP": "time_limit"}
 
-# whether a status of CVXPY leaves a point worth certifying; anything else does not
-_USABLE = {"optimal": True, "optimal_inaccurate": True, "user_limit": True}
+# each status of CVXPY that leaves a point worth certifying; any other is a failure
+_USABLE = frozenset({"optimal", "optimal_inaccurate", "user_limit"})
 
 
 class CVXPY(ConicBackend):
@@ -60,35 +60,28 @@ class CVXPY(ConicBackend):
             "equation": equation,
         }
 
-    def run(
-        self,
-        model: ConicModel,
-        output: int,
-        tolerance: float,
-        seconds: float,
-        options: dict[str, Any],
-    ) -> ConicAnswer:
+    def run(self, model: ConicModel, request: Request) -> ConicAnswer:
         """See :class:`ConicBackend`."""
         import cvxpy as cp
 
         form, built = model.form, model.built
-        built["linear"].value = form.linear[:, output]
-        built["bounds"].value = form.bounds[:, output]
-        solver = str(options.get("solver", "CLARABEL")).upper()
+        built["linear"].value = form.linear[:, request.output]
+        built["bounds"].value = form.bounds[:, request.output]
+        solver = str(request.options.get("solver", "CLARABEL")).upper()
         settings: dict[str, Any] = {"solver": solver}
-        settings.update(dict.fromkeys(_TOLERANCES.get(solver, ()), tolerance))
-        if solver in _TIME_LIMIT and np.isfinite(seconds):
-            settings[_TIME_LIMIT[solver]] = seconds
+        settings.update(dict.fromkeys(_TOLERANCES.get(solver, ()), request.tolerance))
+        if solver in _TIME_LIMIT and np.isfinite(request.seconds):
+            settings[_TIME_LIMIT[solver]] = request.seconds
         problem = built["problem"]
         with warnings.catch_warnings():
             # an inaccurate answer is told by its certificate
             warnings.filterwarnings("ignore", "Solution may be inaccurate")
             try:
-                problem.solve(**{**settings, **options})
+                problem.solve(**{**settings, **request.options})
             except cp.SolverError as error:
                 return ConicAnswer(None, None, f"{solver}: {error}")
         message = f"{problem.status} ({solver})"
-        if not _USABLE.get(problem.status, False) or built["x"].value is None:
+        if problem.status not in _USABLE or built["x"].value is None:
             return ConicAnswer(None, None, message)
         # with s = bounds - matrix x == 0, CVXPY's multiplier has the other sign
         return ConicAnswer(built["x"].value, -built["equation"].dual_value, message)

@@ -6,11 +6,11 @@ import numpy as np
 from scipy import sparse
 
 from ..formulations import ConicForm
-from .conic import ConicAnswer, ConicBackend, ConicModel
+from .conic import ConicAnswer, ConicBackend, ConicModel, Request
 
-# whether an exit flag of ECOS leaves a point worth certifying; anything else does not.
+# each exit flag of ECOS that leaves a point worth certifying; any other is a failure.
 # 0 optimal, 10 close to optimal, -1 iterations, -2 numerical trouble
-_USABLE = {0: True, 10: True, -1: True, -2: True}
+_USABLE = frozenset({0, 10, -1, -2})
 
 
 class ECOS(ConicBackend):
@@ -41,36 +41,29 @@ class ECOS(ConicBackend):
             },
         }
 
-    def run(
-        self,
-        model: ConicModel,
-        output: int,
-        tolerance: float,
-        seconds: float,
-        options: dict[str, Any],
-    ) -> ConicAnswer:
+    def run(self, model: ConicModel, request: Request) -> ConicAnswer:
         """See :class:`ConicBackend`."""
         import ecos
 
         form, built = model.form, model.built
         settings: dict[str, Any] = {
-            "abstol": tolerance,
-            "reltol": tolerance,
-            "feastol": tolerance,
+            "abstol": request.tolerance,
+            "reltol": request.tolerance,
+            "feastol": request.tolerance,
             "verbose": False,
         }
         result = ecos.solve(
-            np.ascontiguousarray(form.linear[:, output]),
+            np.ascontiguousarray(form.linear[:, request.output]),
             built["G"],
-            form.bounds[built["order"], output],
+            form.bounds[built["order"], request.output],
             built["dims"],
             built["A"],
-            form.bounds[: form.zero, output],
-            **{**settings, **options},
+            form.bounds[: form.zero, request.output],
+            **{**settings, **request.options},
         )
         flag = int(result["info"]["exitFlag"])
         message = f"{result['info']['infostring']} (exit {flag})"
-        if not _USABLE.get(flag, False):
+        if flag not in _USABLE:
             return ConicAnswer(None, None, message)
         multipliers = np.zeros(form.matrix.shape[0])
         multipliers[: form.zero] = result["y"]

@@ -6,21 +6,15 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..formulations import ConicForm, ConvexProgram
-from .conic import ConicAnswer, ConicBackend, ConicModel
+from .conic import ConicAnswer, ConicBackend, ConicModel, Request
 
 _LICENCE_HELP = (
     "set MOSEKLM_LICENSE_FILE to the licence file or server before Python starts, "
     "or put it at ~/mosek/mosek.lic; models compile and write without one"
 )
 
-
-# whether a solution status of MOSEK leaves a point worth certifying; anything else does not
-_USABLE = {
-    "optimal": True,
-    "prim_and_dual_feas": True,
-    "prim_feas": True,
-    "unknown": True,
-}
+# each solution status of MOSEK that leaves a point worth certifying; any other is a failure
+_USABLE = frozenset({"optimal", "prim_and_dual_feas", "prim_feas", "unknown"})
 
 
 class MOSEK(ConicBackend):
@@ -102,38 +96,34 @@ class MOSEK(ConicBackend):
                 f"path: {Path(path).suffix} cannot hold this model: {error}"
             ) from error
 
-    def run(
-        self,
-        model: ConicModel,
-        output: int,
-        tolerance: float,
-        seconds: float,
-        options: dict[str, Any],
-    ) -> ConicAnswer:
+    def run(self, model: ConicModel, request: Request) -> ConicAnswer:
         """See :class:`ConicBackend`."""
         import mosek
 
         task, form = model.built, model.form
-        _set_output(task, form, output)
+        _set_output(task, form, request.output)
         for family in ("", "QO_", "CO_"):  # linear, quadratic and conic programs
             for name in ("REL_GAP", "PFEAS", "DFEAS"):
-                task.putparam(f"MSK_DPAR_INTPNT_{family}TOL_{name}", repr(max(tolerance, 1e-14)))
-        if np.isfinite(seconds):
-            task.putparam("MSK_DPAR_OPTIMIZER_MAX_TIME", repr(seconds))
-        for name, value in options.items():
+                task.putparam(
+                    f"MSK_DPAR_INTPNT_{family}TOL_{name}", repr(max(request.tolerance, 1e-14))
+                )
+        if np.isfinite(request.seconds):
+            task.putparam("MSK_DPAR_OPTIMIZER_MAX_TIME", repr(request.seconds))
+        for name, value in request.options.items():
             task.putparam(name, str(value))
+        which = mosek.soltype.itr
         try:
             task.optimize()
+            status = task.getsolsta(which)
+            x, y = np.array(task.getxx(which)), np.array(task.gety(which))
         except mosek.Error as error:
             return ConicAnswer(None, None, str(error))
-        which = mosek.soltype.itr
-        status = task.getsolsta(which)
-        if not _USABLE.get(status.name, False):
+        if status.name not in _USABLE:
             return ConicAnswer(None, None, status.name)
         multipliers = np.zeros(form.matrix.shape[0])
         # minus, since its Lagrangian subtracts y' (A x - b)
-        multipliers[: form.zero + form.nonnegative] = -np.array(task.gety(which))
-        return ConicAnswer(np.array(task.getxx(which)), multipliers, status.name)
+        multipliers[: form.zero + form.nonnegative] = -y
+        return ConicAnswer(x, multipliers, status.name)
 
 
 def _set_output(task: Any, form: ConicForm, output: int) -> None:

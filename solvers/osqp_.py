@@ -6,17 +6,19 @@ import numpy as np
 from scipy import sparse
 
 from ..formulations import ConicForm
-from .conic import ConicAnswer, ConicBackend, ConicModel
+from .conic import ConicAnswer, ConicBackend, ConicModel, Request
 
 _ITERATIONS = 100_000  # its own default of 4,000 ends far above the gaps asked here
 
-# whether a status of OSQP leaves a point worth certifying; anything else does not
-_USABLE = {
-    "OSQP_SOLVED": True,
-    "OSQP_SOLVED_INACCURATE": True,
-    "OSQP_MAX_ITER_REACHED": True,
-    "OSQP_TIME_LIMIT_REACHED": True,
-}
+# each status of OSQP that leaves a point worth certifying; any other is a failure
+_USABLE = frozenset(
+    {
+        "OSQP_SOLVED",
+        "OSQP_SOLVED_INACCURATE",
+        "OSQP_MAX_ITER_REACHED",
+        "OSQP_TIME_LIMIT_REACHED",
+    }
+)
 
 
 class OSQP(ConicBackend):
@@ -43,31 +45,26 @@ class OSQP(ConicBackend):
         )
         return solver
 
-    def run(
-        self,
-        model: ConicModel,
-        output: int,
-        tolerance: float,
-        seconds: float,
-        options: dict[str, Any],
-    ) -> ConicAnswer:
+    def run(self, model: ConicModel, request: Request) -> ConicAnswer:
         """See :class:`ConicBackend`."""
         import osqp
 
         form, solver = model.form, model.built
         settings: dict[str, Any] = {
-            "eps_abs": tolerance,
-            "eps_rel": tolerance,
+            "eps_abs": request.tolerance,
+            "eps_rel": request.tolerance,
             "max_iter": _ITERATIONS,
-            "time_limit": min(seconds, 1e10),
+            "time_limit": min(request.seconds, 1e10),
         }
-        solver.update_settings(**{**settings, **options})
+        solver.update_settings(**{**settings, **request.options})
         solver.update(
-            q=form.linear[:, output], l=_lower_bounds(form, output), u=form.bounds[:, output]
+            q=form.linear[:, request.output],
+            l=_lower_bounds(form, request.output),
+            u=form.bounds[:, request.output],
         )
         result = solver.solve(raise_error=False)
         status = osqp.SolverStatus(result.info.status_val).name
-        if not _USABLE.get(status, False):
+        if status not in _USABLE:
             return ConicAnswer(None, None, status)
         return ConicAnswer(result.x, result.y, status)
 

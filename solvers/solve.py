@@ -14,7 +14,8 @@ from .registry import BACKENDS
 from .solution import Solution, Status
 
 # the first that is available and takes the program; coordinate descent is the
-# fastest where it applies, an interior point is the surest where it does not
+# fastest where it applies, an interior point is the surest where it does not, and
+# admm is always there and takes everything
 _AUTO = ("lasso", "clarabel", "admm")
 
 
@@ -31,10 +32,11 @@ def choose(backend: str, program: ConvexProgram) -> Backend:
         If it does not take some part of the program.
     """
     if backend == "auto":
-        for name in _AUTO:
-            candidate = BACKENDS[name]
-            if candidate.available() is None and candidate.accepts(program) is None:
-                return candidate
+        return next(
+            candidate
+            for candidate in map(BACKENDS.__getitem__, _AUTO)
+            if candidate.available() is None and candidate.accepts(program) is None
+        )
     if backend not in BACKENDS:
         raise ValueError(f"backend: expected 'auto' or one of {list(BACKENDS)}, got {backend!r}")
     chosen = BACKENDS[backend]
