@@ -161,7 +161,10 @@ def run_job(job: Job) -> int:
     print(f"dictionary  {atoms} in {perf_counter() - start:.1f} s")
     program = lif.program(atoms, data.y_train, loss=job.loss, strength=0.0, intercept=True)
     program = program.with_strength(job.strength * program.lambda_max)
-    print(f"program     {program}, {job.strength:g} lambda_max")
+    print(
+        f"program     {program.loss.name} + {program.penalty.name}, {program.outputs} outputs with "
+        f"intercepts, strength {program.strength:.6g} = {job.strength:g} lambda_max"
+    )
     _warm_up(job)
 
     rows, networks = [], {}

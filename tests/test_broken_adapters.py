@@ -24,9 +24,6 @@ class WrongSign(Clarabel):
 class WrongCost(Clarabel):
     """Loses the sign of the linear cost on the fits."""
 
-    def build(self, form):
-        return super().build(form)
-
     def compile(self, program):
         model = super().compile(program)
         linear = np.asfortranarray(np.abs(model.form.linear))
@@ -107,9 +104,9 @@ class Coarse(Clarabel):
     def __init__(self):
         self.asked = []
 
-    def run(self, model, output, tolerance, seconds, options):
-        self.asked.append(tolerance)
-        return super().run(model, output, 1e4 * tolerance, seconds, options)
+    def run(self, model, request):
+        self.asked.append(request.tolerance)
+        return super().run(model, replace(request, tolerance=1e4 * request.tolerance))
 
 
 def test_backends_are_run_tighter_until_the_gap_is_certified(monkeypatch):
