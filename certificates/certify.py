@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..formulations import ConvexProgram
+from ..formulations.arrays import finite_array, finite_intercept
 
 Array = NDArray[np.float64]
 
@@ -98,14 +99,14 @@ def certify(
         weights, intercept = solution.weights, solution.intercept
         dual_point = solution.dual_point
     n, atoms = program.design.shape
-    W = _checked("weights", weights, (atoms, program.outputs))
-    b = _checked("intercept", np.atleast_1d(intercept), (1, program.outputs))[0]
+    W = finite_array("weights", weights if weights is not None else (), atoms, program.outputs)
+    b = finite_intercept(intercept, program.outputs)
     if b.any() and not program.intercept:
         raise ValueError(f"intercept: expected none, the program has none; got {b}")
     fit = program.affine(W, b)
     candidates = [program.dual_at(fit)]
     if dual_point is not None:
-        given = _checked("dual_point", dual_point, (n, program.outputs))
+        given = finite_array("dual_point", dual_point, n, program.outputs)
         candidates.append(program.into_domain(given))
 
     active = np.flatnonzero(W.any(axis=1))
@@ -123,17 +124,6 @@ def certify(
         )
         found = terms.sum(axis=0) + np.maximum(priced, 0.0).sum(axis=0)
         dual_points = np.where(found < gaps, v, dual_points)
-        gaps = np.minimum(gaps, found)
+        gaps = np.where(found < gaps, found, gaps)
     primal, gap = float(primals.sum()), float(gaps.sum())
     return Certificate(primal, primal - gap, gap, program.relative(gap), primals, gaps, dual_points)
-
-
-def _checked(name: str, values: Any, shape: tuple[int, int]) -> Array:
-    array = np.asarray(values, dtype=np.float64)
-    if name == "intercept" and array.size == 1:
-        array = np.full(shape, array.item())
-    if array.size != shape[0] * shape[1] or (array.ndim == 2 and array.shape != shape):
-        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
-    return array.reshape(shape)

@@ -56,10 +56,11 @@ class BinaryMatrix:
                 f"words: expected a uint64 array of shape (P, {n_words}) for {n_rows} rows, "
                 f"got {words.dtype} of shape {words.shape}"
             )
+        words = np.ascontiguousarray(words)
         padding = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")[:, n_rows:]
         if padding.any():
             raise ValueError(f"words: expected no bits set past row {n_rows}")
-        self._words = np.ascontiguousarray(words)
+        self._words = words
         self._words.flags.writeable = False
         self._n_rows = n_rows
 
@@ -120,7 +121,10 @@ class BinaryMatrix:
 
     def take(self, columns: ArrayLike) -> "BinaryMatrix":
         """Return the matrix of the chosen columns (indices or a boolean mask), in that order."""
-        return BinaryMatrix(self._words[np.asarray(columns)], self._n_rows)
+        chosen = np.asarray(columns)
+        if chosen.size == 0:
+            chosen = chosen.astype(np.intp)  # an empty list is an array of floats
+        return BinaryMatrix(self._words[chosen], self._n_rows)
 
     def unique(self) -> tuple["BinaryMatrix", NDArray[np.intp]]:
         """Drop all-zero columns and repeats.
@@ -168,9 +172,20 @@ class BinaryMatrix:
             max_j |d_j' duals[:, k]| over all columns; 0 where there are none.
         prices : (A, K) array
             d_j' duals for the chosen columns.
+
+        Raises
+        ------
+        ValueError
+            If the dual points are not finite or of another length, or the
+            columns not distinct whole numbers.
         """
         operand = self._operand("duals", duals, self._n_rows)
-        chosen = np.asarray(columns, dtype=np.int64)
+        if not np.isfinite(operand).all():
+            raise ValueError("duals: expected finite numbers, got NaN or infinity")
+        wanted = np.asarray(columns)
+        chosen = wanted.astype(np.int64)
+        if wanted.ndim != 1 or (chosen != wanted).any() or np.unique(chosen).size < chosen.size:
+            raise ValueError(f"columns: expected distinct column numbers, got {columns!r}")
         kept = np.full(self.shape[1], -1, dtype=np.int64)
         kept[chosen] = np.arange(chosen.size)
         largest = np.empty(operand.shape[1])

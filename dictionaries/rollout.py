@@ -77,10 +77,11 @@ def check_sequences(X: ArrayLike, inputs: int | None = None) -> NDArray[np.float
         raise ValueError(f"X: expected {inputs} inputs a step, got {sequences.shape[2]}")
     if not np.isfinite(sequences).all():
         raise ValueError("X: expected finite numbers, got NaN or infinity")
-    largest = float(np.abs(sequences).max()) * sequences.shape[2]
+    rounded = np.rint(sequences / INPUT_GRID) * INPUT_GRID
+    largest = float(np.abs(rounded).max()) * sequences.shape[2]
     if largest > 2**16:
-        raise ValueError(f"X: expected d * max|X| <= 65536, got {largest:g}; scale it down")
-    return np.rint(sequences / INPUT_GRID) * INPUT_GRID
+        raise ValueError(f"X: expected d * max|X| <= 65536, got {largest:.9g}; scale it down")
+    return rounded
 
 
 def roll(

@@ -1,7 +1,7 @@
 """SpikeDictionary: distinct atoms with the witness of each."""
 
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,7 +15,7 @@ Readout = Literal["last", "every"]
 _SAMPLES_PER_BLOCK = 4096  # bounds the float currents of a rollout
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SpikeDictionary:
     """Atoms D, and for each the neuron that fires it.
 
@@ -52,8 +52,11 @@ class SpikeDictionary:
         Raises
         ------
         ValueError
-            If X is not what :func:`check_sequences` takes, or no neuron ever fires.
+            If X is not what :func:`check_sequences` takes, the readout is neither
+            of the two, or no neuron ever fires.
         """
+        if readout not in get_args(Readout):
+            raise ValueError(f"readout: expected 'last' or 'every', got {readout!r}")
         sequences = check_sequences(X, witnesses.inputs)
         n, steps, _ = sequences.shape
         width = witnesses.hidden[-1]

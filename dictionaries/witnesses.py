@@ -28,6 +28,14 @@ def normal_weights(words: NDArray[np.uint64]) -> NDArray[np.float64]:
     return weights
 
 
+def check_widths(hidden: Sequence[int]) -> tuple[int, ...]:
+    """Return layer widths as ints; ValueError unless there are some, all whole and at least 1."""
+    widths = tuple(hidden)
+    if not widths or any(width != int(width) or width < 1 for width in widths):
+        raise ValueError(f"hidden: expected whole widths of at least 1, got {hidden!r}")
+    return tuple(int(width) for width in widths)
+
+
 @dataclass(frozen=True)
 class GaussianWitnesses:
     """A bank of K subnetworks with fully connected Gaussian layers.
@@ -62,9 +70,7 @@ class GaussianWitnesses:
     seed: int
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(self.hidden))
-        if not self.hidden or min(self.hidden) < 1:
-            raise ValueError(f"hidden: expected widths of at least 1, got {self.hidden}")
+        object.__setattr__(self, "hidden", check_widths(self.hidden))
         if self.inputs < 1:
             raise ValueError(f"inputs: expected at least 1, got {self.inputs}")
         if self.subnetworks < 1:

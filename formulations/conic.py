@@ -88,7 +88,7 @@ def lower(
     intercept: bool,
     quadratic: bool,
 ) -> ConicForm:
-    """Lower the parts of a program; ``quadratic`` keeps a quadratic objective, else it is a cone."""
+    """Lower the parts of a program; ``quadratic`` keeps a quadratic objective, else a cone."""
     rows = np.flatnonzero(row_weights > 0)
     held = design.to_csc()[rows]
     n, atoms = held.shape

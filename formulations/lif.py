@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..dictionaries import GaussianWitnesses, Neuron, Readout, SpikeDictionary
+from ..dictionaries.witnesses import check_widths
 from ..networks import SpikingNetwork
 from .losses import Loss, find_loss
 from .program import ConvexProgram
@@ -69,10 +70,8 @@ class LIF:
     neuron: Neuron = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", tuple(self.hidden))
+        object.__setattr__(self, "hidden", check_widths(self.hidden))
         object.__setattr__(self, "neuron", Neuron(self.leak, self.threshold, self.reset))
-        if not self.hidden or min(self.hidden) < 1:
-            raise ValueError(f"hidden: expected widths of at least 1, got {self.hidden}")
         if self.readout not in get_args(Readout):
             raise ValueError(f"readout: expected 'last' or 'every', got {self.readout!r}")
         if not self.p >= 1:
@@ -188,8 +187,10 @@ class LIF:
                 "step_weights: expected readout 'every' and no row_weights beside them"
             )
         alpha = np.asarray(step_weights, dtype=np.float64)
-        if alpha.shape != (dictionary.steps,) or not (alpha >= 0).all() or not alpha.any():
+        inside = (alpha >= 0) & (alpha < np.inf)
+        if alpha.shape != (dictionary.steps,) or not inside.all() or not alpha.any():
             raise ValueError(
-                f"step_weights: expected {dictionary.steps} numbers >= 0, not all 0, got {alpha}"
+                f"step_weights: expected {dictionary.steps} finite numbers >= 0, not all 0, "
+                f"got {alpha}"
             )
         return np.repeat(alpha / (dictionary.samples * alpha.sum()), dictionary.samples)

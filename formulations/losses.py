@@ -15,7 +15,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.special import expit, kl_div, xlogy
+from scipy.special import expit, xlog1py, xlogy
 
 from ..kernels import proximal
 from .epigraph import Block, Cone, Epigraph
@@ -46,14 +46,14 @@ class Loss(ABC):
     def __repr__(self) -> str:
         return f"<loss {self.name}>"
 
-    def check_targets(self, y: Array) -> None:
-        """Raise ValueError unless all targets are finite, and -1 or +1 where labels are asked."""
+    def check_targets(self, y: Array, name: str) -> None:
+        """Raise ValueError, by ``name``, unless targets are finite, and -1 or +1 for labels."""
         if not np.isfinite(y).all():
-            raise ValueError("y: expected finite numbers, got NaN or infinity")
+            raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
         if self.labels and not np.isin(y, (-1.0, 1.0)).all():
             found = np.unique(y[~np.isin(y, (-1.0, 1.0))])[:5]
             raise ValueError(
-                f"y: the {self.name} loss takes targets -1.0 and +1.0, or class labels as "
+                f"{name}: the {self.name} loss takes targets -1.0 and +1.0, or class labels as "
                 f"integers or strings; got the numbers {found.tolist()}"
             )
 
@@ -70,6 +70,10 @@ class Loss(ABC):
     @abstractmethod
     def gradient(self, z: Array, y: Array) -> Array:
         """Derivative in z; at a kink the subgradient 0."""
+
+    def kinks(self, z: Array, y: Array) -> NDArray[np.bool_]:
+        """Where minus the subgradients fill the whole domain of the conjugate."""
+        return np.zeros(z.shape, dtype=np.bool_)
 
     @abstractmethod
     def domain(self, y: Array, a: Array) -> tuple[Array, Array]:
@@ -119,10 +123,10 @@ class Squared(Loss):
         return -bound, bound
 
     def conjugate(self, v: Array, y: Array, a: Array) -> Array:  # noqa: D102
-        return 0.5 * v**2 * _inverse(a) - v * y
+        return _divide(0.5 * v**2, a) - v * y
 
     def fenchel_young(self, z: Array, v: Array, y: Array, a: Array) -> Array:  # noqa: D102
-        return 0.5 * (v - a * (y - z)) ** 2 * _inverse(a)
+        return _divide(0.5 * (v - a * (y - z)) ** 2, a)
 
     def best_constant(self, y: Array, a: Array) -> Array:  # noqa: D102
         mean: Array = (a * y).sum(axis=0) / a.sum()
@@ -168,6 +172,10 @@ class Hinge(Loss):
 
     def gradient(self, z: Array, y: Array) -> Array:  # noqa: D102
         return np.where(y * z < 1.0, -y, 0.0)
+
+    def kinks(self, z: Array, y: Array) -> NDArray[np.bool_]:  # noqa: D102
+        at_kink: NDArray[np.bool_] = y * z == 1.0
+        return at_kink
 
     def domain(self, y: Array, a: Array) -> tuple[Array, Array]:  # noqa: D102
         return np.minimum(a * y, 0.0), np.maximum(a * y, 0.0)
@@ -224,16 +232,26 @@ class Logistic(Loss):
         return np.minimum(a * y, 0.0), np.maximum(a * y, 0.0)
 
     def conjugate(self, v: Array, y: Array, a: Array) -> Array:  # noqa: D102
-        share = v * y * _inverse(a)
+        share = _divide(v * y, a)
         value: Array = a * (xlogy(share, share) + xlogy(1.0 - share, 1.0 - share))
         return value
 
     def fenchel_young(self, z: Array, v: Array, y: Array, a: Array) -> Array:  # noqa: D102
         # a times the Kullback-Leibler divergence of v's share from that of the gradient
-        share = v * y * _inverse(a)
-        margin = y * z
-        divergence: Array = kl_div(share, expit(-margin)) + kl_div(1.0 - share, expit(margin))
-        return np.where(a > 0, a * divergence, 0.0)
+        share, margin = _divide(v * y, a), y * z
+        slope, rest = expit(-margin), expit(margin)
+        apart = share - slope
+        close = np.abs(apart) < 0.5 * np.minimum(slope, rest)
+        # close to each other the logarithms nearly cancel: by the ratios they do not
+        above, below = np.zeros_like(z), np.zeros_like(z)
+        np.divide(apart, slope, out=above, where=close)
+        np.divide(-apart, rest, out=below, where=close)
+        near = xlog1py(share, above) + xlog1py(1.0 - share, below)
+        # elsewhere the slope may underflow, and its logarithm is a softplus
+        entropy = xlogy(share, share) + xlogy(1.0 - share, 1.0 - share)
+        far = entropy + share * np.logaddexp(0, margin) + (1.0 - share) * np.logaddexp(0, -margin)
+        divergence: Array = np.where(close, near, far)
+        return a * np.maximum(divergence, 0.0)
 
     def best_constant(self, y: Array, a: Array) -> Array:  # noqa: D102
         positive = np.where(y > 0, a, 0.0).sum(axis=0)
@@ -284,9 +302,9 @@ class Logistic(Loss):
         )
 
 
-def _inverse(a: Array) -> Array:
-    """1 / a, and 0 where a is 0: rows of weight 0 carry no dual."""
-    return np.divide(1.0, a, out=np.zeros_like(a), where=a > 0)
+def _divide(x: Array, a: Array) -> Array:
+    """Quotient x / a, and 0 where a is 0: rows of weight 0 carry no dual."""
+    return np.divide(x, a, out=np.zeros_like(x), where=a > 0)
 
 
 LOSSES: dict[str, Loss] = {loss.name: loss for loss in (Squared(), Hinge(), Logistic())}

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..dictionaries import BinaryMatrix
+from .arrays import finite_array, finite_intercept
 from .conic import ConicForm, lower
 from .losses import Loss, find_loss
 from .penalties import L1
@@ -72,7 +73,7 @@ class ConvexProgram:
         if targets.ndim not in (1, 2) or targets.shape[0] != n or targets.size == 0:
             raise ValueError(f"target: expected shape ({n},) or ({n}, C), got {targets.shape}")
         found = find_loss(loss)
-        found.check_targets(targets)
+        found.check_targets(targets, "target")
         weights = np.full(n, 1.0 / n) if row_weights is None else np.array(row_weights, float)
         if weights.shape != (n,):
             raise ValueError(f"row_weights: expected shape ({n},), got {weights.shape}")
@@ -136,8 +137,8 @@ class ConvexProgram:
 
     def primal(self, weights: ArrayLike, intercept: ArrayLike = 0.0) -> float:
         """Objective at W (P,) or (P, C) and b (scalar or (C,)), summed over outputs."""
-        W = np.asarray(weights, dtype=np.float64).reshape(-1, self.outputs)
-        b = np.broadcast_to(np.asarray(intercept, dtype=np.float64), (self.outputs,))
+        W = finite_array("weights", weights, self.design.shape[1], self.outputs)
+        b = finite_intercept(intercept, self.outputs)
         value = self.data_loss(self.affine(W, b)) + self.strength * self.penalty.value(W)
         return float(value.sum())
 
@@ -147,7 +148,7 @@ class ConvexProgram:
         Feasible up to a relative 1e-12 in prices and sums, the room that
         rounding needs in float64.
         """
-        v = np.asarray(V, dtype=np.float64).reshape(-1, self.outputs)
+        v = finite_array("V", V, self.design.shape[0], self.outputs)
         lower_bound, upper_bound = self.loss.domain(self.target, self.row_weights[:, None])
         inside = bool(((v >= lower_bound) & (v <= upper_bound)).all())
         room = 1e-12 * float(np.abs(v).sum())
@@ -158,9 +159,17 @@ class ConvexProgram:
         return float(-self.loss.conjugate(v, self.target, self.row_weights[:, None]).sum())
 
     def dual_at(self, fit: Array) -> Array:
-        """V (N, C) that belongs to Z = ``fit``: minus the gradient, moved into the domain."""
-        slope = self.loss.gradient(fit, self.target)
-        return self.into_domain(-self.row_weights[:, None] * slope)
+        """V (N, C) that belongs to Z = ``fit``: minus the gradient, moved into the domain.
+
+        At kinks, where the subgradients leave a choice, an intercept's zero
+        sum is sought among them first.
+        """
+        v: Array = -self.row_weights[:, None] * self.loss.gradient(fit, self.target)
+        if self.intercept:
+            lower_bound, upper_bound = self.loss.domain(self.target, self.row_weights[:, None])
+            kinks = self.loss.kinks(fit, self.target)
+            v = _spread(v, np.where(kinks, lower_bound, v), np.where(kinks, upper_bound, v), 1.0)
+        return self.into_domain(v)
 
     def into_domain(self, V: Array) -> Array:
         """Move V (N, C) into the domain of the conjugate, with columns that sum to 0 if asked.
@@ -170,15 +179,10 @@ class ConvexProgram:
         """
         lower_bound, upper_bound = self.loss.domain(self.target, self.row_weights[:, None])
         v: Array = np.clip(V, lower_bound, upper_bound)
-        if not self.intercept:
-            return v
-        surplus = v.sum(axis=0)
-        room = np.where(surplus > 0, v - lower_bound, upper_bound - v)
-        room = np.where(np.isinf(room), self.row_weights[:, None], room)
-        total = room.sum(axis=0)
-        share = np.divide(surplus, total, out=np.zeros_like(total), where=total > 0)
-        moved: Array = v - room * np.abs(share) * np.sign(surplus)
-        return np.clip(moved, lower_bound, upper_bound)
+        if self.intercept:
+            for _ in range(3):  # what rounding leaves over is spread again
+                v = _spread(v, lower_bound, upper_bound, self.row_weights[:, None])
+        return v
 
     @cached_property
     def null_intercept(self) -> Array:
@@ -224,6 +228,20 @@ class ConvexProgram:
             self.intercept,
             quadratic,
         )
+
+
+def _spread(v: Array, lower_bound: Array, upper_bound: Array, endless: Array | float) -> Array:
+    """Bring column sums as close to 0 as the bounds allow, each row by its share of the room.
+
+    ``endless`` is the room of an entry without a bound.
+    """
+    surplus = v.sum(axis=0)
+    room = np.where(surplus > 0, v - lower_bound, upper_bound - v)
+    room = np.where(np.isinf(room), endless, room)
+    total = room.sum(axis=0)
+    share = np.divide(surplus, total, out=np.zeros_like(total), where=total > 0)
+    moved: Array = v - room * np.abs(share) * np.sign(surplus)
+    return np.clip(moved, lower_bound, upper_bound)
 
 
 def _checked_strength(strength: float) -> float:

@@ -33,7 +33,7 @@ def encode(
         If y has another length, a single class, or numbers that the loss does not take.
     """
     labels = np.asarray(y)
-    if labels.ndim not in (1, 2) or labels.shape[0] != n_rows:
+    if labels.ndim not in (1, 2) or labels.shape[0] != n_rows or labels.size == 0:
         raise ValueError(
             f"y: expected shape ({n_rows},) or ({n_rows}, C), one entry a row, got {labels.shape}"
         )
@@ -48,7 +48,7 @@ def encode(
     if labels.dtype.kind in "US":
         raise ValueError("y: strings are labels and need shape (N,), got two dimensions")
     targets = labels.astype(np.float64).reshape(n_rows, -1)
-    loss.check_targets(targets)
+    loss.check_targets(targets, "y")
     if loss.labels and labels.ndim == 1 and np.ptp(targets) == 0:
         raise ValueError(f"y: expected at least two classes, got only {targets[0, 0]}")
     return targets, None

@@ -62,11 +62,18 @@ class SpikingNetwork:
         Raises
         ------
         ValueError
-            If ``weights`` has another number of rows than the dictionary has atoms.
+            If ``weights`` has another number of rows than the dictionary has
+            atoms, or intercept or classes do not fit its outputs.
         """
         atoms = dictionary.atoms.shape[1]
         if weights.ndim != 2 or weights.shape[0] != atoms:
             raise ValueError(f"weights: expected shape ({atoms}, C), got {weights.shape}")
+        outputs = weights.shape[1]
+        if np.shape(intercept) != (outputs,):
+            raise ValueError(f"intercept: expected shape ({outputs},), got {np.shape(intercept)}")
+        labels = max(outputs, 2)
+        if classes is not None and np.shape(classes) != (labels,):
+            raise ValueError(f"classes: expected shape ({labels},), got {np.shape(classes)}")
         witnesses = dictionary.witnesses
         active = np.flatnonzero(weights.any(axis=1))
         copies = witnesses.hidden[-1]
