@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..formulations import ConvexProgram
-from ..formulations.arrays import finite_array, finite_intercept
+from ..formulations.arrays import finite_array
 
 Array = NDArray[np.float64]
 
@@ -95,18 +95,14 @@ def certify(
     """
     if (solution is None) == (weights is None):
         raise ValueError("solution, weights: expected exactly one of the two")
-    if solution is not None:
+    if weights is None:
         weights, intercept = solution.weights, solution.intercept
         dual_point = solution.dual_point
-    n, atoms = program.design.shape
-    W = finite_array("weights", weights if weights is not None else (), atoms, program.outputs)
-    b = finite_intercept(intercept, program.outputs)
-    if b.any() and not program.intercept:
-        raise ValueError(f"intercept: expected none, the program has none; got {b}")
+    W, b = program.checked_answer(weights, intercept)
     fit = program.affine(W, b)
     candidates = [program.dual_at(fit)]
     if dual_point is not None:
-        given = finite_array("dual_point", dual_point, n, program.outputs)
+        given = finite_array("dual_point", dual_point, *program.target.shape)
         candidates.append(program.into_domain(given))
 
     active = np.flatnonzero(W.any(axis=1))
@@ -126,4 +122,6 @@ def certify(
         dual_points = np.where(found < gaps, v, dual_points)
         gaps = np.where(found < gaps, found, gaps)
     primal, gap = float(primals.sum()), float(gaps.sum())
-    return Certificate(primal, primal - gap, gap, program.relative(gap), primals, gaps, dual_points)
+    # where the objective overflows, V = 0 proves the bound 0 all the same
+    dual = primal - gap if np.isfinite(primal) else 0.0
+    return Certificate(primal, dual, gap, program.relative(gap), primals, gaps, dual_points)

@@ -182,12 +182,14 @@ class BinaryMatrix:
         operand = self._operand("duals", duals, self._n_rows)
         if not np.isfinite(operand).all():
             raise ValueError("duals: expected finite numbers, got NaN or infinity")
-        wanted = np.asarray(columns)
-        chosen = wanted.astype(np.int64)
-        if wanted.ndim != 1 or (chosen != wanted).any() or np.unique(chosen).size < chosen.size:
-            raise ValueError(f"columns: expected distinct column numbers, got {columns!r}")
+        chosen = np.asarray(columns)
         kept = np.full(self.shape[1], -1, dtype=np.int64)
-        kept[chosen] = np.arange(chosen.size)
+        if chosen.size:
+            if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
+                raise ValueError(f"columns: expected a list of column numbers, got {columns!r}")
+            kept[chosen] = np.arange(chosen.size)
+        if np.count_nonzero(kept >= 0) < chosen.size:
+            raise ValueError(f"columns: expected each column once, got {columns!r}")
         largest = np.empty(operand.shape[1])
         prices = np.empty((chosen.size, operand.shape[1]))
         bits.price(self._words, operand, kept, largest, prices)

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def finite_array(name: str, values: ArrayLike, rows: int, outputs: int) -> NDArray[np.float64]:
-    """Return ``values`` as a (rows, outputs) array; (rows,) will do for one output.
+def finite_array(name: str, values: ArrayLike, *shape: int) -> NDArray[np.float64]:
+    """Return ``values`` as an array of that shape; a last axis of length 1 may be left out.
 
     Raises
     ------
@@ -13,16 +13,8 @@ def finite_array(name: str, values: ArrayLike, rows: int, outputs: int) -> NDArr
         If the shape is another one or an entry is NaN or infinite.
     """
     array = np.asarray(values, dtype=np.float64)
-    if array.shape != (rows, outputs) and not (outputs == 1 and array.shape == (rows,)):
-        raise ValueError(f"{name}: expected shape ({rows}, {outputs}), got {array.shape}")
+    if array.shape != shape and not (shape[-1] == 1 and array.shape == shape[:-1]):
+        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
     if not np.isfinite(array).all():
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
-    return array.reshape(rows, outputs)
-
-
-def finite_intercept(values: ArrayLike, outputs: int) -> NDArray[np.float64]:
-    """Return an intercept as an array (outputs,); one number serves all outputs."""
-    array = np.asarray(values, dtype=np.float64)
-    if array.size == 1:
-        array = np.full(outputs, array.item())
-    return finite_array("intercept", array[None] if array.ndim == 1 else array, 1, outputs)[0]
+    return array.reshape(shape)

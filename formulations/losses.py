@@ -46,7 +46,7 @@ class Loss(ABC):
     def __repr__(self) -> str:
         return f"<loss {self.name}>"
 
-    def check_targets(self, y: Array, name: str) -> None:
+    def check_targets(self, y: Array, name: str = "y") -> None:
         """Raise ValueError, by ``name``, unless targets are finite, and -1 or +1 for labels."""
         if not np.isfinite(y).all():
             raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..dictionaries import BinaryMatrix
-from .arrays import finite_array, finite_intercept
+from .arrays import finite_array
 from .conic import ConicForm, lower
 from .losses import Loss, find_loss
 from .penalties import L1
@@ -125,6 +125,22 @@ class ConvexProgram:
             self.intercept,
         )
 
+    def checked_answer(self, weights: ArrayLike, intercept: ArrayLike) -> tuple[Array, Array]:
+        """Return W (P, C) and b (C,) as float64, one number serving as every b.
+
+        Raises
+        ------
+        ValueError
+            If a shape is another one, an entry is not finite, or there is an
+            intercept although the program has none.
+        """
+        W = finite_array("weights", weights, self.design.shape[1], self.outputs)
+        b = np.asarray(intercept, dtype=np.float64)
+        b = finite_array("intercept", np.full(self.outputs, b) if b.ndim == 0 else b, self.outputs)
+        if b.any() and not self.intercept:
+            raise ValueError(f"intercept: expected none, the program has none; got {b}")
+        return W, b
+
     def affine(self, weights: Array, intercept: Array) -> Array:
         """Z = D W + b, shape (N, C)."""
         return self.design.matvec(weights) + intercept
@@ -137,8 +153,7 @@ class ConvexProgram:
 
     def primal(self, weights: ArrayLike, intercept: ArrayLike = 0.0) -> float:
         """Objective at W (P,) or (P, C) and b (scalar or (C,)), summed over outputs."""
-        W = finite_array("weights", weights, self.design.shape[1], self.outputs)
-        b = finite_intercept(intercept, self.outputs)
+        W, b = self.checked_answer(weights, intercept)
         value = self.data_loss(self.affine(W, b)) + self.strength * self.penalty.value(W)
         return float(value.sum())
 
@@ -148,7 +163,7 @@ class ConvexProgram:
         Feasible up to a relative 1e-12 in prices and sums, the room that
         rounding needs in float64.
         """
-        v = finite_array("V", V, self.design.shape[0], self.outputs)
+        v = finite_array("V", V, *self.target.shape)
         lower_bound, upper_bound = self.loss.domain(self.target, self.row_weights[:, None])
         inside = bool(((v >= lower_bound) & (v <= upper_bound)).all())
         room = 1e-12 * float(np.abs(v).sum())

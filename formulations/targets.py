@@ -48,7 +48,7 @@ def encode(
     if labels.dtype.kind in "US":
         raise ValueError("y: strings are labels and need shape (N,), got two dimensions")
     targets = labels.astype(np.float64).reshape(n_rows, -1)
-    loss.check_targets(targets, "y")
+    loss.check_targets(targets)
     if loss.labels and labels.ndim == 1 and np.ptp(targets) == 0:
         raise ValueError(f"y: expected at least two classes, got only {targets[0, 0]}")
     return targets, None
