@@ -1,0 +1,402 @@
+"""BinaryMatrix is the 0/1 matrix it was packed from: its products equal NumPy's, exactly."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from scipy import sparse
+
+import bidual as bd
+
+SHAPES = [(n, p) for n in (63, 64, 65, 511, 512, 513, 1024) for p in (0, 1, 63, 64, 65)]
+
+
+def bernoulli(rows, columns, density, seed=0):
+    rng = np.random.default_rng(seed)
+    return (rng.random((rows, columns)) < density).astype(np.uint8)
+
+
+@st.composite
+def dense_matrices(draw):
+    dense = bernoulli(
+        draw(st.integers(1, 200)),
+        draw(st.integers(0, 60)),
+        draw(st.sampled_from([0.0, 0.03, 0.5, 0.97, 1.0])),
+        draw(st.integers(0, 2**32 - 1)),
+    )
+    columns = st.integers(0, dense.shape[1] - 1)
+    if dense.shape[1] and draw(st.booleans()):
+        dense[:, draw(columns)] = 0
+    if dense.shape[1] and draw(st.booleans()):
+        dense[:, draw(columns)] = 1
+    if dense.shape[1] and draw(st.booleans()):
+        dense[:, draw(columns)] = dense[:, draw(columns)]
+    return dense
+
+
+def on_matrices(test):
+    """Run a test on drawn matrices, and on every shape around a word or a register of bits."""
+    test = settings(deadline=None, max_examples=100)(given(dense=dense_matrices())(test))
+    for rows, columns in SHAPES:
+        test = example(dense=bernoulli(rows, columns, 0.5))(test)
+    for value in (0, 1):
+        test = example(dense=np.full((513, 3), value))(test)
+        test = example(dense=np.full((1, 1), value))(test)
+    return test
+
+
+def integers(*shape):
+    """Whole numbers as floats, zeros among them: every sum of them is exact."""
+    rng = np.random.default_rng(shape)
+    return rng.integers(-1000, 1000, shape) * rng.integers(0, 2, shape).astype(float)
+
+
+def same(found, expected, dtype=np.float64):
+    assert found.dtype == dtype
+    assert found.shape == expected.shape
+    assert np.array_equal(found, expected)
+
+
+@on_matrices
+def test_dense_array_comes_back(dense):
+    D = bd.BinaryMatrix.from_dense(dense)
+    assert D.shape == dense.shape
+    same(D.to_dense(), dense)
+    same(D.to_dense(np.uint8), dense, np.uint8)
+    same(D.to_dense(bool), dense, bool)
+    assert D.to_dense().flags.f_contiguous
+
+
+@on_matrices
+def test_bit_i_mod_64_of_word_i_div_64_is_row_i(dense):
+    n, columns = dense.shape
+    words = np.zeros((columns, 8 * math.ceil(n / 512)), dtype=np.uint64)
+    for i, j in np.argwhere(dense).tolist():
+        words[j, i // 64] |= np.uint64(1 << (i % 64))
+    same(bd.BinaryMatrix(words, n).to_dense(), dense)
+
+
+@on_matrices
+def test_an_entry_costs_one_bit(dense):
+    n, columns = dense.shape
+    padded = 512 * math.ceil(n / 512)
+    assert bd.BinaryMatrix.from_dense(dense).nbytes == columns * padded // 8
+
+
+@on_matrices
+def test_sparse_matrix_is_that_of_scipy(dense):
+    found = bd.BinaryMatrix.from_dense(dense).to_csc()
+    expected = sparse.csc_array(dense.astype(float))
+    assert isinstance(found, sparse.csc_array)
+    assert found.shape == dense.shape
+    same(found.data, np.ones(int(dense.sum())))
+    assert np.array_equal(found.indices, expected.indices)
+    assert np.array_equal(found.indptr, expected.indptr)
+    assert found.has_canonical_format
+    same(found.toarray(), dense)
+
+
+@on_matrices
+def test_column_sums_and_density_count_ones(dense):
+    D = bd.BinaryMatrix.from_dense(dense)
+    same(D.column_sums(), dense.sum(axis=0, dtype=np.int64), np.int64)
+    assert D.density == (dense.mean() if dense.size else 0.0)
+
+
+@on_matrices
+def test_gram_counts_common_ones(dense):
+    wide = dense.astype(np.int64)
+    same(bd.BinaryMatrix.from_dense(dense).gram(), wide.T @ wide, np.int64)
+
+
+@on_matrices
+def test_matvec_equals_numpy(dense):
+    D = bd.BinaryMatrix.from_dense(dense)
+    for shape in [(), (1,), (3,)]:
+        weights = integers(dense.shape[1], *shape)
+        same(D.matvec(weights), dense @ weights)
+
+
+@on_matrices
+def test_rmatvec_equals_numpy(dense):
+    D = bd.BinaryMatrix.from_dense(dense)
+    for shape in [(), (1,), (3,)]:
+        rows = integers(dense.shape[0], *shape)
+        same(D.rmatvec(rows), dense.T @ rows)
+
+
+@on_matrices
+def test_rmatvec_is_the_adjoint_of_matvec(dense):
+    D = bd.BinaryMatrix.from_dense(dense)
+    weights, rows = integers(dense.shape[1]), integers(dense.shape[0])
+    assert D.matvec(weights) @ rows == weights @ D.rmatvec(rows)
+
+
+@on_matrices
+def test_price_is_the_largest_of_all_and_the_prices_of_the_chosen(dense):
+    D = bd.BinaryMatrix.from_dense(dense)
+    duals = integers(dense.shape[0], 4)
+    every = dense.T @ duals
+    rng = np.random.default_rng(dense.shape)
+    chosen = rng.permutation(dense.shape[1])[: rng.integers(dense.shape[1] + 1)]
+    largest, prices = D.price(duals, chosen)
+    same(largest, np.abs(every).max(axis=0, initial=0.0))
+    same(prices, every[chosen])
+
+
+@on_matrices
+def test_take_is_numpy_indexing(dense):
+    D = bd.BinaryMatrix.from_dense(dense)
+    columns = dense.shape[1]
+    rng = np.random.default_rng(dense.shape)
+    chosen = rng.integers(-columns, columns, 2 * columns)
+    same(D.take(chosen).to_dense(), dense[:, chosen])
+    mask = rng.random(columns) < 0.5
+    same(D.take(mask).to_dense(), dense[:, mask])
+
+
+@on_matrices
+def test_hstack_joins_what_was_split(dense):
+    cuts = sorted(np.random.default_rng(dense.shape).integers(0, dense.shape[1] + 1, 3))
+    parts = np.split(dense, cuts, axis=1)
+    joined = bd.BinaryMatrix.hstack([bd.BinaryMatrix.from_dense(part) for part in parts])
+    same(joined.to_dense(), dense)
+
+
+@on_matrices
+def test_unique_keeps_first_appearance(dense):
+    seen = {}
+    for j in range(dense.shape[1]):
+        if dense[:, j].any():
+            seen.setdefault(dense[:, j].tobytes(), j)
+    distinct, first = bd.BinaryMatrix.from_dense(dense).unique()
+    assert first.tolist() == list(seen.values())
+    same(distinct.to_dense(), dense[:, list(seen.values())])
+
+
+def test_unique_tells_columns_apart_that_differ_in_any_single_row():
+    n = 1024
+    dense = np.ones((n, n + 1))
+    dense[np.arange(n), np.arange(n)] = 0  # column j lacks row j; the last column lacks none
+    distinct, first = bd.BinaryMatrix.from_dense(np.hstack([dense, dense])).unique()
+    assert np.array_equal(first, np.arange(n + 1))
+    same(distinct.to_dense(), dense)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(64, 40), (513, 70), (1024, 33)])
+def test_sums_of_floats_run_in_order_and_are_as_near_as_order_allows(rows, columns):
+    rng = np.random.default_rng(rows)
+    dense = bernoulli(rows, columns, 0.5)
+    D = bd.BinaryMatrix.from_dense(dense)
+    for product, matrix in ((D.rmatvec, dense.T), (D.matvec, dense)):
+        operand = rng.normal(size=matrix.shape[1]) * 10.0 ** rng.integers(-8, 9, matrix.shape[1])
+        for found, ones in zip(product(operand), matrix, strict=True):
+            terms = operand[ones != 0].tolist()
+            total = 0.0
+            for term in terms:
+                total += term
+            assert found == total
+            # n terms added one by one: at most (n - 1) u sum|x|, u = 2**-53 (Higham 2002, 4.2),
+            # to first order; one u more for fsum's own rounding and one for the second order
+            size = math.fsum(map(abs, terms))
+            assert abs(found - math.fsum(terms)) <= (len(terms) + 1) * 2.0**-53 * size
+
+
+def test_prices_are_the_very_floats_of_rmatvec():
+    # a price that differs in its last bit would put another dual point on the boundary
+    D = bd.BinaryMatrix.from_dense(bernoulli(513, 40, 0.4))
+    duals = np.random.default_rng(1).normal(size=(513, 3))
+    largest, prices = D.price(duals, np.arange(40))
+    assert np.array_equal(prices, D.rmatvec(duals))
+    assert np.array_equal(largest, np.abs(prices).max(axis=0))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_dual_point_that_is_not_finite_is_not_priced(value):
+    # max(0, |nan|) is 0 or nan, as the compiler likes; 0 would look feasible
+    D = bd.BinaryMatrix.from_dense(np.ones((3, 2)))
+    with pytest.raises(ValueError, match=r"^duals: expected finite"):
+        D.price([1.0, value, 1.0], [0, 1])
+
+
+def test_operands_may_have_any_order_and_number_type():
+    dense = bernoulli(65, 7, 0.5)
+    D = bd.BinaryMatrix.from_dense(dense)
+    weights, rows = integers(7, 4), integers(65, 4)
+    for change in (np.asfortranarray, lambda a: np.repeat(a, 2, axis=1)[:, ::2], np.ndarray.tolist):
+        same(D.matvec(change(weights)), dense @ weights)
+        same(D.rmatvec(change(rows)), dense.T @ rows)
+        same(D.price(change(rows), [6, 2])[1], dense.T[[6, 2]] @ rows)
+    same(D.matvec(weights.astype(np.int32)), dense @ weights)
+    same(D.rmatvec(rows.astype(np.float32)), dense.T @ rows)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.float32, np.float64, object])
+def test_any_number_type_of_zeros_and_ones_packs(dtype):
+    dense = bernoulli(70, 5, 0.5)
+    for array in (dense.astype(dtype), np.asfortranarray(dense.astype(dtype))):
+        same(bd.BinaryMatrix.from_dense(array).to_dense(), dense)
+    same(bd.BinaryMatrix.from_dense(dense.astype(dtype).tolist()).to_dense(), dense)
+
+
+def test_words_of_any_memory_order_are_taken():
+    words = np.arange(48, dtype=np.uint64).reshape(3, 16)
+    expected = bd.BinaryMatrix(words.copy(), 1024).to_dense()
+    for layout in (np.asfortranarray(words), np.repeat(words, 2, axis=0)[::2]):
+        same(bd.BinaryMatrix(layout, 1024).to_dense(), expected)
+
+
+def test_packed_words_are_read_only():
+    words = np.zeros((3, 8), dtype=np.uint64)
+    D = bd.BinaryMatrix(words, 100)
+    for matrix in (D, D.take([0, 2]), D.unique()[0], bd.BinaryMatrix.hstack([D, D])):
+        held = [value for value in vars(matrix).values() if isinstance(value, np.ndarray)]
+        assert held
+        assert not any(array.flags.writeable for array in held)
+    with pytest.raises(ValueError, match="read-only"):
+        words[0, 0] = 1
+
+
+@pytest.mark.parametrize("name", ["shape", "nbytes", "density"])
+def test_properties_cannot_be_set(name):
+    with pytest.raises(AttributeError):
+        setattr(bd.BinaryMatrix.from_dense(np.eye(3)), name, 0)
+
+
+def test_nothing_done_to_operands_or_results_changes_the_matrix():
+    dense = bernoulli(70, 6, 0.5)
+    given_array = dense.copy()
+    D = bd.BinaryMatrix.from_dense(given_array)
+    given_array[:] = 1
+    weights, rows, chosen = np.ones(6), np.ones((70, 2)), np.arange(6)
+    csc, (distinct, first) = D.to_csc(), D.unique()
+    results = [D.to_dense(), D.to_dense(np.uint8), D.to_dense(bool), csc.data, csc.indices]
+    results += [D.column_sums(), D.gram(), D.matvec(weights), D.rmatvec(rows), first]
+    results += [distinct.to_dense(np.uint8), *D.price(rows, chosen)]
+    for result in results:
+        result[:] = 1
+    assert np.array_equal(weights, np.ones(6))
+    assert np.array_equal(rows, np.ones((70, 2)))
+    assert np.array_equal(chosen, np.arange(6))
+    same(D.to_dense(), dense)
+    same(distinct.to_dense(), dense)
+
+
+def test_repr_tells_shape_and_density():
+    D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [1, 0]])
+    assert repr(D) == "BinaryMatrix(3 x 2, density 0.667)"
+
+
+def words(rows, count, dtype=np.uint64):
+    return np.zeros((rows, count), dtype=dtype)
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        ("n_rows", lambda: bd.BinaryMatrix(words(2, 0), 0)),
+        ("n_rows", lambda: bd.BinaryMatrix(words(2, 8), -1)),
+        ("words", lambda: bd.BinaryMatrix(words(2, 7), 512)),
+        ("words", lambda: bd.BinaryMatrix(words(2, 8), 513)),
+        ("words", lambda: bd.BinaryMatrix(words(2, 16), 512)),
+        ("words", lambda: bd.BinaryMatrix(words(2, 8)[0], 5)),
+        ("words", lambda: bd.BinaryMatrix(words(2, 8)[None], 5)),
+        ("words", lambda: bd.BinaryMatrix(words(2, 8, np.int64), 5)),
+        ("words", lambda: bd.BinaryMatrix(words(2, 8, np.float64), 5)),
+        ("words", lambda: bd.BinaryMatrix(words(2, 64, np.uint8), 5)),
+        ("words", lambda: bd.BinaryMatrix(words(2, 8, ">u8"), 5)),
+        ("dense", lambda: bd.BinaryMatrix.from_dense([0, 1])),
+        ("dense", lambda: bd.BinaryMatrix.from_dense(1)),
+        ("dense", lambda: bd.BinaryMatrix.from_dense(np.zeros((2, 2, 2)))),
+        ("dense", lambda: bd.BinaryMatrix.from_dense(np.zeros((0, 2)))),
+    ],
+)
+def test_wrong_shape_or_dtype_is_refused_by_name(name, make):
+    with pytest.raises(ValueError, match=f"^{name}: expected"):
+        make()
+
+
+@pytest.mark.parametrize("value", [2, -1, 0.5, 1 + 1e-12, 1e-300, np.nan, np.inf, 1j, "1", None])
+def test_one_entry_that_is_neither_zero_nor_one_is_refused(value):
+    dense = np.ones((66, 3), dtype=object)
+    dense[65, 1] = value
+    with pytest.raises(ValueError, match=r"^dense: expected zeros and ones"):
+        bd.BinaryMatrix.from_dense(dense)
+    if not isinstance(value, str | None):
+        with pytest.raises(ValueError, match=r"^dense: expected zeros and ones"):
+            bd.BinaryMatrix.from_dense(dense.astype(type(value)))
+
+
+@pytest.mark.parametrize("n_rows", [1, 7, 8, 63, 64, 65, 200, 511])
+def test_bits_past_the_last_row_are_refused(n_rows):
+    last = words(2, 8)
+    last[1, (n_rows - 1) // 64] = 1 << ((n_rows - 1) % 64)
+    assert bd.BinaryMatrix(last, n_rows).column_sums().tolist() == [0, 1]
+    for past in (n_rows, 511):
+        beyond = words(2, 8)
+        beyond[1, past // 64] = 1 << (past % 64)
+        with pytest.raises(ValueError, match=f"^words: expected no bits set past row {n_rows}"):
+            bd.BinaryMatrix(beyond, n_rows)
+
+
+def test_hstack_of_other_numbers_of_rows_or_of_nothing_is_refused():
+    low, high = (bd.BinaryMatrix.from_dense(np.ones((n, 2))) for n in (511, 512))
+    for matrices in ([low, high], []):
+        with pytest.raises(ValueError, match=r"^matrices: expected one number of rows"):
+            bd.BinaryMatrix.hstack(matrices)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (4,), (6,), (4, 5), (5, 2, 1), (1, 5), (0,)])
+def test_operand_of_another_length_is_refused_by_name(shape):
+    square = bd.BinaryMatrix.from_dense(np.eye(5))
+    operand = np.ones(shape)
+    with pytest.raises(ValueError, match=r"^weights: expected shape \(5,\)"):
+        square.matvec(operand)
+    with pytest.raises(ValueError, match=r"^rows: expected shape \(5,\)"):
+        square.rmatvec(operand)
+    with pytest.raises(ValueError, match=r"^duals: expected shape \(5,\)"):
+        square.price(operand, [0])
+
+
+def test_operands_are_measured_against_the_right_side():
+    D = bd.BinaryMatrix.from_dense(np.ones((5, 2)))
+    with pytest.raises(ValueError, match=r"^weights"):
+        D.matvec(np.ones(5))
+    with pytest.raises(ValueError, match=r"^rows"):
+        D.rmatvec(np.ones(2))
+    with pytest.raises(ValueError, match=r"^duals"):
+        D.price(np.ones(2), [0])
+
+
+def test_take_of_no_columns_is_a_matrix_without_columns():
+    D = bd.BinaryMatrix.from_dense(np.eye(5))
+    assert D.take(np.array([], dtype=int)).shape == (5, 0)
+    assert D.take([]).shape == (5, 0)
+
+
+@pytest.mark.parametrize("columns", [[5], [-6], [0, 99]])
+def test_columns_that_are_not_there_are_refused(columns):
+    D = bd.BinaryMatrix.from_dense(np.eye(5))
+    with pytest.raises(IndexError):
+        D.take(columns)
+    with pytest.raises(IndexError):
+        D.price(np.ones(5), columns)
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        pytest.param([1, 1], id="repeated"),
+        pytest.param([4, -1], id="repeated from the end"),
+        pytest.param([True, False], id="mask"),
+        pytest.param([0.5], id="fraction"),
+        pytest.param([[0, 1]], id="two dimensions"),
+    ],
+)
+def test_price_refuses_columns_that_it_would_not_fill(columns):
+    # each row of prices is written by one column; a row that none writes is left as memory was
+    D = bd.BinaryMatrix.from_dense(np.eye(5))
+    with pytest.raises(ValueError, match=r"^columns"):
+        D.price(np.ones(5), columns)

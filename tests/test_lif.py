@@ -1,0 +1,379 @@
+"""LIF states the program of its theorems: strength, rows at every step, weights, refused inputs."""
+
+import numpy as np
+import pytest
+
+import bidual as bd
+
+N, T, D_IN = 5, 4, 3  # sequences, steps, inputs
+
+
+def sequences(seed=0):
+    return 2.0 * np.random.default_rng(seed).normal(size=(N, T, D_IN))
+
+
+LAST = bd.LIF(hidden=(6, 4), leak=0.9, threshold=1.0)
+EVERY = bd.LIF(hidden=(6, 4), leak=0.9, threshold=1.0, readout="every")
+ATOMS_LAST = LAST.sample(sequences(), subnetworks=3, seed=1)
+ATOMS_EVERY = EVERY.sample(sequences(), subnetworks=3, seed=1)
+CLASSES = np.array([0, 1, 1, 0, 1])
+
+
+def simulate(X, layers, leak, threshold, reset):
+    """Final spikes (n, T, m) of one subnetwork: the recurrence of the paper, entry by entry."""
+    signal = np.rint(X * 2**20) / 2**20
+    for weights in layers:
+        n, steps, m = signal.shape[0], signal.shape[1], weights.shape[1]
+        spikes = np.zeros((n, steps, m))
+        for i in range(n):
+            for k in range(m):
+                u = s = 0.0
+                for t in range(steps):
+                    u = leak * u + float(signal[i, t] @ weights[:, k]) - reset * s
+                    s = float(u >= threshold)
+                    spikes[i, t, k] = s
+        signal = spikes
+    return signal
+
+
+def atoms_by_step(lif, dictionary, X):
+    """D^t (n, P) for every step t, from the witnesses alone."""
+    reset = lif.threshold if lif.reset is None else lif.reset
+    columns = []
+    for subnetwork, neuron in dictionary.origin:
+        layers = dictionary.witnesses.weights(int(subnetwork))
+        spikes = simulate(X, layers, lif.leak, lif.threshold, reset)
+        columns.append(spikes[:, :, neuron])
+    return [np.stack([column[:, t] for column in columns], axis=1) for t in range(X.shape[1])]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"hidden": ()}, "hidden"),
+        ({"hidden": (4, 0)}, "hidden"),
+        ({"hidden": (-1,)}, "hidden"),
+        ({"leak": -0.01}, "leak"),
+        ({"leak": 1.01}, "leak"),
+        ({"leak": np.nan}, "leak"),
+        ({"threshold": 0.0}, "threshold"),
+        ({"threshold": -1.0}, "threshold"),
+        ({"threshold": np.inf}, "threshold"),
+        ({"threshold": np.nan}, "threshold"),
+        ({"reset": -0.1}, "reset"),
+        ({"reset": np.inf}, "reset"),
+        ({"reset": np.nan}, "reset"),
+        ({"readout": "first"}, "readout"),
+        ({"readout": None}, "readout"),
+        ({"p": 0.99}, "p"),
+        ({"p": -np.inf}, "p"),
+        ({"p": np.nan}, "p"),
+    ],
+)
+def test_a_part_out_of_its_range_is_refused_by_name(change, named):
+    with pytest.raises(ValueError, match=f"^{named}: expected") as caught:
+        bd.LIF(**{"hidden": (4, 2), **change})
+    assert repr(change[named]) in str(caught.value) or str(change[named]) in str(caught.value)
+
+
+@pytest.mark.parametrize("hidden", [(6.5, 4), (4, 2.5)])
+def test_widths_that_are_not_whole_are_refused(hidden):
+    with pytest.raises(ValueError, match=r"^hidden: "):
+        bd.LIF(hidden=hidden)
+
+
+@pytest.mark.parametrize(
+    "fine",
+    [
+        {"leak": 0.0},
+        {"leak": 1.0},
+        {"reset": 0.0},
+        {"reset": 0.5},
+        {"p": 1.0},
+        {"p": np.inf},
+        {"hidden": [1]},
+    ],
+)
+def test_the_ends_of_each_range_are_allowed(fine):
+    lif = bd.LIF(**{"hidden": (4, 2), **fine})
+    for name, value in fine.items():
+        assert getattr(lif, name) == (tuple(value) if name == "hidden" else value)
+
+
+def test_reset_is_the_threshold_unless_given():
+    assert bd.LIF(hidden=(2,), threshold=0.75).neuron.reset == 0.75
+    assert bd.LIF(hidden=(2,), threshold=0.75, reset=0.25).neuron.reset == 0.25
+
+
+@pytest.mark.parametrize(
+    ("p", "divisor"),
+    # m = 32: with 1/p + 1/q = 1, m**(1/q) is m**0, m**(1/2), m**(2/3), m
+    [(1.0, 1.0), (2.0, 5.656854249492381), (3.0, 10.079368399158986), (np.inf, 32.0)],
+)
+def test_strength_is_beta_over_the_width_to_the_one_over_q(p, divisor):
+    lif = bd.LIF(hidden=(64, 32), p=p)
+    assert lif.strength(0.1) == pytest.approx(0.1 / divisor, rel=1e-15, abs=0)
+    if p == 1.0:
+        assert lif.strength(0.1) == 0.1
+
+
+@pytest.mark.parametrize("p", [1.0, 2.0, 3.0, np.inf])
+def test_strength_is_the_least_decay_of_an_atom_built_of_m_copies(p):
+    # an atom with weight 1 is m copies with 1 / m each (THEORY: rebuilding), of norm m^(1/p - 1)
+    m, beta = 8, 0.3
+    copies = np.full(m, 1.0 / m)
+    decay = beta * np.linalg.norm(copies, ord=p)
+    assert bd.LIF(hidden=(5, m), p=p).strength(beta) == pytest.approx(decay, rel=1e-14, abs=0)
+
+
+def test_program_takes_beta_or_the_strength_itself():
+    y = CLASSES
+    assert LAST.program(ATOMS_LAST, y, beta=0.3).strength == pytest.approx(0.15, rel=1e-15, abs=0)
+    assert LAST.program(ATOMS_LAST, y, strength=0.3).strength == 0.3
+    assert LAST.program(ATOMS_LAST, y, beta=0.0).strength == 0.0
+    assert LAST.program(ATOMS_LAST, y, strength=0.0).strength == 0.0
+
+
+def test_program_of_the_last_step_is_the_mean_loss_over_samples():
+    rng = np.random.default_rng(2)
+    program = LAST.program(ATOMS_LAST, CLASSES, "hinge", strength=0.2, intercept=True)
+    W, b = rng.normal(size=(ATOMS_LAST.atoms.shape[1], 1)), 0.3
+    design = atoms_by_step(LAST, ATOMS_LAST, sequences())[-1]
+    signs = np.where(CLASSES == 1, 1.0, -1.0)
+    losses = np.maximum(0.0, 1.0 - signs * (design @ W[:, 0] + b))
+    expected = losses.mean() + 0.2 * np.abs(W).sum()
+    assert program.primal(W, b) == pytest.approx(expected, rel=1e-14)
+    assert program.classes.tolist() == [0, 1]
+    assert program.intercept
+    assert program.loss.name == "hinge"
+
+
+def test_every_row_of_the_dictionary_is_its_sample_at_its_step():
+    assert ATOMS_EVERY.atoms.shape[0] == N * T
+    dense = ATOMS_EVERY.atoms.to_dense()
+    steps = atoms_by_step(EVERY, ATOMS_EVERY, sequences())
+    assert any((steps[0] != step).any() for step in steps[1:])
+    for t in range(T):
+        for i in range(N):
+            np.testing.assert_array_equal(dense[t * N + i], steps[t][i])
+
+
+def test_a_target_of_every_step_lands_on_the_row_of_its_sample_and_step():
+    y = np.arange(float(N * T)).reshape(N, T) / 7
+    program = EVERY.program(ATOMS_EVERY, y, strength=0.1)
+    assert program.target.shape == (N * T, 1)
+    for t in range(T):
+        for i in range(N):
+            assert program.target[t * N + i, 0] == y[i, t]
+
+
+def test_a_target_of_every_step_and_output_lands_on_the_row_of_its_sample_and_step():
+    y = np.arange(float(N * T * 2)).reshape(N, T, 2) / 7
+    program = EVERY.program(ATOMS_EVERY, y, strength=0.1)
+    assert program.target.shape == (N * T, 2)
+    for t in range(T):
+        for i in range(N):
+            np.testing.assert_array_equal(program.target[t * N + i], y[i, t])
+
+
+@pytest.mark.parametrize(
+    "y", [np.arange(float(N)), [0, 1, 1, 0, 1], ["a", "b", "c", "a", "b"]], ids=lambda y: str(y)
+)
+def test_one_entry_a_sequence_holds_at_all_its_steps(y):
+    every = EVERY.program(ATOMS_EVERY, y, strength=0.1)
+    last = LAST.program(ATOMS_LAST, y, strength=0.1)
+    for t in range(T):
+        np.testing.assert_array_equal(every.target[t * N : (t + 1) * N], last.target)
+    if last.classes is not None:
+        assert every.classes.tolist() == last.classes.tolist()
+
+
+def test_labels_of_every_step_are_coded_over_all_steps_together():
+    # class 2 is never seen at step 0, and still has an output there
+    y = np.array([[0, 1, 2, 0], [1, 1, 0, 2], [0, 0, 2, 2], [1, 2, 1, 0], [0, 0, 0, 0]])
+    program = EVERY.program(ATOMS_EVERY, y, "hinge", strength=0.1)
+    assert program.classes.tolist() == [0, 1, 2]
+    for t in range(T):
+        for i in range(N):
+            expected = np.where(np.arange(3) == y[i, t], 1.0, -1.0)
+            np.testing.assert_array_equal(program.target[t * N + i], expected)
+
+
+def test_step_weights_are_shared_out_among_samples():
+    alpha = np.array([0.0, 1.0, 2.0, 5.0])
+    program = EVERY.program(ATOMS_EVERY, CLASSES, strength=0.1, step_weights=alpha)
+    for t in range(T):
+        rows = program.row_weights[t * N : (t + 1) * N]
+        np.testing.assert_allclose(rows, alpha[t] / (N * 8.0), rtol=1e-15)
+    # no step weights: the mean over all rows
+    plain = EVERY.program(ATOMS_EVERY, CLASSES, strength=0.1)
+    np.testing.assert_allclose(plain.row_weights, 1.0 / (N * T), rtol=1e-15)
+
+
+@pytest.mark.parametrize("loss", bd.LOSSES)
+def test_program_of_every_step_is_the_weighted_sum_of_the_steps_losses(loss):
+    rng = np.random.default_rng(3)
+    y = rng.normal(size=(N, T, 2))
+    if bd.LOSSES[loss].labels:
+        y = np.where(y > 0, 1.0, -1.0)
+    alpha, beta = np.array([0.5, 0.0, 2.0, 1.0]), 0.4
+    program = EVERY.program(ATOMS_EVERY, y, loss, beta=beta, step_weights=alpha, intercept=True)
+    steps = atoms_by_step(EVERY, ATOMS_EVERY, sequences())
+    for _ in range(3):
+        W, b = rng.normal(size=(steps[0].shape[1], 2)), rng.normal(size=2)
+        # sum_t alpha_t Loss_t(D^t W + b, Y_t) + beta / sqrt(m) |W|_1, Loss_t a mean over samples
+        total = beta / 2.0 * np.abs(W).sum()
+        for t in range(T):
+            fit = steps[t] @ W + b
+            step_loss = bd.LOSSES[loss].value(fit, y[:, t]).sum(axis=1).mean()
+            total += alpha[t] / alpha.sum() * step_loss
+        assert program.primal(W, b) == pytest.approx(total, rel=1e-13)
+
+
+def test_row_weights_go_to_the_rows_as_they_are():
+    rows = np.arange(1.0, N * T + 1)
+    program = EVERY.program(ATOMS_EVERY, CLASSES, strength=0.1, row_weights=rows)
+    np.testing.assert_array_equal(program.row_weights, rows)
+    samples = np.arange(1.0, N + 1)
+    program = LAST.program(ATOMS_LAST, CLASSES, strength=0.1, row_weights=samples)
+    np.testing.assert_array_equal(program.row_weights, samples)
+
+
+def test_the_design_is_the_dictionary_itself():
+    assert LAST.program(ATOMS_LAST, CLASSES, strength=0.1).design is ATOMS_LAST.atoms
+
+
+GOOD = {"beta": 1.0}
+ROWS, STEPS = np.ones(N * T), np.ones(T)
+# formulation, dictionary, y, arguments and the name that the error begins with
+BAD = {
+    "every step over last steps": (EVERY, ATOMS_LAST, CLASSES, GOOD, "dictionary"),
+    "last step over every step": (LAST, ATOMS_EVERY, CLASSES, GOOD, "dictionary"),
+    "neither beta nor strength": (LAST, ATOMS_LAST, CLASSES, {}, "beta, strength"),
+    "both": (LAST, ATOMS_LAST, CLASSES, {"beta": 1.0, "strength": 1.0}, "beta, strength"),
+    "both zero": (LAST, ATOMS_LAST, CLASSES, {"beta": 0.0, "strength": 0.0}, "beta, strength"),
+    "negative beta": (LAST, ATOMS_LAST, CLASSES, {"beta": -1e-9}, "beta"),
+    "NaN beta": (LAST, ATOMS_LAST, CLASSES, {"beta": np.nan}, "beta"),
+    "infinite beta": (LAST, ATOMS_LAST, CLASSES, {"beta": np.inf}, "beta"),
+    "negative strength": (LAST, ATOMS_LAST, CLASSES, {"strength": -1e-9}, "strength"),
+    "NaN strength": (LAST, ATOMS_LAST, CLASSES, {"strength": np.nan}, "strength"),
+    "infinite strength": (LAST, ATOMS_LAST, CLASSES, {"strength": np.inf}, "strength"),
+    "short y": (LAST, ATOMS_LAST, CLASSES[:-1], GOOD, "y"),
+    "long y": (LAST, ATOMS_LAST, np.r_[CLASSES, 0], GOOD, "y"),
+    "y of every step for the last": (LAST, ATOMS_LAST, np.zeros((N, T, 2)), GOOD, "y"),
+    "a number as y": (LAST, ATOMS_LAST, 1.0, GOOD, "y"),
+    "a single class": (LAST, ATOMS_LAST, [0] * N, GOOD, "y"),
+    "0/1 for hinge": (LAST, ATOMS_LAST, 1.0 * CLASSES, {**GOOD, "loss": "hinge"}, "y"),
+    "NaN in y": (LAST, ATOMS_LAST, [0.0, np.nan, 1.0, 0.0, 1.0], GOOD, "y"),
+    "short y, every step": (EVERY, ATOMS_EVERY, CLASSES[:-1], GOOD, "y"),
+    "y by rows": (EVERY, ATOMS_EVERY, np.zeros(N * T), GOOD, "y"),
+    "y of too few steps": (EVERY, ATOMS_EVERY, np.zeros((N, T - 1)), GOOD, "y"),
+    "steps before samples": (EVERY, ATOMS_EVERY, np.zeros((T, N)), GOOD, "y"),
+    "y of four dimensions": (EVERY, ATOMS_EVERY, np.zeros((N, T, 2, 1)), GOOD, "y"),
+    "y without outputs": (EVERY, ATOMS_EVERY, np.zeros((N, T, 0)), GOOD, "y"),
+    "unknown loss": (LAST, ATOMS_LAST, CLASSES, {**GOOD, "loss": "hing"}, "loss"),
+    "row weights of another length": (
+        (LAST, ATOMS_LAST, CLASSES, {**GOOD, "row_weights": np.ones(N + 1)}, "row_weights")
+    ),
+    "row weights of samples, every step": (
+        (EVERY, ATOMS_EVERY, CLASSES, {**GOOD, "row_weights": np.ones(N)}, "row_weights")
+    ),
+    "step weights for the last step": (
+        (LAST, ATOMS_LAST, CLASSES, {**GOOD, "step_weights": STEPS}, "step_weights")
+    ),
+    "step weights beside row weights": (
+        EVERY,
+        ATOMS_EVERY,
+        CLASSES,
+        {**GOOD, "step_weights": STEPS, "row_weights": ROWS},
+        "step_weights",
+    ),
+    **{
+        f"step weights {weights}": (
+            (EVERY, ATOMS_EVERY, CLASSES, {**GOOD, "step_weights": weights}, "step_weights")
+        )
+        for weights in (
+            1.0,
+            [1, 1, 1],
+            [[1, 1, 1, 1]],
+            [0, 0, 0, 0],
+            [1, -1, 1, 1],
+            [1, np.nan, 1, 1],
+            [1, np.inf, 1, 1],
+        )
+    },
+}
+
+
+@pytest.mark.parametrize(("lif", "atoms", "y", "arguments", "named"), BAD.values(), ids=BAD)
+# an infinite step weight divided by itself must not be the way to find it out
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_bad_input_of_a_program_is_refused_by_name(lif, atoms, y, arguments, named):
+    with pytest.raises(ValueError, match=f"^{named}: "):
+        lif.program(atoms, y, **arguments)
+
+
+def test_arguments_that_the_refused_ones_differ_from_are_taken():
+    rows = {"beta": 1.0, "row_weights": ROWS}
+    for arguments in (GOOD, {"strength": 1.0}, {"beta": 1.0, "step_weights": STEPS}, rows):
+        assert EVERY.program(ATOMS_EVERY, CLASSES, **arguments).target.shape == (N * T, 1)
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (np.full((N, T, D_IN), np.nan), "finite"),
+        (np.where(np.arange(N * T * D_IN) == 7, np.inf, 0.0).reshape(N, T, D_IN), "finite"),
+        (np.zeros((N, T)), r"\(n, T, d\)"),
+        (np.zeros((N, T, D_IN, 1)), r"\(n, T, d\)"),
+        (np.zeros(N), r"\(n, T, d\)"),
+        (1.0, r"\(n, T, d\)"),
+        (np.zeros((0, T, D_IN)), "at least one"),
+        (np.zeros((N, 0, D_IN)), "at least one"),
+        (np.zeros((N, T, 0)), "at least one"),
+        (np.full((N, T, D_IN), 1e6), "scale"),
+        (np.zeros((N, T, D_IN)), "fires"),
+    ],
+    ids=[
+        "NaN",
+        "infinite",
+        "two dimensions",
+        "four dimensions",
+        "one dimension",
+        "a number",
+        "no sequences",
+        "no steps",
+        "no inputs",
+        "too large",
+        "silent",
+    ],
+)
+def test_bad_sequences_are_refused_by_name(X, message):
+    with pytest.raises(ValueError, match=f"^X: .*{message}"):
+        LAST.sample(X, subnetworks=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [({"subnetworks": 0}, "subnetworks"), ({"seed": -1}, "seed"), ({"seed": 2**64}, "seed")],
+)
+def test_bad_sampling_is_refused_by_name(arguments, named):
+    with pytest.raises(ValueError, match=f"^{named}: "):
+        LAST.sample(sequences(), **arguments)
+
+
+def test_the_sampled_dictionary_follows_leak_threshold_and_reset():
+    # same witnesses, other neurons: each dictionary is that of its own recurrence
+    seen = set()
+    for constants in (
+        {"leak": 0.9, "threshold": 1.0},
+        {"leak": 0.5, "threshold": 1.0},
+        {"leak": 0.9, "threshold": 2.0},
+        {"leak": 0.9, "threshold": 1.0, "reset": 0.5},
+    ):
+        lif = bd.LIF(hidden=(6, 4), readout="every", **constants)
+        dictionary = lif.sample(sequences(), subnetworks=3, seed=1)
+        stacked = np.vstack(atoms_by_step(lif, dictionary, sequences()))
+        np.testing.assert_array_equal(dictionary.atoms.to_dense(), stacked)
+        seen.add(stacked.tobytes())
+    assert len(seen) == 4

@@ -1,0 +1,194 @@
+"""Labels become -1 and +1, one against the rest; numbers stay as they are; the rest is refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bidual as bd
+from bidual.formulations.targets import encode
+
+SQUARED = bd.LOSSES["squared"]
+LABEL_LOSSES = [loss for loss in bd.LOSSES.values() if loss.labels]
+
+each_loss = pytest.mark.parametrize("loss", bd.LOSSES.values(), ids=bd.LOSSES)
+each_label_loss = pytest.mark.parametrize("loss", LABEL_LOSSES, ids=lambda loss: loss.name)
+
+TWO = {
+    "integers": ([3, 7, 7, 3], [3, 7]),
+    "zero and one": ([0, 1, 1, 0], [0, 1]),
+    "minus and plus one": ([-1, 1, 1, -1], [-1, 1]),
+    "small unsigned integers": (np.array([0, 255, 255, 0], np.uint8), [0, 255]),
+    "booleans": ([False, True, True, False], [False, True]),
+    "strings": (["cat", "dog", "dog", "cat"], ["cat", "dog"]),
+    "bytes": ([b"cat", b"dog", b"dog", b"cat"], [b"cat", b"dog"]),
+}
+
+
+@each_loss
+@pytest.mark.parametrize(("labels", "classes"), TWO.values(), ids=TWO)
+def test_two_classes_make_one_output_with_plus_one_for_the_larger(loss, labels, classes):
+    targets, found = encode(labels, 4, loss)
+    assert targets.dtype == np.float64
+    assert targets.tolist() == [[-1.0], [1.0], [1.0], [-1.0]]
+    assert found.tolist() == classes
+
+
+@each_loss
+@pytest.mark.parametrize("labels", [[2, 0, 1, 2], ["c", "a", "b", "c"]])
+def test_many_classes_are_coded_one_against_the_rest(loss, labels):
+    targets, classes = encode(labels, 4, loss)
+    assert classes.tolist() == sorted(set(labels))
+    assert targets.tolist() == [
+        [-1.0, -1.0, 1.0],
+        [1.0, -1.0, -1.0],
+        [-1.0, 1.0, -1.0],
+        [-1.0, -1.0, 1.0],
+    ]
+
+
+@settings(deadline=None, max_examples=100)
+@given(labels=st.lists(st.integers(-(2**62), 2**62), min_size=2, max_size=12))
+def test_every_row_is_on_the_side_of_its_own_class(labels):
+    known = sorted(set(labels))
+    if len(known) < 2:
+        with pytest.raises(ValueError, match=r"^y: .*two classes"):
+            encode(labels, len(labels), SQUARED)
+        return
+    targets, classes = encode(labels, len(labels), SQUARED)
+    assert classes.tolist() == known
+    assert set(targets.ravel().tolist()) == {-1.0, 1.0}
+    if len(known) == 2:
+        decoded = [known[int(t > 0)] for t in targets[:, 0]]
+    else:
+        assert (targets == 1.0).sum(axis=1).tolist() == [1] * len(labels)
+        decoded = [known[c] for c in targets.argmax(axis=1)]
+    assert decoded == labels
+
+
+@each_label_loss
+def test_labels_0_1_2_never_reach_a_label_loss_as_numbers(loss):
+    # read as numbers, label 0 gives the hinge loss 1 whatever the fit: the class is never learnt
+    for integer in (np.int64, np.int8, np.uint8):
+        targets, _ = encode(np.array([0, 1, 2, 1], integer), 4, loss)
+        assert targets.shape == (4, 3)
+        assert set(targets.ravel().tolist()) == {-1.0, 1.0}
+    for raw in (
+        np.array([0.0, 1.0, 2.0, 1.0]),
+        np.array([0.0, 1.0, 2.0, 1.0], np.float32),
+        np.array([[0], [1], [2], [1]]),
+        np.array([[0.0], [1.0], [2.0], [1.0]]),
+        np.array([[0, 1], [1, 0], [2, 1], [1, 2]]),
+    ):
+        with pytest.raises(ValueError, match=rf"^y: the {loss.name} loss takes targets -1"):
+            encode(raw, 4, loss)
+
+
+@each_label_loss
+@pytest.mark.parametrize("numbers", [[0.0, 1.0, 1.0], [[0], [1], [1]], [[False], [True], [True]]])
+def test_zero_and_one_as_numbers_are_refused_by_label_losses(loss, numbers):
+    with pytest.raises(ValueError, match=rf"^y: the {loss.name} loss takes targets -1"):
+        encode(numbers, 3, loss)
+
+
+@each_label_loss
+def test_minus_and_plus_one_as_numbers_stand_as_they_are(loss):
+    targets, classes = encode([1.0, -1.0, 1.0], 3, loss)
+    assert targets.tolist() == [[1.0], [-1.0], [1.0]]
+    assert classes is None
+    targets, classes = encode([[1, -1], [-1, -1], [1, -1]], 3, loss)
+    assert targets.tolist() == [[1.0, -1.0], [-1.0, -1.0], [1.0, -1.0]]
+    assert classes is None
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_floats_stand_as_they_are(kind):
+    numbers = np.array([0.5, -2.0, 0.0, 1.0], kind)
+    targets, classes = encode(numbers, 4, SQUARED)
+    assert targets.dtype == np.float64
+    assert targets.tolist() == [[0.5], [-2.0], [0.0], [1.0]]
+    assert classes is None
+    constant, _ = encode(np.ones(4, kind), 4, SQUARED)
+    assert constant.tolist() == [[1.0]] * 4
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.int64, np.uint8, np.bool_])
+def test_two_dimensions_stand_as_they_are(kind):
+    numbers = np.array([[0, 1, 1], [1, 1, 0]], kind)
+    targets, classes = encode(numbers, 2, SQUARED)
+    assert targets.dtype == np.float64
+    assert targets.tolist() == [[0.0, 1.0, 1.0], [1.0, 1.0, 0.0]]
+    assert classes is None
+
+
+@each_loss
+@pytest.mark.parametrize("labels", [[4, 4, 4], [True, True, True], ["a", "a", "a"]])
+def test_a_single_class_of_labels_is_refused(loss, labels):
+    with pytest.raises(ValueError, match=r"^y: expected at least two classes") as caught:
+        encode(labels, 3, loss)
+    assert str(labels[:1]) in str(caught.value)
+
+
+@each_label_loss
+@pytest.mark.parametrize("number", [-1.0, 1.0])
+def test_a_single_class_of_numbers_is_refused_by_label_losses(loss, number):
+    with pytest.raises(ValueError, match=rf"^y: expected at least two classes.*{number}"):
+        encode([number] * 3, 3, loss)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        [1.0, 2.0],
+        [1, 2, 3, 4],
+        [[1.0, 2.0, 3.0]],
+        np.zeros((3, 2, 2)),
+        np.float64(1.0),
+        [],
+    ],
+    ids=["too short", "too long", "transposed", "three dimensions", "a number", "empty"],
+)
+def test_another_shape_is_refused(y):
+    with pytest.raises(ValueError, match=r"^y: expected shape \(3,\) or \(3, C\)"):
+        encode(y, 3, SQUARED)
+
+
+def test_targets_without_outputs_are_refused():
+    with pytest.raises(ValueError, match=r"^y: "):
+        encode(np.zeros((3, 0)), 3, SQUARED)
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        np.array([1, 2, 3], dtype=object),
+        np.array(["a", None, "b"], dtype=object),
+        np.array([1 + 1j, 2, 3]),
+        np.array(["2026-01-01"] * 3, dtype="datetime64[D]"),
+    ],
+    ids=["integers", "strings and None", "complex", "dates"],
+)
+def test_other_dtypes_are_refused(y):
+    with pytest.raises(ValueError, match=r"^y: expected numbers or strings") as caught:
+        encode(y, 3, SQUARED)
+    assert str(y.dtype) in str(caught.value)
+
+
+def test_strings_of_two_dimensions_are_refused():
+    with pytest.raises(ValueError, match=r"^y: strings"):
+        encode([["a", "b"], ["b", "a"]], 2, SQUARED)
+
+
+@each_loss
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_numbers_that_are_not_finite_are_refused(loss, bad):
+    for y in ([1.0, bad, -1.0], [[1.0], [bad], [-1.0]]):
+        with pytest.raises(ValueError, match=r"^y: .*finite"):
+            encode(y, 3, loss)
+
+
+def test_targets_do_not_share_memory_with_the_argument():
+    numbers = np.array([[1.0, 2.0], [3.0, 4.0]])
+    targets, _ = encode(numbers, 2, SQUARED)
+    numbers[:] = 0.0
+    assert targets.tolist() == [[1.0, 2.0], [3.0, 4.0]]
