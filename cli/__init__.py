@@ -1,6 +1,6 @@
 """The command line: demo, compare, backends.
 
 To add a command: a file with ``add_parser(commands)`` and a function that does
-the work through the public names, a line in ``COMMANDS`` in ``main.py``, and a
-line in the table of ``tests/test_cli.py``.
+the work through the public names, a line in ``COMMANDS`` in ``main.py``, and its
+tests in ``tests/test_cli.py``.
 """

@@ -10,7 +10,7 @@ current is an exact sum: the same spikes on every machine, BLAS and chunking.
 
 To add a kind of witness: a class with ``subnetworks``, ``hidden``, ``inputs``
 and ``weights(index)`` in a file of its own, a line below, and a line in the
-table of ``tests/test_dictionaries.py``.
+table of ``tests/test_spike_dictionary.py``.
 """
 
 from .binary_matrix import BinaryMatrix

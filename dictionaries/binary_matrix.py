@@ -57,8 +57,9 @@ class BinaryMatrix:
                 f"got {words.dtype} of shape {words.shape}"
             )
         words = np.ascontiguousarray(words)
-        padding = np.unpackbits(words.view(np.uint8), axis=1, bitorder="little")[:, n_rows:]
-        if padding.any():
+        last, used = divmod(n_rows, 64)
+        partial = words[:, last : last + 1] >> np.uint64(used)
+        if partial.any() or words[:, last + 1 :].any():
             raise ValueError(f"words: expected no bits set past row {n_rows}")
         self._words = words
         self._words.flags.writeable = False
@@ -216,9 +217,9 @@ class BinaryMatrix:
         # by way of bytes, one an entry: an eighth of the dense matrix
         rows = np.nonzero(self.to_dense(np.uint8).T)[1]
         pointers = np.concatenate([[0], np.cumsum(self.column_sums())])
-        return sparse.csc_array(
-            (np.ones(rows.size), rows.astype(np.int32), pointers.astype(np.int32)), shape=self.shape
-        )
+        index = sparse.get_index_dtype(maxval=max(rows.size, *self.shape))
+        parts = (np.ones(rows.size), rows.astype(index), pointers.astype(index))
+        return sparse.csc_array(parts, shape=self.shape)
 
     def _operand(self, name: str, values: ArrayLike, length: int) -> NDArray[np.float64]:
         """Turn an operand into a C-ordered (length, C) float64 array."""

@@ -68,7 +68,10 @@ def check_sequences(X: ArrayLike, inputs: int | None = None) -> NDArray[np.float
     ValueError
         If X has another shape, no entries, NaN or infinite ones, or too large ones.
     """
-    sequences = np.asarray(X, dtype=np.float64)
+    try:
+        sequences = np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"X: expected numbers of shape (n, T, d): {error}") from error
     if sequences.ndim != 3:
         raise ValueError(f"X: expected sequences of shape (n, T, d), got {sequences.shape}")
     if sequences.size == 0:
@@ -77,8 +80,9 @@ def check_sequences(X: ArrayLike, inputs: int | None = None) -> NDArray[np.float
         raise ValueError(f"X: expected {inputs} inputs a step, got {sequences.shape[2]}")
     if not np.isfinite(sequences).all():
         raise ValueError("X: expected finite numbers, got NaN or infinity")
-    rounded = np.rint(sequences / INPUT_GRID) * INPUT_GRID
-    largest = float(np.abs(rounded).max()) * sequences.shape[2]
+    with np.errstate(over="ignore"):  # infinity is refused below
+        rounded = np.rint(sequences / INPUT_GRID) * INPUT_GRID
+        largest = float(np.abs(rounded).max()) * sequences.shape[2]
     if largest > 2**16:
         raise ValueError(f"X: expected d * max|X| <= 65536, got {largest:.9g}; scale it down")
     return rounded

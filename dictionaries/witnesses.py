@@ -71,6 +71,11 @@ class GaussianWitnesses:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", check_widths(self.hidden))
+        for name in ("inputs", "subnetworks", "seed"):
+            value = getattr(self, name)
+            if value != int(value):
+                raise ValueError(f"{name}: expected a whole number, got {value!r}")
+            object.__setattr__(self, name, int(value))
         if self.inputs < 1:
             raise ValueError(f"inputs: expected at least 1, got {self.inputs}")
         if self.subnetworks < 1:

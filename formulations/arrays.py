@@ -12,7 +12,10 @@ def finite_array(name: str, values: ArrayLike, *shape: int) -> NDArray[np.float6
     ValueError
         If the shape is another one or an entry is NaN or infinite.
     """
-    array = np.asarray(values, dtype=np.float64)
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}: expected numbers of shape {shape}: {error}") from error
     if array.shape != shape and not (shape[-1] == 1 and array.shape == shape[:-1]):
         raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
     if not np.isfinite(array).all():

@@ -22,6 +22,8 @@ from .penalties import L1
 
 Array = NDArray[np.float64]
 
+_ROUNDING = 1e-12  # relative room for float64 in the constraints of the dual
+
 
 class ConvexProgram:
     """Loss plus penalty over a 0/1 design.
@@ -166,9 +168,10 @@ class ConvexProgram:
         v = finite_array("V", V, *self.target.shape)
         lower_bound, upper_bound = self.loss.domain(self.target, self.row_weights[:, None])
         inside = bool(((v >= lower_bound) & (v <= upper_bound)).all())
-        room = 1e-12 * float(np.abs(v).sum())
+        room = _ROUNDING * float(np.abs(v).sum())
         priced = np.abs(self.design.rmatvec(v)).max() <= self.strength + room
-        summed = not self.intercept or np.abs(v.sum(axis=0)).max() <= room
+        sums, sizes = np.abs(v.sum(axis=0)), np.abs(v).sum(axis=0)
+        summed = not self.intercept or bool((sums <= _ROUNDING * sizes).all())
         if not (inside and priced and summed):
             return -np.inf
         return float(-self.loss.conjugate(v, self.target, self.row_weights[:, None]).sum())
@@ -197,6 +200,8 @@ class ConvexProgram:
         if self.intercept:
             for _ in range(3):  # what rounding leaves over is spread again
                 v = _spread(v, lower_bound, upper_bound, self.row_weights[:, None])
+            # a column that rounding alone keeps from 0, as with a single row
+            v = np.where(np.abs(v.sum(axis=0)) <= _ROUNDING * np.abs(v).sum(axis=0), v, 0.0)
         return v
 
     @cached_property

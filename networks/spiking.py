@@ -109,8 +109,10 @@ class SpikingNetwork:
         An iterator, since all subnetworks at once would take K times the memory.
         """
         sequences = check_sequences(X, self.layers[0].shape[1])
-        for k in range(self.readout_weights.shape[0]):
-            yield roll(sequences, [layer[k] for layer in self.layers], self.neuron)
+        return (
+            roll(sequences, [layer[k] for layer in self.layers], self.neuron)
+            for k in range(self.readout_weights.shape[0])
+        )
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Outputs for sequences X (n, T, d): (n, C), or (n, T, C) when read at every step.

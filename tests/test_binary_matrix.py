@@ -165,6 +165,14 @@ def test_hstack_joins_what_was_split(dense):
     same(joined.to_dense(), dense)
 
 
+@pytest.mark.parametrize("widths", [(0, 0), (1, 1), (0, 1, 1), (1, 1, 0), (0, 3, 1), (2,)])
+def test_hstack_takes_empty_and_single_columns(widths):
+    # NumPy joins arrays that are both C- and Fortran-ordered into a Fortran-ordered one
+    parts = [bernoulli(70, width, 0.5, seed) for seed, width in enumerate(widths)]
+    joined = bd.BinaryMatrix.hstack([bd.BinaryMatrix.from_dense(part) for part in parts])
+    same(joined.to_dense(), np.hstack(parts))
+
+
 @on_matrices
 def test_unique_keeps_first_appearance(dense):
     seen = {}
@@ -370,10 +378,13 @@ def test_operands_are_measured_against_the_right_side():
         D.price(np.ones(2), [0])
 
 
-def test_take_of_no_columns_is_a_matrix_without_columns():
+def test_no_columns_may_be_asked_for():
     D = bd.BinaryMatrix.from_dense(np.eye(5))
-    assert D.take(np.array([], dtype=int)).shape == (5, 0)
-    assert D.take([]).shape == (5, 0)
+    for none in ([], np.array([], dtype=int)):
+        assert D.take(none).shape == (5, 0)
+        largest, prices = D.price(np.full(5, 3.0), none)
+        assert largest == 3
+        assert prices.shape == (0, 1)
 
 
 @pytest.mark.parametrize("columns", [[5], [-6], [0, 99]])

@@ -188,6 +188,18 @@ def test_gradient_at_a_kink_is_the_subgradient_zero(name, y):
 
 
 @each_loss
+@pytest.mark.parametrize("y", [-1.0, 1.0])
+def test_every_dual_of_the_domain_belongs_to_a_fit_at_a_kink(name, y):
+    loss, kinks = bd.LOSSES[name], TABLE[name].kinks(y)
+    for kink in kinks:
+        low, high = TABLE[name].domain(y)
+        for v in np.linspace(low, high, 11):
+            assert at(loss.fenchel_young, kink, v, y, 1.0) == 0
+    for z in [*kinks, *np.linspace(-2, 2, 40)]:
+        assert at(loss.kinks, z, y) == (z in kinks)
+
+
+@each_loss
 @few
 @given(a=WEIGHTS, data=st.data())
 def test_conjugate_is_the_supremum_over_fits(name, a, data):
@@ -255,6 +267,18 @@ def test_fenchel_young_is_never_negative(name, z, a, move, data):
     assert at(loss.fenchel_young, z, draw_dual(data, name, y, a), y, a) >= 0
     near = np.clip(-a * at(loss.gradient, z, y) * (1 + move), low, high)
     assert at(loss.fenchel_young, z, near, y, a) >= 0
+
+
+@each_loss
+def test_fenchel_young_is_never_negative_within_rounding_of_the_gradient(name):
+    # where its parts cancel, a term that is 0 in truth may round to either side
+    rng = np.random.default_rng(0)
+    loss = bd.LOSSES[name]
+    z, a = 5 * rng.normal(size=(40000, 1)), rng.uniform(0.01, 1, (40000, 1))
+    y = np.where(rng.random(z.shape) < 0.5, -1.0, 1.0)
+    ulps = rng.integers(-3, 4, z.shape) * 2.0**-53
+    v = np.clip(-a * loss.gradient(z, y) * (1 + ulps), *loss.domain(y, a))
+    assert (loss.fenchel_young(z, v, y, a) >= 0).all()
 
 
 @each_loss

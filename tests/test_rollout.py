@@ -209,20 +209,30 @@ def test_roll_leaves_sequences_and_weights_alone():
     assert all(np.array_equal(a, b) for a, b in zip(BANK, copies[1], strict=True))
 
 
-def test_currents_of_the_largest_sequences_are_exact_sums():
+@pytest.mark.parametrize("inputs", [1, 3, 16, 64, 200])
+@pytest.mark.parametrize("size", [1.0, 2.0**16], ids=["ordinary", "largest"])
+def test_currents_are_exact_to_the_last_bit(inputs, size):
     # check_sequences admits d * max|X| <= 2**16; with |w| < 5.5 a sum has 34 bits after the
-    # point and fewer than 19 before it, 53 in all
-    for seed, inputs in enumerate((1, 3, 16, 64)):
-        rng = np.random.default_rng(seed)
-        largest = np.floor(2.0**36 / inputs) * GRID
-        X = largest - rng.integers(0, 2**10, (4, 1, inputs)) * GRID
-        sequences = check_sequences(np.where(rng.random(X.shape) < 0.8, X, -X))
-        (weights,) = bd.GaussianWitnesses(inputs, (5,), 1, seed).weights(0)
-        weights = np.where(rng.random(weights.shape) < 0.5, 5.5 - 2.0**-14, weights)
-        for i, j in np.ndindex(4, 5):
-            pairs = zip(sequences[i, 0].tolist(), weights[:, j].tolist(), strict=True)
-            exact = sum(Fraction(x) * Fraction(w) for x, w in pairs)
-            assert Fraction(float((sequences @ weights)[i, 0, j])) == exact
+    # point and fewer than 19 before it, 53 in all. A threshold at the exact sum is met, and
+    # one a bit above is not.
+    rng = np.random.default_rng(inputs)
+    X = rng.uniform(0.9, 1.0, (6, 1, inputs)) * size / inputs
+    sequences = check_sequences(np.where(rng.random(X.shape) < 0.8, X, -X))
+    (weights,) = bd.GaussianWitnesses(inputs, (8,), 1, seed=inputs).weights(0)
+    weights[:, :4] = 5.5 - 2.0**-14  # as large as they get
+    tried = 0
+    for i, j in np.ndindex(6, 8):
+        pairs = zip(sequences[i, 0].tolist(), weights[:, j].tolist(), strict=True)
+        exact = sum(Fraction(x) * Fraction(w) for x, w in pairs)
+        current = float(exact)
+        assert Fraction(current) == exact
+        if current <= 0:
+            continue
+        tried += 1
+        for threshold, spike in ((current, 1), (np.nextafter(current, np.inf), 0)):
+            (spikes,) = roll(sequences, [weights], Neuron(0.5, threshold))
+            assert spikes[i, 0, j] == spike
+    assert tried >= 10
 
 
 @drawn
