@@ -59,7 +59,7 @@ def certify(
     solution: Any = None,
     *,
     weights: ArrayLike | None = None,
-    intercept: ArrayLike = 0.0,
+    intercept: ArrayLike | None = None,
     dual_point: ArrayLike | None = None,
 ) -> Certificate:
     """Certify an answer to a program, whoever found it.
@@ -70,7 +70,8 @@ def certify(
     solution : Solution, optional
         An answer of :func:`bidual.solve`; or else give its parts:
     weights : (P,) or (P, C) array, optional
-    intercept : float or (C,) array
+    intercept : float or (C,) array, optional
+        b, 0 unless given.
     dual_point : (N,) or (N, C) array, optional
         A V to try besides the one that belongs to the weights; the better of
         the two (and of V = 0) counts, output by output.
@@ -82,8 +83,8 @@ def certify(
     Raises
     ------
     ValueError
-        If neither or both of solution and weights are given, or a part has
-        another shape or holds NaN or infinity.
+        If neither or both of solution and weights are given, if parts are given
+        beside a solution, or if one has another shape or holds NaN or infinity.
 
     Examples
     --------
@@ -96,9 +97,11 @@ def certify(
     if (solution is None) == (weights is None):
         raise ValueError("solution, weights: expected exactly one of the two")
     if weights is None:
+        if intercept is not None or dual_point is not None:
+            raise ValueError("intercept, dual_point: expected beside weights, not a solution")
         weights, intercept = solution.weights, solution.intercept
         dual_point = solution.dual_point
-    W, b = program.checked_answer(weights, intercept)
+    W, b = program.checked_answer(weights, 0.0 if intercept is None else intercept)
     fit = program.affine(W, b)
     candidates = [program.dual_at(fit)]
     if dual_point is not None:

@@ -510,6 +510,14 @@ def test_an_objective_beyond_the_largest_float_leaves_a_bound_that_is_a_number()
     assert not np.isnan(certificate.dual)
 
 
+def test_parts_beside_a_solution_are_refused():
+    program = small_program("squared", True)
+    solution = bd.solve(program)
+    for part in ({"intercept": 0.0}, {"dual_point": solution.dual_point}):
+        with pytest.raises(ValueError, match=r"^intercept, dual_point: expected beside weights"):
+            bd.certify(program, solution, **part)
+
+
 def test_neither_and_both_of_solution_and_weights_are_refused():
     program = small_program("squared", False)
     solution = bd.solve(program)

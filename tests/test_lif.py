@@ -119,7 +119,7 @@ def test_strength_is_beta_over_the_width_to_the_one_over_q(p, divisor):
 
 @pytest.mark.parametrize("p", [1.0, 2.0, 3.0, np.inf])
 def test_strength_is_the_least_decay_of_an_atom_built_of_m_copies(p):
-    # an atom with weight 1 is m copies with 1 / m each (THEORY: rebuilding), of norm m^(1/p - 1)
+    # an atom with weight 1 is m copies with 1 / m each (so is it rebuilt), of norm m^(1/p - 1)
     m, beta = 8, 0.3
     copies = np.full(m, 1.0 / m)
     decay = beta * np.linalg.norm(copies, ord=p)

@@ -46,7 +46,7 @@ class Case:
     domain: Callable[[float], tuple[float, float]]  # of y: least and largest v at a = 1
     kinks: Callable[[float], list[float]]  # of y
     targets: st.SearchStrategy
-    cones: dict[bool, set[str]]  # quadratic or not, as SOLVERS and backends know them
+    cones: dict[bool, set[str]]  # beyond zero and nonnegative; quadratic or not
     cancelling: list[tuple[float, float, float, float]]
 
 

@@ -242,10 +242,7 @@ def test_dual_takes_whatever_into_domain_returns(loss, intercept, data):
     program = data.draw(programs(loss, intercept)).with_strength(1e6)
     numbers = st.integers(-1000, 1000).map(lambda k: k / 100)  # no underflow
     V = data.draw(arrays(float, program.target.shape, elements=numbers))
-    moved = program.into_domain(V)
-    # what is 0 but for rounding has no digits left that a sum could be compared with: see below
-    assume((np.abs(moved).sum(axis=0) > 1e-6 * np.abs(V).sum(axis=0)).all() or not moved.any())
-    assert np.isfinite(program.dual(moved))
+    assert np.isfinite(program.dual(program.into_domain(V)))
 
 
 @each_loss
