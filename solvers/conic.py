@@ -22,10 +22,16 @@ _NEGLIGIBLE = 1e-7  # weights below this share of the largest are left over by a
 
 @dataclass(frozen=True)
 class ConicModel:
-    """A lowered program and what the adapter built of it."""
+    """A lowered program, what the adapter built of it, and the unit it is lowered in.
+
+    Row weights and strength are divided by ``unit``, the mean reference of an
+    output: solvers have absolute tolerances, and an objective of 1e-9 or 1e9
+    would make nonsense of them. Weights stay as they are, V is in that unit.
+    """
 
     form: ConicForm
     built: Any
+    unit: float
 
 
 @dataclass(frozen=True)
@@ -69,8 +75,17 @@ class ConicBackend(Backend):
 
     def compile(self, program: ConvexProgram) -> ConicModel:
         """See :class:`Backend`."""
-        form = program.to_conic(self.quadratic)
-        return ConicModel(form, self.build(form))
+        unit = program.reference / program.outputs or 1.0
+        scaled = ConvexProgram(
+            program.design,
+            program.target,
+            program.loss,
+            program.strength / unit,
+            program.row_weights / unit,
+            program.intercept,
+        )
+        form = scaled.to_conic(self.quadratic)
+        return ConicModel(form, self.build(form), unit)
 
     def solve(self, model: ConicModel, monitor: Monitor, options: dict[str, Any]) -> str:
         """See :class:`Backend`."""
@@ -101,7 +116,9 @@ class ConicBackend(Backend):
         """See :class:`Backend`; W (P, 1), b (1,) and V (N, 1) of one output."""
         assert raw.x is not None  # solve() drops answers without x
         form = model.form
-        dual = None if raw.multipliers is None else form.dual(raw.multipliers)[:, None]
+        dual = None
+        if raw.multipliers is not None:
+            dual = model.unit * form.dual(raw.multipliers)[:, None]
         return form.weights(raw.x)[:, None], np.array([form.intercept(raw.x)]), dual
 
     @abstractmethod

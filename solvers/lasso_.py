@@ -16,7 +16,7 @@ from .backend import Array, Backend
 from .monitor import Monitor
 
 _SWEEPS = 200  # over the atoms in use between full sweeps
-_STALLED = 1e-18  # what a full sweep takes off the objective, as a share, when floats end it
+_STALLED = 1e-24  # share of the reference that a sweep must take off: the square of a tiny step
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,9 @@ class Lasso(Backend):
         descent.set_slope(program.loss.code, target, program.row_weights, fit, slope)
         everything = np.arange(atoms)
         stalled = _STALLED * float(program.references[output])
+        if program.loss.labels:
+            # margins are of size 1, and of one class alone they grow without end
+            stalled += 1e-32 * model.curvatures[-1]
 
         def sweep(columns: NDArray[np.intp], epochs: int, tolerance: float) -> float:
             return float(

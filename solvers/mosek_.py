@@ -90,7 +90,7 @@ class MOSEK(ConicBackend):
         import mosek
 
         try:
-            self.compile(program).built.writedata(str(path))
+            self.build(program.to_conic(self.quadratic)).writedata(str(path))
         except mosek.Error as error:
             raise ValueError(
                 f"path: {Path(path).suffix} cannot hold this model: {error}"

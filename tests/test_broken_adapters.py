@@ -34,7 +34,8 @@ class LostRootTwo(ECOS):
     """Scales the residuals in the second-order cone by sqrt 2."""
 
     def compile(self, program):
-        form = program.to_conic(False)
+        model = super().compile(program)
+        form = model.form
         scale = np.ones(form.matrix.shape[0])
         first = form.zero + form.nonnegative
         scale[first + 2 :] = np.sqrt(2)
@@ -43,7 +44,7 @@ class LostRootTwo(ECOS):
             matrix=(form.matrix.T * scale).T.tocsc(),
             bounds=np.asfortranarray(form.bounds * scale[:, None]),
         )
-        return type(super().compile(program))(form, self.build(form))
+        return replace(model, form=form, built=self.build(form))
 
 
 class SwappedBlocks(Clarabel):

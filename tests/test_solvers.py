@@ -180,6 +180,35 @@ def test_strength_zero_is_solved_and_bounded_below_by_zero(name):
     assert solution.certificate.dual >= 0
 
 
+@pytest.mark.parametrize("name", [name for name in READY if name != "sklearn"])
+def test_one_class_ends_although_its_infimum_is_not_attained(name):
+    program = bd.ConvexProgram(
+        bd.BinaryMatrix.from_dense([[1], [0]]), [1.0, 1.0], "logistic", 0.1, intercept=True
+    )
+    if bd.BACKENDS[name].accepts(program) is None:
+        assert 0 <= solve(program, name, gap=1e-6).certificate.primal <= 1e-17
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e6])
+@pytest.mark.parametrize("loss", bd.LOSSES)
+@pytest.mark.parametrize("name", READY)
+def test_units_of_the_objective_do_not_matter(name, loss, size):
+    # solvers have absolute tolerances: an objective of 1e-6 must not end them early
+    program = random_program(loss, True)
+    other = bd.ConvexProgram(
+        program.design,
+        program.target,
+        loss,
+        size * program.strength,
+        size * program.row_weights,
+        intercept=True,
+    )
+    if bd.BACKENDS[name].accepts(program) is None:
+        solution = solve(other, name, gap=GAPS[name])
+        assert solution.status is bd.Status.CERTIFIED
+        assert solution.certificate.relative_gap <= GAPS[name]
+
+
 def test_options_reach_the_backend_untouched():
     program = random_program("squared", False)
     one_step = solve(program, "clarabel", gap=1e-9, max_iter=1)
