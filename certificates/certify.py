@@ -9,7 +9,8 @@ each bracket >= 0 (Fenchel-Young). Primal minus dual is the same number, but
 loses digits to cancellation. V is made feasible by moving it into the domain
 of the conjugate and then shrinking it by min(1, lambda / max_j |d_j'V_c|). The
 prices of all candidates come from one pass over the packed columns. In float64
-the bound holds up to rounding, about 1e-13 of the objective.
+the bound holds up to rounding, about 1e-15 of sum_i |V_i| (|Z_i| + |y_i|): less
+than 1e-13 of the reference, unless targets lie far from 0 for their spread.
 """
 
 from dataclasses import dataclass, field
@@ -33,9 +34,9 @@ class Certificate:
     primal : float
         Objective of the answer, summed over outputs.
     dual : float
-        A lower bound on every objective: primal - gap.
+        The dual objective at ``dual_point``, a lower bound on every objective.
     gap : float
-        Primal minus dual, >= 0.
+        Primal minus dual, >= 0, but summed without the cancellation.
     relative_gap : float
         Gap / reference, the reference being the objective at W = 0 and the best
         intercept. Where that is 0, W = 0 is optimal: 0 for no gap, else infinity.
@@ -94,6 +95,8 @@ def certify(
     >>> round(bd.certify(program, weights=[0.0, 0.0]).relative_gap, 6)
     0.81
     """
+    if isinstance(solution, np.ndarray | list | tuple):
+        raise ValueError("solution: expected a Solution; weights go in by name, weights=...")
     if (solution is None) == (weights is None):
         raise ValueError("solution, weights: expected exactly one of the two")
     if weights is None:
@@ -125,6 +128,8 @@ def certify(
         dual_points = np.where(found < gaps, v, dual_points)
         gaps = np.where(found < gaps, found, gaps)
     primal, gap = float(primals.sum()), float(gaps.sum())
-    # where the objective overflows, V = 0 proves the bound 0 all the same
-    dual = primal - gap if np.isfinite(primal) else 0.0
+    # by the conjugate, since a bad answer's primal would swallow the digits of the bound;
+    # around b0, since sums of V are 0 but for rounding and targets may lie far from 0
+    conjugates = program.loss.conjugate(dual_points, program.target, program.row_weights[:, None])
+    dual = float((-conjugates - program.null_intercept * dual_points).sum())
     return Certificate(primal, dual, gap, program.relative(gap), primals, gaps, dual_points)

@@ -116,7 +116,7 @@ def add_parser(commands: Any) -> None:
         type=float,
         default=default.time_limit,
         metavar="SECONDS",
-        help="for each backend; ecos looks at the clock between outputs only",
+        help="for each backend; ecos and sklearn look at the clock between outputs or fits only",
     )
     parser.add_argument("--seed", type=int, default=default.seed, help="of the random subnetworks")
     parser.add_argument("--out", default=default.out, metavar="FOLDER", help="where results go")
@@ -124,7 +124,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    names = tuple(name.strip() for name in options.backends.split(",") if name.strip())
+    names = tuple(dict.fromkeys(filter(None, map(str.strip, options.backends.split(",")))))
     return run_job(
         Job(
             task=options.task,
@@ -151,7 +151,7 @@ class Data:
 
 
 def run_job(job: Job) -> int:
-    """Do the job; 0, or 1 if an answer contradicts another's bound, which would be a bug."""
+    """Do the job; 0, or 1 if no backend could or an answer contradicts another's bound."""
     folder = _writable(job.out)
     load = tasks.TASKS[job.task]
     data = Data(*load(split="train"), *load(split="test"))
@@ -195,7 +195,7 @@ def run_job(job: Job) -> int:
         print(f"picture     {folder / 'compare.png'}")
     elif networks:
         print("picture     none: matplotlib is not installed (pip install 'bidual[report]')")
-    return 1 if contradiction else 0
+    return 0 if networks and not contradiction else 1
 
 
 def _writable(out: str) -> Path:
@@ -343,7 +343,7 @@ def _describe(job: Job, program: ConvexProgram, atoms: SpikeDictionary) -> dict[
         "lambda_max": program.lambda_max,
         "reference": program.reference,
         "gap": job.gap,
-        "time_limit": job.time_limit,
+        "time_limit": job.time_limit if np.isfinite(job.time_limit) else None,
     }
 
 

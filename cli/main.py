@@ -1,4 +1,7 @@
-"""The parser and the exit codes: 0 done, 1 a contradiction, 2 bad input, 130 interrupted."""
+"""The parser and the exit codes.
+
+0 done, 1 no answer or a contradiction, 2 bad input, 130 interrupted.
+"""
 
 import argparse
 import sys

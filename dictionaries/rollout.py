@@ -2,7 +2,7 @@
 
     u[t] = leak * u[t-1] + current[t] - reset * s[t-1],   s[t] = [u[t] >= threshold]
 
-with u[0] = s[0] = 0 (THEORY: the soft reset of the LIF neuron). ``reset`` equal
+with u[0] = s[0] = 0, the soft reset of the LIF neuron. ``reset`` equal
 to the threshold is snnTorch's convention, whose reset acts one step later;
 ``leak * threshold`` is a soft reset within the step.
 """

@@ -111,7 +111,7 @@ class LIF:
         ----------
         dictionary : SpikeDictionary
             Rolled out for this readout.
-        y : (n,) or (n, C) array; with every step also (n, T) or (n, T, C)
+        y : (n,) or (n, C) array; for every step (n,), (n, T) or (n, T, C)
             Integers or strings are class labels, coded -1 and +1, one output
             against the rest; floats are targets as they stand. With every
             step, one entry a sequence holds at all its steps.
@@ -152,7 +152,15 @@ class LIF:
         )
 
     def network(self, dictionary: SpikeDictionary, solution: Any) -> SpikingNetwork:
-        """Rebuild the K-parallel network that computes D W + b of a solution."""
+        """Rebuild the K-parallel network that computes D W + b of a solution.
+
+        Raises
+        ------
+        ValueError
+            If the solution is one over another dictionary.
+        """
+        if solution.program.design is not dictionary.atoms:
+            raise ValueError("solution: expected one of a program over this very dictionary")
         return SpikingNetwork.rebuild(
             dictionary, solution.weights, solution.intercept, solution.program.classes
         )

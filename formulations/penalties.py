@@ -9,7 +9,7 @@ Array = NDArray[np.float64]
 
 
 class L1:
-    """sum_jc |W_jc|, the outer norm of one amplitude a neuron (THEORY: gauge of the last layer).
+    """sum_jc |W_jc|, the outer norm of one amplitude a neuron (Ergen et al. 2023, Lemma 3.1).
 
     Outputs separate: each column of W has a norm of its own, and its dual norm
     is max_j |(D'V)_jc|.

@@ -48,6 +48,8 @@ class ConvexProgram:
     ------
     ValueError
         If a part has another shape or range.
+    TypeError
+        If the design is not a BinaryMatrix.
 
     Examples
     --------
@@ -68,6 +70,8 @@ class ConvexProgram:
         intercept: bool = False,
         classes: NDArray[np.generic] | None = None,
     ) -> None:
+        if not isinstance(design, BinaryMatrix):
+            raise TypeError(f"design: expected a BinaryMatrix, got {type(design).__name__}")
         n, atoms = design.shape
         if atoms == 0:
             raise ValueError(f"design: expected at least one atom, got an empty {design!r}")

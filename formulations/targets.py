@@ -33,6 +33,8 @@ def encode(
         If y has another length, a single class, or numbers that the loss does not take.
     """
     labels = np.asarray(y)
+    if labels.dtype == object and all(isinstance(label, str) for label in labels.flat):
+        labels = labels.astype(str)  # as pandas keeps them
     if labels.ndim not in (1, 2) or labels.shape[0] != n_rows or labels.size == 0:
         raise ValueError(
             f"y: expected shape ({n_rows},) or ({n_rows}, C), one entry a row, got {labels.shape}"

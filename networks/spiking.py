@@ -44,12 +44,12 @@ class SpikingNetwork:
         intercept: NDArray[np.float64],
         classes: NDArray[np.generic] | None = None,
     ) -> "SpikingNetwork":
-        """Build the network that computes exactly D W + b.
+        """Build the network that computes D W + b.
 
         Each active atom becomes one subnetwork: its witness, whose final layer
         is m copies of the neuron that fires the atom, with c / m on each copy.
         The readout then has the norm |c| / m**(1/q) that the program charges
-        (THEORY: reconstruction of one atom).
+        (Udupi, Yang and Zhai 2026, section 3.4).
 
         Parameters
         ----------
@@ -131,10 +131,13 @@ class SpikingNetwork:
         return outputs[:, -1] if self.readout == "last" else outputs
 
     def predict(self, X: ArrayLike) -> NDArray[np.generic]:
-        """Labels of sequences X, one each, or one a step; the outputs themselves in regression."""
+        """Labels of sequences X, one each, or one a step.
+
+        In regression the outputs themselves, without the last axis where there is one.
+        """
         outputs = self.decision_function(X)
         if self.classes is None:
-            return outputs
+            return outputs[..., 0] if self.intercept.size == 1 else outputs
         if self.classes.size == 2:
             chosen = (outputs[..., 0] >= 0).astype(np.intp)
         else:

@@ -1,8 +1,7 @@
 """What a backend is: accepts, compile, solve, recover."""
 
 from abc import ABC, abstractmethod
-from importlib.metadata import version
-from importlib.util import find_spec
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 
 import numpy as np
@@ -30,7 +29,7 @@ class Backend(ABC):
     name : str
         The word users write; also the extra that installs it.
     package : str or None
-        What it needs to be importable, None for our own; imported when it is used.
+        The distribution that it needs, None for our own; imported when it is used.
     """
 
     name: ClassVar[str]
@@ -39,9 +38,10 @@ class Backend(ABC):
     @property
     def version(self) -> str | None:
         """Version of the package behind it; None where that is not installed."""
-        if self.package is None:
-            return version("bidual")
-        return version(self.package) if find_spec(self.package) is not None else None
+        try:
+            return version(self.package or "bidual")
+        except PackageNotFoundError:
+            return None
 
     def available(self) -> str | None:
         """Why it cannot solve here and what to do about it, or None if it can."""

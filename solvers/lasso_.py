@@ -15,7 +15,7 @@ from ..kernels import descent
 from .backend import Array, Backend
 from .monitor import Monitor
 
-_SWEEPS = 200  # over the atoms in use between full sweeps
+_SWEEPS = 50  # over the atoms in use between full sweeps and looks at the clock
 _STALLED = 1e-24  # share of the reference that a sweep must take off: the square of a tiny step
 
 
@@ -64,6 +64,8 @@ class Lasso(Backend):
         intercept, slope = program.null_intercept[[output]], np.empty(target.size)
         descent.set_slope(program.loss.code, target, program.row_weights, fit, slope)
         everything = np.arange(atoms)
+        # a fair share of the time left, so that each output gets an answer
+        deadline = monitor.seconds + monitor.remaining / (program.outputs - output)
         stalled = _STALLED * float(program.references[output])
         if program.loss.labels:
             # margins are of size 1, and of one class alone they grow without end
@@ -94,13 +96,14 @@ class Lasso(Backend):
             # a sweep over atoms in use is stopped well below the gap that counts
             sweep(np.flatnonzero(weights), _SWEEPS, 1e-3 * monitor.share)
             lowered = sweep(everything, 1, 0.0)
-            if lowered > monitor.share and not monitor.out_of_time:
+            late = monitor.seconds >= deadline
+            if lowered > monitor.share and not late:
                 continue  # a certificate costs a sweep or two, and could not be good enough yet
             point = weights[:, None], intercept, slope[:, None]
             monitor.offer(*self.recover(model, point), outputs=[output])
             if monitor.gaps[output] <= monitor.share:
                 return "gap reached"
-            if monitor.out_of_time:
+            if late:
                 return "time limit"
             if lowered <= stalled:
                 return "no further progress in float64"

@@ -106,14 +106,16 @@ class Monitor:
             self._programs[chosen] = self.program.select(chosen)
         program = self._programs[chosen]
         certificate = certify(program, weights=weights, intercept=intercept, dual_point=dual_point)
+        better = certificate.gaps < self.gaps[list(chosen)]
         for k, c in enumerate(chosen):
-            if certificate.gaps[k] < self.gaps[c]:
+            if better[k]:
                 self.weights[:, c] = weights[:, k]
                 self.intercept[c] = intercept[k]
                 self.dual_point[:, c] = certificate.dual_point[:, k]
                 self.gaps[c] = certificate.gaps[k]
                 self._primals[c] = certificate.primals[k]
-        self._record()
+        if better.any() or not self.history:
+            self._record()
 
     def _record(self) -> None:
         primal, gap = float(self._primals.sum()), float(self.gaps.sum())

@@ -1,7 +1,6 @@
 """scikit-learn: Lasso for the squared loss, LogisticRegression for the logistic one."""
 
 import warnings
-from importlib.metadata import version
 from time import perf_counter
 from typing import Any
 
@@ -11,7 +10,7 @@ from ..formulations import ConvexProgram
 from .backend import Array, Backend
 from .monitor import Monitor
 
-_FIRST, _LAST = 100, 1_000_000  # iterations of the first fit, doubled up to the last
+_FIRST, _LAST = 20, 1_000_000  # iterations of the first fit, doubled up to the last
 _SCALING, _MOST_SCALING = 1e5, 1e8  # of liblinear's intercept column, ten times more each fit
 _PATIENCE = 3  # fits without a better gap before it gives up
 
@@ -20,12 +19,7 @@ class ScikitLearn(Backend):
     """scikit-learn's estimators; ``options`` are their parameters."""
 
     name = "sklearn"
-    package = "sklearn"
-
-    @property
-    def version(self) -> str | None:
-        """See :class:`Backend`; the distribution has another name than the package."""
-        return version("scikit-learn")
+    package = "scikit-learn"
 
     def accepts(self, program: ConvexProgram) -> str | None:
         """See :class:`Backend`."""

@@ -46,7 +46,7 @@ class Solution:
     compile_seconds, solve_seconds : float
         Building the backend's model; solving it, certification included.
     history : list of Progress
-        The best certified answer after each offer of the backend.
+        The best certified answer so far, each time that it became better.
     """
 
     program: ConvexProgram

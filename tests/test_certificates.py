@@ -104,7 +104,7 @@ def test_dual_point_is_feasible_and_its_value_is_the_dual(loss, intercept, seed,
     room = ROUNDING * (1 + certificate.primal)
     assert certificate.dual == pytest.approx(value, rel=0, abs=room)
     assert certificate.primal == pytest.approx(program.primal(W, b), rel=ROUNDING)
-    assert certificate.dual == certificate.primal - certificate.gap
+    assert certificate.primal - certificate.dual == pytest.approx(certificate.gap, abs=room)
     assert certificate.primals.sum() == pytest.approx(certificate.primal, rel=ROUNDING)
     assert certificate.gaps.sum() == pytest.approx(certificate.gap, rel=ROUNDING, abs=1e-300)
     assert certificate.dual_point.shape == program.target.shape
@@ -508,6 +508,34 @@ def test_an_objective_beyond_the_largest_float_leaves_a_bound_that_is_a_number()
     assert certificate.primal == np.inf
     assert certificate.gap == np.inf
     assert not np.isnan(certificate.dual)
+
+
+def test_bad_weights_do_not_swallow_the_digits_of_a_good_bound():
+    program = small_program("squared", False)
+    solution = bd.solve(program, gap=1e-10)
+    best = solution.certificate.dual
+    for size in (1e4, 1e6):
+        worse = bd.certify(program, weights=solution.weights + size, dual_point=solution.dual_point)
+        assert worse.dual == pytest.approx(best, rel=1e-12)
+
+
+def test_bound_stands_where_targets_are_far_from_zero():
+    # sums of V vanish but for rounding, which an offset of 1e8 must not multiply
+    program = small_program("squared", True)
+    far = bd.ConvexProgram(
+        program.design, program.target + 1e8, "squared", program.strength, program.row_weights, True
+    )
+    optimum = bd.solve(program, gap=1e-12).certificate.primal
+    solution = bd.solve(far, gap=1e-6)
+    assert solution.status is bd.Status.CERTIFIED
+    assert solution.certificate.dual <= optimum + 1e-7
+    assert solution.certificate.dual == pytest.approx(optimum, abs=1e-6)
+
+
+def test_weights_in_the_place_of_a_solution_are_refused_with_the_way_out():
+    program = small_program("squared", False)
+    with pytest.raises(ValueError, match=r"^solution: .*weights=\.\.\."):
+        bd.certify(program, np.zeros((3, 1)))
 
 
 def test_parts_beside_a_solution_are_refused():

@@ -114,6 +114,21 @@ def test_contradiction_is_an_error(tmp_path, capsys, monkeypatch):
     assert "CONTRADICTION" in capsys.readouterr().out
 
 
+def test_no_answer_at_all_is_an_error(tmp_path, capsys):
+    arguments = ["--strength", "0", "--backends", "lasso,sklearn,lasso"]
+    assert main([*SMALL, *arguments, "--out", str(tmp_path)]) == 1
+    assert "no backend could solve" in capsys.readouterr().out
+    # named twice, tried once
+    rows = json.loads((tmp_path / "compare.json").read_text())["rows"]
+    assert [row["backend"] for row in rows] == ["lasso", "sklearn"]
+
+
+def test_endless_time_limit_is_written_as_null(tmp_path, capsys):
+    arguments = ["--time-limit", "inf", "--backends", "admm", "--out", str(tmp_path)]
+    assert main([*SMALL, *arguments]) == 0
+    assert json.loads((tmp_path / "compare.json").read_text())["program"]["time_limit"] is None
+
+
 def test_demo_is_compare_at_its_defaults(monkeypatch, tmp_path, capsys):
     jobs = []
     monkeypatch.setattr("bidual.cli.demo.run_job", lambda job: jobs.append(job) or 0)

@@ -377,3 +377,10 @@ def test_the_sampled_dictionary_follows_leak_threshold_and_reset():
         np.testing.assert_array_equal(dictionary.atoms.to_dense(), stacked)
         seen.add(stacked.tobytes())
     assert len(seen) == 4
+
+
+def test_a_solution_over_another_dictionary_is_refused():
+    other = LAST.sample(sequences(), subnetworks=3, seed=2)
+    solution = bd.solve(LAST.program(other, CLASSES, strength=0.1))
+    with pytest.raises(ValueError, match=r"^solution: expected one of a program over this"):
+        LAST.network(ATOMS_LAST, solution)

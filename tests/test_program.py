@@ -546,6 +546,11 @@ def test_bad_input_is_refused_by_name(bad):
         bd.ConvexProgram(**{**GOOD, **bad.change})
 
 
+def test_a_design_that_is_no_binary_matrix_is_refused_by_name():
+    with pytest.raises(TypeError, match=r"^design: expected a BinaryMatrix, got ndarray"):
+        bd.ConvexProgram(np.eye(3), [1.0, 2.0, 3.0], "squared", 1.0)
+
+
 @pytest.mark.parametrize("strength", [-1.0, np.nan, np.inf])
 def test_with_strength_refuses_what_the_program_refuses(strength):
     with pytest.raises(ValueError, match=r"^strength: "):

@@ -1,5 +1,7 @@
 """Every backend on every program it accepts: certified, in agreement, and honest about the rest."""
 
+from importlib.metadata import PackageNotFoundError
+
 import numpy as np
 import pytest
 
@@ -134,11 +136,33 @@ def test_history_never_rises_and_ends_at_the_certificate(name):
     assert solution.history[-1].active == solution.active.size
 
 
-def test_auto_takes_a_backend_that_accepts():
-    assert solve(random_program("squared", True)).backend == "lasso"
-    hinge = solve(random_program("hinge", True))
-    assert hinge.backend in ("clarabel", "admm")
-    assert hinge.status is bd.Status.CERTIFIED
+def test_auto_takes_a_backend_that_reaches_the_gap():
+    for loss in bd.LOSSES:
+        for intercept in (False, True):
+            solution = solve(random_program(loss, intercept))
+            assert solution.status is bd.Status.CERTIFIED
+            assert solution.backend == {"squared": "lasso", "logistic": "admm"}.get(
+                loss, "clarabel" if "clarabel" in READY else "admm"
+            )
+    # lasso refuses it
+    assert solve(random_program("squared", True).with_strength(0.0)).backend == "admm"
+
+
+def test_descent_shares_its_time_between_outputs():
+    # nearly separable: descent crawls on every output, and the last one gets its turn
+    rng = np.random.default_rng(0)
+    D = bd.BinaryMatrix.from_dense(rng.integers(0, 2, (12, 10)))
+    y = np.where(rng.random((12, 3)) < 0.5, 1.0, -1.0)
+    program = bd.ConvexProgram(D, y, "logistic", 0.0)
+    program = program.with_strength(1e-4 * program.lambda_max)
+    solution = solve(program, "lasso", gap=1e-12, time_limit=0.6)
+    assert solution.weights.any(axis=0).all()
+
+
+def test_an_objective_that_overflows_is_refused():
+    D = bd.BinaryMatrix.from_dense([[1], [0]])
+    with np.errstate(over="ignore"), pytest.raises(ValueError, match="overflows"):
+        solve(bd.ConvexProgram(D, [1e200, 1.0], "squared", 1.0))
 
 
 def test_auto_needs_no_external_package(monkeypatch):
@@ -161,7 +185,10 @@ def test_refusal_names_the_part():
 
 
 def test_missing_package_is_told_with_the_command(monkeypatch):
-    monkeypatch.setattr("bidual.solvers.backend.find_spec", lambda name: None)
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr("bidual.solvers.backend.version", missing)
     with pytest.raises(bd.BackendUnavailable, match=r"pip install 'bidual\[ecos\]'"):
         solve(random_program("squared", False), "ecos")
 

@@ -192,3 +192,11 @@ def test_targets_do_not_share_memory_with_the_argument():
     targets, _ = encode(numbers, 2, SQUARED)
     numbers[:] = 0.0
     assert targets.tolist() == [[1.0, 2.0], [3.0, 4.0]]
+
+
+def test_strings_kept_as_objects_are_labels():
+    # as pandas keeps them
+    y = np.array(["cat", "dog", "cat"], dtype=object)
+    targets, classes = encode(y, 3, SQUARED)
+    assert targets.tolist() == [[-1.0], [1.0], [-1.0]]
+    assert classes.tolist() == ["cat", "dog"]
