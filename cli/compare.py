@@ -225,7 +225,8 @@ def _warm_up(job: Job) -> None:
     line = LiveLine()
     line.show("compiling kernels (the first run only)")
     design = BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
-    tiny = ConvexProgram(design, [1.0, -1.0, 1.0], job.loss, 1e-3, intercept=True)
+    target = [[1.0, -1.0], [-1.0, 1.0], [1.0, -1.0]]
+    tiny = ConvexProgram(design, target, job.loss, 1e-3, intercept=True)
     for name in job.backends:
         if BACKENDS[name].available() is None and BACKENDS[name].accepts(tiny) is None:
             solve(tiny, name)

@@ -112,30 +112,30 @@ class Squared(Loss):
     labels = False
     curvature = 1.0
 
-    def value(self, z: Array, y: Array) -> Array:  # noqa: D102
+    def value(self, z: Array, y: Array) -> Array:
         return 0.5 * (z - y) ** 2
 
-    def gradient(self, z: Array, y: Array) -> Array:  # noqa: D102
+    def gradient(self, z: Array, y: Array) -> Array:
         return z - y
 
-    def domain(self, y: Array, a: Array) -> tuple[Array, Array]:  # noqa: D102
+    def domain(self, y: Array, a: Array) -> tuple[Array, Array]:
         bound = np.where(a > 0, np.inf, 0.0) * np.ones_like(y)
         return -bound, bound
 
-    def conjugate(self, v: Array, y: Array, a: Array) -> Array:  # noqa: D102
+    def conjugate(self, v: Array, y: Array, a: Array) -> Array:
         return _divide(0.5 * v**2, a) - v * y
 
-    def fenchel_young(self, z: Array, v: Array, y: Array, a: Array) -> Array:  # noqa: D102
+    def fenchel_young(self, z: Array, v: Array, y: Array, a: Array) -> Array:
         return _divide(0.5 * (v - a * (y - z)) ** 2, a)
 
-    def best_constant(self, y: Array, a: Array) -> Array:  # noqa: D102
+    def best_constant(self, y: Array, a: Array) -> Array:
         mean: Array = (a * y).sum(axis=0) / a.sum()
         return mean
 
-    def cones(self, quadratic: bool) -> set[Cone]:  # noqa: D102
+    def cones(self, quadratic: bool) -> set[Cone]:
         return set() if quadratic else {"second_order"}
 
-    def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:  # noqa: D102
+    def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
         n, outputs = y.shape
         if quadratic:
             return Epigraph(
@@ -167,34 +167,34 @@ class Hinge(Loss):
     labels = True
     curvature = np.inf
 
-    def value(self, z: Array, y: Array) -> Array:  # noqa: D102
+    def value(self, z: Array, y: Array) -> Array:
         return np.maximum(1.0 - y * z, 0.0)
 
-    def gradient(self, z: Array, y: Array) -> Array:  # noqa: D102
+    def gradient(self, z: Array, y: Array) -> Array:
         return np.where(y * z < 1.0, -y, 0.0)
 
-    def kinks(self, z: Array, y: Array) -> NDArray[np.bool_]:  # noqa: D102
+    def kinks(self, z: Array, y: Array) -> NDArray[np.bool_]:
         at_kink: NDArray[np.bool_] = y * z == 1.0
         return at_kink
 
-    def domain(self, y: Array, a: Array) -> tuple[Array, Array]:  # noqa: D102
+    def domain(self, y: Array, a: Array) -> tuple[Array, Array]:
         return np.minimum(a * y, 0.0), np.maximum(a * y, 0.0)
 
-    def conjugate(self, v: Array, y: Array, a: Array) -> Array:  # noqa: D102
+    def conjugate(self, v: Array, y: Array, a: Array) -> Array:
         return -v * y
 
-    def fenchel_young(self, z: Array, v: Array, y: Array, a: Array) -> Array:  # noqa: D102
+    def fenchel_young(self, z: Array, v: Array, y: Array, a: Array) -> Array:
         margin = y * z
         share = v * y  # between 0 and a
         return (a - share) * np.maximum(1.0 - margin, 0.0) + share * np.maximum(margin - 1.0, 0.0)
 
-    def best_constant(self, y: Array, a: Array) -> Array:  # noqa: D102
+    def best_constant(self, y: Array, a: Array) -> Array:
         return np.where((a * y).sum(axis=0) < 0, -1.0, 1.0)
 
-    def cones(self, quadratic: bool) -> set[Cone]:  # noqa: D102
+    def cones(self, quadratic: bool) -> set[Cone]:
         return set()
 
-    def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:  # noqa: D102
+    def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
         # z - up + down = y with up, down >= 0: only one of the two costs, and y says which
         n, outputs = y.shape
         eye = sparse.eye_array(n)
@@ -221,22 +221,22 @@ class Logistic(Loss):
     labels = True
     curvature = 0.25
 
-    def value(self, z: Array, y: Array) -> Array:  # noqa: D102
+    def value(self, z: Array, y: Array) -> Array:
         return np.logaddexp(0.0, -y * z)
 
-    def gradient(self, z: Array, y: Array) -> Array:  # noqa: D102
+    def gradient(self, z: Array, y: Array) -> Array:
         slope: Array = -y * expit(-y * z)
         return slope
 
-    def domain(self, y: Array, a: Array) -> tuple[Array, Array]:  # noqa: D102
+    def domain(self, y: Array, a: Array) -> tuple[Array, Array]:
         return np.minimum(a * y, 0.0), np.maximum(a * y, 0.0)
 
-    def conjugate(self, v: Array, y: Array, a: Array) -> Array:  # noqa: D102
+    def conjugate(self, v: Array, y: Array, a: Array) -> Array:
         share = _divide(v * y, a)
         value: Array = a * (xlogy(share, share) + xlogy(1.0 - share, 1.0 - share))
         return value
 
-    def fenchel_young(self, z: Array, v: Array, y: Array, a: Array) -> Array:  # noqa: D102
+    def fenchel_young(self, z: Array, v: Array, y: Array, a: Array) -> Array:
         # a times the Kullback-Leibler divergence of v's share from that of the gradient
         share, margin = _divide(v * y, a), y * z
         slope, rest = expit(-margin), expit(margin)
@@ -253,7 +253,7 @@ class Logistic(Loss):
         divergence: Array = np.where(close, near, far)
         return a * np.maximum(divergence, 0.0)
 
-    def best_constant(self, y: Array, a: Array) -> Array:  # noqa: D102
+    def best_constant(self, y: Array, a: Array) -> Array:
         positive = np.where(y > 0, a, 0.0).sum(axis=0)
         negative = np.where(y < 0, a, 0.0).sum(axis=0)
         # with one class only the infimum 0 is not attained: 40 is within 5e-18 of it
@@ -261,10 +261,10 @@ class Logistic(Loss):
             odds: Array = np.log(positive) - np.log(negative)
         return np.clip(odds, -40.0, 40.0)
 
-    def cones(self, quadratic: bool) -> set[Cone]:  # noqa: D102
+    def cones(self, quadratic: bool) -> set[Cone]:
         return {"exponential"}
 
-    def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:  # noqa: D102
+    def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
         # log(1 + exp(-y z)) = log(1 + exp(z)) - [y > 0] z, and log(1 + exp(z)) <= tau
         # is p + r <= 1 with exp(z - tau) <= p, exp(-tau) <= r; auxiliaries tau, p, r
         n, outputs = y.shape

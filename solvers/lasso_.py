@@ -59,7 +59,7 @@ class Lasso(Backend):
     def _solve_output(self, model: DescentModel, output: int, monitor: Monitor) -> str:
         program = model.program
         atoms = program.design.shape[1]
-        target = np.ascontiguousarray(program.target[:, output])
+        target = program.target[:, output].copy()  # writable: else Numba compiles once more
         weights, fit = np.zeros(atoms), np.full(target.size, program.null_intercept[output])
         intercept, slope = program.null_intercept[[output]], np.empty(target.size)
         descent.set_slope(program.loss.code, target, program.row_weights, fit, slope)
