@@ -19,7 +19,21 @@ optimum, and rebuild the network:
 
 from . import tasks
 from .certificates import Certificate, certify
-from .dictionaries import BinaryMatrix, GaussianWitnesses, SpikeDictionary
+from .dictionaries import (
+    THRESHOLD_UNIT,
+    BinaryMatrix,
+    Budget,
+    BudgetExceeded,
+    DeadLayerWarning,
+    Health,
+    Layer,
+    Neuron,
+    SampledWitnesses,
+    SpikeDictionary,
+    health,
+    set_threads,
+    use_threads,
+)
 from .formulations import L1, LIF, LOSSES, ConicForm, ConvexProgram
 from .networks import SpikingNetwork
 from .solvers import (
@@ -37,19 +51,29 @@ __all__ = [
     "L1",
     "LIF",
     "LOSSES",
+    "THRESHOLD_UNIT",
     "BackendUnavailable",
     "BinaryMatrix",
+    "Budget",
+    "BudgetExceeded",
     "Certificate",
     "ConicForm",
     "ConvexProgram",
-    "GaussianWitnesses",
+    "DeadLayerWarning",
+    "Health",
+    "Layer",
+    "Neuron",
     "ProgramNotAccepted",
     "Progress",
+    "SampledWitnesses",
     "Solution",
     "SpikeDictionary",
     "SpikingNetwork",
     "Status",
     "certify",
+    "health",
+    "set_threads",
     "solve",
     "tasks",
+    "use_threads",
 ]

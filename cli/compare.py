@@ -180,7 +180,7 @@ def run_job(job: Job) -> int:
         rows.append(row)
 
     contradiction = _cross_check(rows)
-    results = {"program": _describe(job, program, atoms), "rows": rows}
+    results = {"program": _describe(job, lif, program, atoms), "rows": rows}
     _write(folder / "compare.json", json.dumps(results, indent=1, allow_nan=False).encode())
     print(f"results     {folder / 'compare.json'}")
     if networks and find_spec("matplotlib") is not None:
@@ -324,13 +324,13 @@ def _cross_check(rows: Sequence[dict[str, Any]]) -> bool:
     return wrong
 
 
-def _describe(job: Job, program: ConvexProgram, atoms: SpikeDictionary) -> dict[str, Any]:
+def _describe(job: Job, lif: LIF, program: ConvexProgram, atoms: SpikeDictionary) -> dict[str, Any]:
     return {
         "task": job.task,
-        "hidden": list(_HIDDEN),
-        "leak": atoms.neuron.leak,
-        "threshold": atoms.neuron.threshold,
-        "reset": atoms.neuron.reset,
+        "hidden": list(lif.hidden),
+        "leak": lif.leak,
+        "threshold": lif.threshold,
+        "reset": lif.reset,
         "readout": atoms.readout,
         "subnetworks": job.subnetworks,
         "seed": job.seed,

@@ -9,21 +9,39 @@ multiples of 2**-14 and inputs are rounded to multiples of 2**-20, so that every
 current is an exact sum: the same spikes on every machine, BLAS and chunking.
 
 To add a kind of witness: a class with ``subnetworks``, ``hidden``, ``inputs``
-and ``weights(index)`` in a file of its own, a line below, and a line in the
+and ``layers(index)`` in a file of its own, a line below, and a line in the
 table of ``tests/test_spike_dictionary.py``.
 """
 
 from .binary_matrix import BinaryMatrix
-from .rollout import Neuron, check_sequences, roll
+from .budget import Budget, BudgetExceeded, Estimate
+from .health import DeadLayerWarning, Health, health
+from .neuron import THRESHOLD_UNIT, Layer, Neuron
+from .rollout import check_sequences, roll, roll_columns, smallest_margins
 from .spike_dictionary import Readout, SpikeDictionary
-from .witnesses import GaussianWitnesses
+from .threads import get_threads, set_threads, use_threads
+from .witnesses import SampledWitnesses, Witnesses
 
 __all__ = [
+    "THRESHOLD_UNIT",
     "BinaryMatrix",
-    "GaussianWitnesses",
+    "Budget",
+    "BudgetExceeded",
+    "DeadLayerWarning",
+    "Estimate",
+    "Health",
+    "Layer",
     "Neuron",
     "Readout",
+    "SampledWitnesses",
     "SpikeDictionary",
+    "Witnesses",
     "check_sequences",
+    "get_threads",
+    "health",
     "roll",
+    "roll_columns",
+    "set_threads",
+    "smallest_margins",
+    "use_threads",
 ]

@@ -1,56 +1,26 @@
 """Rolling spiking layers out over sequences: what fires, when, in every layer.
 
-    u[t] = leak * u[t-1] + current[t] - reset * s[t-1],   s[t] = [u[t] >= threshold]
-
-with u[0] = s[0] = 0, the soft reset of the LIF neuron. ``reset`` equal
-to the threshold is snnTorch's convention, whose reset acts one step later;
-``leak * threshold`` is a soft reset within the step.
+The recurrence and its conventions are those of ``neuron.py``. Samples are
+independent and are rolled out in blocks, whose spikes are packed as they fire:
+memory is the packed result and one block. Currents are summed in one fixed order,
+so that blocks, threads and machines never change a spike; on weights and inputs
+of the grids they are exact sums besides, the same in any order, any library.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from ..kernels.rollout import lif_scan
+from ..kernels import rollout as kernels
+from .neuron import Layer
+from .threads import split
+from .witnesses import WEIGHT_GRID
 
 INPUT_GRID = 2.0**-20
 
-
-@dataclass(frozen=True)
-class Neuron:
-    """The constants of a leaky integrate-and-fire neuron.
-
-    Parameters
-    ----------
-    leak : float
-        Share of the membrane that stays from step to step, in [0, 1].
-    threshold : float
-        Membrane at which it fires (>=), above 0.
-    reset : float, optional
-        What a spike takes from the membrane at the next step; the threshold
-        unless given.
-
-    Raises
-    ------
-    ValueError
-        If a constant is out of its range.
-    """
-
-    leak: float
-    threshold: float
-    reset: float | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.leak <= 1:
-            raise ValueError(f"leak: expected a number in [0, 1], got {self.leak}")
-        if not 0 < self.threshold < np.inf:
-            raise ValueError(f"threshold: expected a finite number > 0, got {self.threshold}")
-        if self.reset is None:
-            object.__setattr__(self, "reset", self.threshold)
-        elif not 0 <= self.reset < np.inf:
-            raise ValueError(f"reset: expected a finite number >= 0, got {self.reset}")
+_SAMPLES_PER_BLOCK = 256  # inputs, and packed spikes of every layer, are held for so many
 
 
 def check_sequences(X: ArrayLike, inputs: int | None = None) -> NDArray[np.float64]:
@@ -88,19 +58,161 @@ def check_sequences(X: ArrayLike, inputs: int | None = None) -> NDArray[np.float
     return rounded
 
 
-def roll(
-    sequences: NDArray[np.float64], weights: Sequence[NDArray[np.float64]], neuron: Neuron
-) -> list[NDArray[np.float64]]:
-    """Roll one subnetwork out; spikes of every layer, each (n, T, width) of 0.0 and 1.0.
+def roll(sequences: NDArray[np.float64], layers: Sequence[Layer]) -> list[NDArray[np.uint8]]:
+    """Roll one subnetwork out; spikes of every layer, each (n, T, width) of 0 and 1.
 
-    ``sequences`` as :func:`check_sequences` returns them; ``weights`` one
-    (fan-in, width) array a layer. Samples are independent: blocks of them give
-    the same spikes.
+    ``sequences`` as :func:`check_sequences` returns them; layer l takes the
+    spikes of layer l - 1. Takes a byte a spike: :func:`roll_columns` packs them.
     """
-    spikes = []
-    signal = sequences
-    for layer in weights:
-        signal = np.ascontiguousarray(signal @ layer)
-        lif_scan(signal, neuron.leak, neuron.threshold, neuron.reset)
-        spikes.append(signal)
-    return spikes
+    n, steps, _ = sequences.shape
+    out = [np.empty((n, steps, layer.width), dtype=np.uint8) for layer in layers]
+    prepared = _prepare(layers)
+
+    def unpack(first: int, last: int) -> None:
+        for samples, spikes in _blocks(sequences, prepared, first, last):
+            for layer, packed in zip(out, spikes, strict=True):
+                layer[samples] = _unpacked(packed, layer.shape[2])
+
+    split(unpack, _n_blocks(n), _work(sequences, layers))
+    return out
+
+
+def roll_columns(
+    sequences: NDArray[np.float64], layers: Sequence[Layer], every_step: bool
+) -> NDArray[np.uint64]:
+    """Roll one subnetwork out; the final layer's spikes as packed columns of D.
+
+    Returns
+    -------
+    words : (m, 8 * ceil(N / 512)) uint64 array
+        Columns as ``BinaryMatrix`` packs them: N = n rows at the last step, or
+        N = n * T with ``every_step``, sample i at step t in row t * n + i.
+    """
+    n, steps, _ = sequences.shape
+    first_step = 0 if every_step else steps - 1
+    width = layers[-1].width
+    final = np.empty((steps - first_step, n, -(-width // 64)), dtype=np.uint64)
+    prepared = _prepare(layers)
+
+    def keep(first: int, last: int) -> None:
+        for samples, spikes in _blocks(sequences, prepared, first, last):
+            final[:, samples] = spikes[-1][:, first_step:].transpose(1, 0, 2)
+
+    split(keep, _n_blocks(n), _work(sequences, layers))
+    columns = np.zeros((width, 8 * -(-len(final) * n // 512)), dtype=np.uint64)
+    for t, spikes in enumerate(final):
+        kernels.set_rows(spikes, t * n, columns)
+    return columns
+
+
+def spike_counts(
+    sequences: NDArray[np.float64], layers: Sequence[Layer]
+) -> list[NDArray[np.int64]]:
+    """How often each neuron of each layer fires over all samples and steps: (width,) each."""
+    counts = [np.zeros(layer.width, dtype=np.int64) for layer in layers]
+    for _, spikes in _blocks(sequences, _prepare(layers), 0, _n_blocks(len(sequences))):
+        for count, packed in zip(counts, spikes, strict=True):
+            count += _unpacked(packed, count.size).sum(axis=(0, 1), dtype=np.int64)
+    return counts
+
+
+def smallest_margins(
+    sequences: NDArray[np.float64], layers: Sequence[Layer]
+) -> NDArray[np.float64]:
+    """Smallest |u - threshold| met in each layer: how near a spike came to flipping.
+
+    Off the grids another order of sums moves u by some 1e-16 of its terms; a
+    margin well above that shows that no other library would fire otherwise.
+    """
+    margins = [np.full(1, np.inf) for _ in layers]
+    for _ in _blocks(sequences, _prepare(layers, margins), 0, _n_blocks(len(sequences))):
+        pass
+    return np.concatenate(margins)
+
+
+def _n_blocks(n: int) -> int:
+    return -(-n // _SAMPLES_PER_BLOCK)
+
+
+def _work(sequences: NDArray[np.float64], layers: Sequence[Layer]) -> int:
+    """Work of a rollout in the unit of :func:`split`: a neuron's step is worth some four."""
+    n, steps, _ = sequences.shape
+    return 4 * n * steps * sum(layer.width for layer in layers)
+
+
+def _blocks(
+    sequences: NDArray[np.float64], prepared: Sequence[Sequence[Any]], first: int, last: int
+) -> Iterator[tuple[slice, list[NDArray[np.uint64]]]]:
+    """Roll blocks ``first`` to ``last`` of samples out: which they are, packed spikes by layer."""
+    for k in range(first, last):
+        samples = slice(k * _SAMPLES_PER_BLOCK, (k + 1) * _SAMPLES_PER_BLOCK)
+        block = sequences[samples]
+        spikes: list[NDArray[np.uint64]] = []
+        for words, *arrays in prepared:
+            packed = np.empty((*block.shape[:2], words), dtype=np.uint64)
+            if spikes:
+                kernels.roll_spikes(spikes[-1], *arrays, packed)
+            else:
+                kernels.roll_values(block, *arrays, packed)
+            spikes.append(packed)
+        yield samples, spikes
+
+
+def _unpacked(packed: NDArray[np.uint64], width: int) -> NDArray[np.uint8]:
+    """Return packed spikes (b, T, words) as (b, T, width) of 0 and 1."""
+    eights = packed.astype("<u8", copy=False).view(np.uint8)
+    return np.unpackbits(eights, axis=2, count=width, bitorder="little")
+
+
+def _prepare(
+    layers: Sequence[Layer], margins: Sequence[NDArray[np.float64]] | None = None
+) -> list[list[Any]]:
+    """Return what the kernels take for each layer: words a sample, then arrays, padded by vectors.
+
+    Spikes weighted on the grid are summed in float32 where that is exact.
+    """
+    prepared = []
+    for depth, layer in enumerate(layers):
+        exact = depth > 0 and _exact_in_float32(layer)
+        weights = np.float32 if exact else np.float64
+        recurrent = np.empty((0, layer.width)) if layer.recurrent is None else layer.recurrent
+        threshold = layer.threshold
+        if layer.strict:  # u > threshold is u >= the next number up
+            threshold = np.nextafter(threshold, np.inf)
+        prepared.append(
+            [
+                -(-layer.width // 64),
+                _padded(layer.weights, weights),
+                _padded(recurrent, weights),
+                _padded(layer.bias, weights),
+                _padded(layer.leak),
+                _padded(threshold, fill=np.inf),  # the padding never fires
+                _padded(layer.reset),
+                layer.hard,
+                np.empty(0) if margins is None else margins[depth],
+            ]
+        )
+    return prepared
+
+
+def _exact_in_float32(layer: Layer) -> bool:
+    """Whether any sum of the layer's weights is a float32: on the grid, with 24 bits at most."""
+    parts = [layer.bias[None], layer.weights]
+    parts += [] if layer.recurrent is None else [layer.recurrent]
+    in_grid = np.concatenate(parts) / WEIGHT_GRID
+    largest = np.abs(in_grid).sum(axis=0).max()
+    return bool(largest <= 2**24 and np.array_equal(in_grid, np.rint(in_grid)))
+
+
+def _padded(
+    array: NDArray[np.float64], dtype: DTypeLike = np.float64, fill: float = 0.0
+) -> NDArray[Any]:
+    """Copy ``array`` (..., m) with m filled up to whole vectors, rows starting on cache lines."""
+    width = -(-array.shape[-1] // 16) * 16
+    shape = (*array.shape[:-1], width)
+    memory = np.empty(np.prod(shape, dtype=int) * np.dtype(dtype).itemsize + 64, dtype=np.uint8)
+    memory = memory[-memory.ctypes.data % 64 :]
+    out = memory[: memory.size // 64 * 64].view(dtype)[: np.prod(shape, dtype=int)].reshape(shape)
+    out[..., : array.shape[-1]] = array
+    out[..., array.shape[-1] :] = fill
+    return out

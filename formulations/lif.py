@@ -17,7 +17,8 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..dictionaries import GaussianWitnesses, Neuron, Readout, SpikeDictionary
+from ..dictionaries import Neuron, Readout, SampledWitnesses, SpikeDictionary
+from ..dictionaries.neuron import Range, Reset
 from ..dictionaries.witnesses import check_widths
 from ..networks import SpikingNetwork
 from .losses import Loss, find_loss
@@ -33,13 +34,15 @@ class LIF:
     ----------
     hidden : sequence of int
         Width of each hidden layer of one subnetwork; the last is m.
-    leak : float
-        Share of the membrane that stays from step to step, in [0, 1].
-    threshold : float
-        Membrane at which a neuron fires (>=), above 0.
-    reset : float, optional
-        What a spike takes from the membrane at the next step; the threshold
-        unless given, which is snnTorch's convention.
+    leak : float or (low, high)
+        Share of the membrane that stays from step to step, in [0, 1]; a pair is
+        a range from which each neuron's is sampled.
+    threshold : float or (low, high)
+        Membrane at which a neuron fires (>=), above 0; a number or a range.
+    reset : {"delayed", "immediate", "hard"} or float
+        What a spike takes from the membrane at the next step: the threshold, as
+        in snnTorch; leak * threshold, a soft reset within the step; all of it; or
+        a number of at least 0.
     readout : {"last", "every"}
         Whether the loss is read at the last step or at every step.
     p : float
@@ -62,9 +65,9 @@ class LIF:
     """
 
     hidden: Sequence[int]
-    leak: float = 0.99
-    threshold: float = 1.0
-    reset: float | None = None
+    leak: Range = 0.99
+    threshold: Range = 1.0
+    reset: Reset = "delayed"
     readout: Readout = "last"
     p: float = 2.0
     neuron: Neuron = field(init=False, repr=False)
@@ -72,6 +75,8 @@ class LIF:
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", check_widths(self.hidden))
         object.__setattr__(self, "neuron", Neuron(self.leak, self.threshold, self.reset))
+        if not np.min(self.threshold) > 0:
+            raise ValueError(f"threshold: expected numbers above 0, got {self.threshold}")
         if self.readout not in get_args(Readout):
             raise ValueError(f"readout: expected 'last' or 'every', got {self.readout!r}")
         if not self.p >= 1:
@@ -86,8 +91,8 @@ class LIF:
             If X is not finite or not three-dimensional, or if nothing fires.
         """
         inputs = np.shape(X)[2] if np.ndim(X) == 3 else 1
-        witnesses = GaussianWitnesses(max(inputs, 1), self.hidden, subnetworks, seed)
-        return SpikeDictionary.sample(X, witnesses, self.neuron, self.readout)
+        witnesses = SampledWitnesses(max(inputs, 1), self.hidden, subnetworks, seed, self.neuron)
+        return SpikeDictionary.sample(X, witnesses, self.readout)
 
     def strength(self, beta: float) -> float:
         """The program's strength beta / m**(1/q) for weight decay ``beta``."""

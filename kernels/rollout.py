@@ -1,22 +1,196 @@
-"""The leaky integrate-and-fire recurrence, scanned over time in place."""
+"""One layer of spiking neurons rolled out over a block of samples, spikes straight into bits.
 
-from numba import njit
+Spikes of (b, T, m) are (b, T, ceil(m / 64)) uint64: neuron j at bit ``j % 64`` (least
+significant first) of word ``j // 64``. Every current is summed in one order, bias,
+inputs and recurrent spikes each by rising index, so that it is the same number
+whatever the block, the threads or the machine, on any weights.
+"""
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+# multiplied with a word of eight bytes 0 or 1, its top byte holds them as bits, first lowest
+_GATHER_BITS = np.uint64(0x0102040810204080)
+
+
+@intrinsic
+def _lowest_bit(typing_context, word):  # type: ignore[no-untyped-def]
+    """Index of the lowest bit set in a non-zero uint64."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.uint64(types.uint64), generate
 
 
 @njit(cache=True, nogil=True)
-def lif_scan(currents, leak, threshold, reset):  # type: ignore[no-untyped-def]
-    """Replace ``currents`` (n, T, m) by the spikes they cause, 0.0 or 1.0.
+def _add_fired(packed, i, t, weights, active, current):  # type: ignore[no-untyped-def]
+    """Add to ``current`` (m,) the rows of ``weights`` (k, m) whose bits are set in ``packed``.
 
-    u[t] = leak * u[t-1] + current[t] - reset * s[t-1],  s[t] = (u[t] >= threshold),
-    from u = 0 and s = 0. The order of the three operations is part of the
-    definition: with currents that are exact, so are the spikes, everywhere.
+    Whole arrays and places in them, since a view of a row costs as much as adding it.
     """
-    n, steps, width = currents.shape
-    for i in range(n):
-        for j in range(width):
-            membrane = 0.0
-            spike = 0.0
-            for t in range(steps):
-                membrane = leak * membrane + currents[i, t, j] - reset * spike
-                spike = 1.0 if membrane >= threshold else 0.0
-                currents[i, t, j] = spike
+    count = 0
+    for k in range(packed.shape[2]):
+        word = packed[i, t, k]
+        while word != np.uint64(0):
+            active[count] = np.uint64(64 * k) + _lowest_bit(word)
+            count += 1
+            word &= word - np.uint64(1)
+    whole = count - count % 4  # four rows a pass: the sums stay in registers, their order as it is
+    for k in range(0, whole, 4):
+        a, b, c, d = active[k], active[k + 1], active[k + 2], active[k + 3]
+        for j in range(weights.shape[1]):
+            part = current[j] + weights[a, j] + weights[b, j]
+            current[j] = part + weights[c, j] + weights[d, j]
+    for k in range(whole, count):
+        a = active[k]
+        for j in range(weights.shape[1]):
+            current[j] += weights[a, j]
+
+
+@njit(cache=True, nogil=True)
+def _add_values(values, i, t, weights, current):  # type: ignore[no-untyped-def]
+    """Add ``values[i, t]`` (k,) @ ``weights`` (k, m) to ``current`` (m,)."""
+    count = values.shape[2]
+    whole = count - count % 4
+    for k in range(0, whole, 4):
+        a, b, c, d = values[i, t, k], values[i, t, k + 1], values[i, t, k + 2], values[i, t, k + 3]
+        if a == 0.0 and b == 0.0 and c == 0.0 and d == 0.0:
+            continue
+        for j in range(weights.shape[1]):
+            part = current[j] + a * weights[k, j] + b * weights[k + 1, j]
+            current[j] = part + c * weights[k + 2, j] + d * weights[k + 3, j]
+    for k in range(whole, count):
+        a = values[i, t, k]
+        for j in range(weights.shape[1]):
+            current[j] += a * weights[k, j]
+
+
+@njit(cache=True, nogil=True)
+def _step(current, leak, threshold, reset, hard, membrane, spike, fired):  # type: ignore[no-untyped-def]
+    """Move ``membrane`` and ``spike`` one step on; ``fired`` holds the spikes as bytes.
+
+    The order of the three operations of u is part of the definition.
+    """
+    for j in range(current.shape[0]):
+        u = leak[j] * membrane[j] + current[j] - reset[j] * spike[j]
+        fires = u >= threshold[j]
+        spike[j] = 1.0 if fires else 0.0
+        fired[j] = 1 if fires else 0
+        membrane[j] = 0.0 if hard and fires else u
+
+
+@njit(cache=True, nogil=True)
+def _smallest_margin(current, leak, threshold, reset, membrane, spike, smallest):  # type: ignore[no-untyped-def]
+    """The smaller of ``smallest`` and |u - threshold| over the neurons of the coming step."""
+    for j in range(current.shape[0]):
+        u = leak[j] * membrane[j] + current[j] - reset[j] * spike[j]
+        smallest = min(smallest, abs(u - threshold[j]))
+    return smallest
+
+
+@njit(cache=True, nogil=True)
+def _roll(  # type: ignore[no-untyped-def]
+    values, inputs, weights, recurrent, bias, leak, threshold, reset, hard, margin, spikes
+):
+    """Roll a layer out over ``values`` (b, T, k) floats, or where it has none ``inputs``, bits."""
+    m = weights.shape[1]
+    words = spikes.shape[2]
+    current = np.empty(m, dtype=weights.dtype)
+    membrane, spike = np.empty(m), np.empty(m)
+    fired = np.zeros(m, dtype=np.uint8)
+    eights = fired.view(np.uint64)
+    active = np.empty(64 * max(words, inputs.shape[2]), dtype=np.uint64)
+    smallest = np.inf
+    for i in range(spikes.shape[0]):
+        membrane[:] = 0.0
+        spike[:] = 0.0
+        for t in range(spikes.shape[1]):
+            for j in range(m):
+                current[j] = bias[j]
+            if values.shape[2] > 0:
+                _add_values(values, i, t, weights, current)
+            else:
+                _add_fired(inputs, i, t, weights, active, current)
+            if recurrent.shape[0] > 0 and t > 0:
+                _add_fired(spikes, i, t - 1, recurrent, active, current)
+            if margin.shape[0] > 0:
+                smallest = _smallest_margin(
+                    current, leak, threshold, reset, membrane, spike, smallest
+                )
+            _step(current, leak, threshold, reset, hard, membrane, spike, fired)
+            for k in range(words):
+                word = np.uint64(0)
+                for e in range(min(8, m // 8 - 8 * k)):
+                    byte = (eights[8 * k + e] * _GATHER_BITS) >> np.uint64(56)
+                    word |= byte << np.uint64(8 * e)
+                spikes[i, t, k] = word
+    for k in range(margin.shape[0]):
+        margin[k] = min(margin[k], smallest)
+
+
+@njit(cache=True, nogil=True)
+def roll_values(  # type: ignore[no-untyped-def]
+    values, weights, recurrent, bias, leak, threshold, reset, hard, margin, spikes
+):
+    """Roll a layer out over ``values`` (b, T, k) float64 into ``spikes`` (b, T, words) uint64.
+
+    m, the width of the arrays, is a multiple of 8, the spikes of a vector of bytes.
+    ``recurrent`` is (m, m), or (0, m) for none; ``margin`` (1,) is lowered to the
+    smallest |u - threshold| met, or (0,) for not looking.
+    """
+    none = np.empty((0, 0, 0), dtype=np.uint64)
+    _roll(values, none, weights, recurrent, bias, leak, threshold, reset, hard, margin, spikes)
+
+
+@njit(cache=True, nogil=True)
+def roll_spikes(  # type: ignore[no-untyped-def]
+    inputs, weights, recurrent, bias, leak, threshold, reset, hard, margin, spikes
+):
+    """Roll a layer out over packed ``inputs`` (b, T, words of k) into ``spikes``; else as above."""
+    none = np.empty((0, 0, 0))
+    _roll(none, inputs, weights, recurrent, bias, leak, threshold, reset, hard, margin, spikes)
+
+
+@njit(cache=True, nogil=True)
+def _transpose(tile):  # type: ignore[no-untyped-def]
+    """Transpose a 64 x 64 tile of bits in place: bit j of word i changes place with i of j."""
+    mask = np.uint64(0x00000000FFFFFFFF)
+    step = 32
+    while step > 0:
+        shift = np.uint64(step)
+        i = 0
+        while i < 64:
+            swap = ((tile[i] >> shift) ^ tile[i + step]) & mask
+            tile[i + step] ^= swap
+            tile[i] ^= swap << shift
+            i = (i + step + 1) & ~step
+        step >>= 1
+        mask ^= mask << np.uint64(step)
+
+
+@njit(cache=True, nogil=True)
+def set_rows(spikes, first_row, columns):  # type: ignore[no-untyped-def]
+    """Set rows ``first_row`` and on of packed ``columns`` (m, n_words) to ``spikes`` (b, words).
+
+    The rows are zero before. Blocks may not share a word if they are set at the
+    same time by two threads.
+    """
+    tile = np.empty(64, dtype=np.uint64)
+    width = columns.shape[0]
+    offset = np.uint64(first_row % 64)
+    for start in range(0, spikes.shape[0], 64):
+        rows = min(64, spikes.shape[0] - start)
+        place = (first_row + start) // 64
+        for k in range(spikes.shape[1]):
+            tile[:] = np.uint64(0)
+            for i in range(rows):
+                tile[i] = spikes[start + i, k]
+            _transpose(tile)
+            for j in range(min(64, width - 64 * k)):
+                column = columns[64 * k + j]
+                column[place] |= tile[j] << offset
+                if offset and place + 1 < column.shape[0]:
+                    column[place + 1] |= tile[j] >> (np.uint64(64) - offset)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..dictionaries import Neuron, Readout, SpikeDictionary, check_sequences, roll
+from ..dictionaries import Layer, Readout, SpikeDictionary, check_sequences, roll
 
 _SAMPLES_PER_BLOCK = 4096  # bounds the float spikes of a simulation
 
@@ -17,22 +17,26 @@ class SpikingNetwork:
 
     Attributes
     ----------
-    layers : sequence of (K, fan-in, width) arrays
-        Hidden weights of all K subnetworks, layer by layer; the last width is m.
+    subnetworks : sequence of K lists of Layer
+        Hidden layers of each subnetwork; the last is of width m.
+    inputs : int
+        Inputs d of a step.
+    hidden : tuple of int
+        Width of each hidden layer of a subnetwork.
     readout_weights : (K, m, C) array
         R_k for each subnetwork.
     intercept : (C,) array
-    neuron : Neuron
     readout : {"last", "every"}
         Whether outputs are read at the last step or at every step.
     classes : array or None
         Labels: two for one output, else one an output; None for regression.
     """
 
-    layers: Sequence[NDArray[np.float64]]
+    subnetworks: Sequence[Sequence[Layer]]
+    inputs: int
+    hidden: tuple[int, ...]
     readout_weights: NDArray[np.float64]
     intercept: NDArray[np.float64]
-    neuron: Neuron
     readout: Readout
     classes: NDArray[np.generic] | None
 
@@ -49,7 +53,8 @@ class SpikingNetwork:
         Each active atom becomes one subnetwork: its witness, whose final layer
         is m copies of the neuron that fires the atom, with c / m on each copy.
         The readout then has the norm |c| / m**(1/q) that the program charges
-        (Udupi, Yang and Zhai 2026, section 3.4).
+        (Udupi, Yang and Zhai 2026, section 3.4). Neurons of a recurrent layer need
+        each other: such a final layer stays whole, with c on the one neuron.
 
         Parameters
         ----------
@@ -74,45 +79,42 @@ class SpikingNetwork:
         labels = max(outputs, 2)
         if classes is not None and np.shape(classes) != (labels,):
             raise ValueError(f"classes: expected shape ({labels},), got {np.shape(classes)}")
-        witnesses = dictionary.witnesses
         active = np.flatnonzero(weights.any(axis=1))
-        copies = witnesses.hidden[-1]
-        banks: list[list[NDArray[np.float64]]] = []
-        for subnetwork, neuron_index in dictionary.origin[active]:
-            *below, final = witnesses.weights(int(subnetwork))
-            column = final[:, [int(neuron_index)]]
-            banks.append([*below, np.repeat(column, copies, axis=1)])
-        fan_in = (witnesses.inputs, *witnesses.hidden[:-1])
-        layers = [
-            np.array([bank[depth] for bank in banks]).reshape(active.size, inputs, width)
-            for depth, (inputs, width) in enumerate(zip(fan_in, witnesses.hidden, strict=True))
-        ]
+        copies = dictionary.witnesses.hidden[-1]
+        subnetworks = []
+        readout_weights = np.zeros((active.size, copies, outputs))
+        for k, atom in enumerate(active):
+            subnetwork, neuron = (int(index) for index in dictionary.origin[atom])
+            *below, final = dictionary.witnesses.layers(subnetwork)
+            if final.recurrent is None:
+                subnetworks.append([*below, final.take(np.full(copies, neuron))])
+                readout_weights[k] = weights[atom] / copies
+            else:
+                subnetworks.append([*below, final])
+                readout_weights[k, neuron] = weights[atom]
         return cls(
-            layers=layers,
-            readout_weights=np.repeat(weights[active, None, :] / copies, copies, axis=1),
+            subnetworks=subnetworks,
+            inputs=dictionary.witnesses.inputs,
+            hidden=dictionary.witnesses.hidden,
+            readout_weights=readout_weights,
             intercept=np.array(intercept),
-            neuron=dictionary.neuron,
             readout=dictionary.readout,
             classes=classes,
         )
 
     def __repr__(self) -> str:
-        widths = tuple(layer.shape[2] for layer in self.layers)
         return (
-            f"SpikingNetwork({self.readout_weights.shape[0]} subnetworks {widths}, "
+            f"SpikingNetwork({len(self.subnetworks)} subnetworks {self.hidden}, "
             f"{self.intercept.size} outputs, read at the {self.readout} step)"
         )
 
-    def simulate(self, X: ArrayLike) -> Iterator[list[NDArray[np.float64]]]:
-        """Spikes of every subnetwork in turn: for each layer an (n, T, width) array of 0.0 and 1.0.
+    def simulate(self, X: ArrayLike) -> Iterator[list[NDArray[np.uint8]]]:
+        """Spikes of every subnetwork in turn: for each layer an (n, T, width) array of 0 and 1.
 
         An iterator, since all subnetworks at once would take K times the memory.
         """
-        sequences = check_sequences(X, self.layers[0].shape[1])
-        return (
-            roll(sequences, [layer[k] for layer in self.layers], self.neuron)
-            for k in range(self.readout_weights.shape[0])
-        )
+        sequences = check_sequences(X, self.inputs)
+        return (roll(sequences, layers) for layers in self.subnetworks)
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Outputs for sequences X (n, T, d): (n, C), or (n, T, C) when read at every step.
@@ -122,7 +124,7 @@ class SpikingNetwork:
         ValueError
             If X is not finite, three-dimensional and of the network's number of inputs.
         """
-        sequences = check_sequences(X, self.layers[0].shape[1])
+        sequences = check_sequences(X, self.inputs)
         blocks = [
             self._outputs(sequences[start : start + _SAMPLES_PER_BLOCK])
             for start in range(0, sequences.shape[0], _SAMPLES_PER_BLOCK)
@@ -150,5 +152,5 @@ class SpikingNetwork:
         steps = sequences.shape[1] if self.readout == "every" else 1
         total = np.zeros((sequences.shape[0], steps, self.intercept.size))
         for spikes, weights in zip(self.simulate(sequences), self.readout_weights, strict=True):
-            total += spikes[-1][:, first:] @ weights
+            total += spikes[-1][:, first:].astype(np.float64) @ weights
         return total + self.intercept

@@ -28,7 +28,7 @@ def test_docstring_examples_run(name):
 
 
 def test_public_classes_and_functions_have_examples():
-    shown = [bd.ConvexProgram, bd.BinaryMatrix, bd.LIF, bd.solve, bd.certify, bd.GaussianWitnesses]
+    shown = [bd.ConvexProgram, bd.BinaryMatrix, bd.LIF, bd.solve, bd.certify, bd.SampledWitnesses]
     assert all(">>>" in item.__doc__ for item in shown)
 
 

@@ -38,10 +38,10 @@ def simulate(X, layers, leak, threshold, reset):
 
 def atoms_by_step(lif, dictionary, X):
     """D^t (n, P) for every step t, from the witnesses alone."""
-    reset = lif.threshold if lif.reset is None else lif.reset
+    reset = lif.threshold if lif.reset == "delayed" else lif.reset
     columns = []
     for subnetwork, neuron in dictionary.origin:
-        layers = dictionary.witnesses.weights(int(subnetwork))
+        layers = [layer.weights for layer in dictionary.witnesses.layers(int(subnetwork))]
         spikes = simulate(X, layers, lif.leak, lif.threshold, reset)
         columns.append(spikes[:, :, neuron])
     return [np.stack([column[:, t] for column in columns], axis=1) for t in range(X.shape[1])]
@@ -101,8 +101,15 @@ def test_the_ends_of_each_range_are_allowed(fine):
 
 
 def test_reset_is_the_threshold_unless_given():
-    assert bd.LIF(hidden=(2,), threshold=0.75).neuron.reset == 0.75
-    assert bd.LIF(hidden=(2,), threshold=0.75, reset=0.25).neuron.reset == 0.25
+    sampled = {
+        reset: bd.LIF(hidden=(4,), leak=0.5, threshold=0.75, readout="every", **reset_given).sample(
+            sequences(), 5
+        )
+        for reset, reset_given in (("unless", {}), ("given", {"reset": 0.75}), (0, {"reset": 0.0}))
+    }
+    dense = {reset: dictionary.atoms.to_dense() for reset, dictionary in sampled.items()}
+    assert np.array_equal(dense["unless"], dense["given"])
+    assert not np.array_equal(dense["unless"], dense[0])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Rollouts fire exactly when the recurrence says so, whatever the blocking, BLAS or order."""
 
 import dataclasses
+import functools
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -10,8 +12,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import bidual as bd
-from bidual.dictionaries import Neuron, check_sequences, roll
-from bidual.kernels.rollout import lif_scan
+from bidual.dictionaries import (
+    Layer,
+    Neuron,
+    check_sequences,
+    roll,
+    roll_columns,
+    smallest_margins,
+)
 
 GRID = 2.0**-20
 drawn = settings(deadline=None, max_examples=100)
@@ -45,10 +53,22 @@ def fire_all(array, *constants, number=float):
     return spikes
 
 
-def scanned(array, *constants, kernel=lif_scan):
-    out = np.array(array, dtype=np.float64)
-    kernel(out, *constants)
-    return out
+def scanned(array, leak, threshold, reset, **rest):
+    """Spikes of neurons whose currents are ``array`` (n, T, m): one input each, of weight 1."""
+    layer = Layer.build(np.eye(array.shape[2]), leak, threshold, reset, **rest)
+    (spikes,) = roll(np.asarray(array, dtype=np.float64), [layer])
+    return spikes
+
+
+def weights_of(bank):
+    return [layer.weights for layer in bank.layers(0)]
+
+
+def layers_of(weights, neuron):
+    return [
+        Layer.build(layer, neuron.leak, neuron.threshold, neuron.reset, strict=neuron.strict)
+        for layer in weights
+    ]
 
 
 @drawn
@@ -56,8 +76,6 @@ def scanned(array, *constants, kernel=lif_scan):
 def test_scan_equals_the_recurrence_in_fractions(array, leak, threshold, reset):
     expected = fire_all(array, leak, threshold, reset, number=Fraction)
     assert np.array_equal(scanned(array, leak, threshold, reset), expected)
-    plain = scanned(array, leak, threshold, reset, kernel=lif_scan.py_func)
-    assert np.array_equal(plain, expected)
 
 
 @drawn
@@ -72,7 +90,6 @@ def test_scan_equals_the_recurrence_in_floats_bit_for_bit(array, leak, threshold
     assert np.array_equal(scanned(array, leak, threshold, reset), expected)
 
 
-@pytest.mark.parametrize("kernel", [lif_scan, lif_scan.py_func], ids=["compiled", "plain"])
 @pytest.mark.parametrize(
     ("series", "leak", "threshold", "reset", "spikes"),
     [
@@ -91,9 +108,9 @@ def test_scan_equals_the_recurrence_in_floats_bit_for_bit(array, leak, threshold
         pytest.param([0.0, 0.0], 0.5, 2.0**-1074, 1, "00", id="rest never fires"),
     ],
 )
-def test_hand_computed_spikes(kernel, series, leak, threshold, reset, spikes):
+def test_hand_computed_spikes(series, leak, threshold, reset, spikes):
     array = np.array(series, dtype=np.float64).reshape(1, -1, 1)
-    found = scanned(array, float(leak), float(threshold), float(reset), kernel=kernel)
+    found = scanned(array, float(leak), float(threshold), float(reset))
     assert "".join("01"[int(spike)] for spike in found.ravel()) == spikes
 
 
@@ -139,8 +156,9 @@ def on_grid(seed, n, steps, inputs):
 )
 def test_every_layer_equals_its_twin_in_fractions(seed, shape, hidden, leak, threshold, reset):
     sequences = on_grid(seed, *shape)
-    weights = bd.GaussianWitnesses(shape[2], hidden, 1, seed).weights(0)
-    layers = roll(sequences, weights, Neuron(leak, threshold, reset))
+    neuron = Neuron(leak, threshold, reset)
+    weights = weights_of(bd.SampledWitnesses(shape[2], hidden, 1, seed, neuron))
+    layers = roll(sequences, layers_of(weights, neuron))
     assert [layer.shape for layer in layers] == [(*shape[:2], width) for width in hidden]
     signal = sequences
     for layer, found in zip(weights, layers, strict=True):
@@ -155,16 +173,16 @@ def test_every_layer_equals_its_twin_in_fractions(seed, shape, hidden, leak, thr
         assert np.array_equal(found, signal)
 
 
-BANK = bd.GaussianWitnesses(inputs=24, hidden=(48, 33, 20), subnetworks=1, seed=5).weights(0)
 NEURON = Neuron(leak=0.99, threshold=1.0)  # a leak off every grid: exact currents have to do
+BANK = bd.SampledWitnesses(24, (48, 33, 20), subnetworks=1, seed=5, neuron=NEURON).layers(0)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 32, 63])
 def test_blocks_of_any_size_fire_the_same(size):
     sequences = on_grid(1, 64, 9, 24)
-    whole = roll(sequences, BANK, NEURON)
+    whole = roll(sequences, BANK)
     assert all(0.02 < layer.mean() < 0.98 for layer in whole)  # else the test shows nothing
-    parts = [roll(sequences[k : k + size], BANK, NEURON) for k in range(0, 64, size)]
+    parts = [roll(sequences[k : k + size], BANK) for k in range(0, 64, size)]
     for depth, layer in enumerate(whole):
         assert np.array_equal(np.concatenate([part[depth] for part in parts]), layer)
 
@@ -172,19 +190,20 @@ def test_blocks_of_any_size_fire_the_same(size):
 def test_neurons_and_inputs_in_any_order_fire_the_same():
     # a sum in another order is what another BLAS or number of threads computes
     sequences, (first, *_) = on_grid(2, 50, 9, 24), BANK
-    (whole,) = roll(sequences, [first], NEURON)
+    (whole,) = roll(sequences, [first])
     rng = np.random.default_rng(0)
     for _ in range(10):
         inputs, outputs = rng.permutation(24), rng.permutation(48)[: rng.integers(1, 49)]
-        (found,) = roll(sequences[:, :, inputs], [first[inputs][:, outputs]], NEURON)
+        (layer,) = layers_of([first.weights[inputs][:, outputs]], NEURON)
+        (found,) = roll(sequences[:, :, inputs], [layer])
         assert np.array_equal(found, whole[:, :, outputs])
 
 
 def test_samples_in_any_order_fire_the_same():
     sequences = on_grid(3, 40, 9, 24)
     order = np.random.default_rng(0).permutation(40)
-    whole = roll(sequences, BANK, NEURON)
-    for layer, found in zip(whole, roll(sequences[order], BANK, NEURON), strict=True):
+    whole = roll(sequences, BANK)
+    for layer, found in zip(whole, roll(sequences[order], BANK), strict=True):
         assert np.array_equal(found, layer[order])
 
 
@@ -193,20 +212,18 @@ def test_input_at_a_step_changes_no_earlier_spike(step):
     sequences = on_grid(4, 64, 9, 24)
     changed = sequences.copy()
     changed[:, step:] = on_grid(5, 64, 9, 24)[:, step:]
-    for before, after in zip(
-        roll(sequences, BANK, NEURON), roll(changed, BANK, NEURON), strict=True
-    ):
+    for before, after in zip(roll(sequences, BANK), roll(changed, BANK), strict=True):
         assert np.array_equal(before[:, :step], after[:, :step])
         assert not np.array_equal(before[:, step], after[:, step])
 
 
 def test_roll_leaves_sequences_and_weights_alone():
     sequences = on_grid(6, 8, 5, 24)
-    copies = sequences.copy(), [layer.copy() for layer in BANK]
-    layers = roll(sequences, BANK, NEURON)
+    copies = sequences.copy(), [layer.weights.copy() for layer in BANK]
+    layers = roll(sequences, BANK)
     layers[-1][:] = 7
     assert np.array_equal(sequences, copies[0])
-    assert all(np.array_equal(a, b) for a, b in zip(BANK, copies[1], strict=True))
+    assert all(np.array_equal(a.weights, b) for a, b in zip(BANK, copies[1], strict=True))
 
 
 @pytest.mark.parametrize("inputs", [1, 3, 16, 64, 200])
@@ -218,7 +235,7 @@ def test_currents_are_exact_to_the_last_bit(inputs, size):
     rng = np.random.default_rng(inputs)
     X = rng.uniform(0.9, 1.0, (6, 1, inputs)) * size / inputs
     sequences = check_sequences(np.where(rng.random(X.shape) < 0.8, X, -X))
-    (weights,) = bd.GaussianWitnesses(inputs, (8,), 1, seed=inputs).weights(0)
+    (weights,) = weights_of(bd.SampledWitnesses(inputs, (8,), 1, inputs, NEURON))
     weights[:, :4] = 5.5 - 2.0**-14  # as large as they get
     tried = 0
     for i, j in np.ndindex(6, 8):
@@ -230,7 +247,7 @@ def test_currents_are_exact_to_the_last_bit(inputs, size):
             continue
         tried += 1
         for threshold, spike in ((current, 1), (np.nextafter(current, np.inf), 0)):
-            (spikes,) = roll(sequences, [weights], Neuron(0.5, threshold))
+            (spikes,) = roll(sequences, layers_of([weights], Neuron(0.5, threshold)))
             assert spikes[i, 0, j] == spike
     assert tried >= 10
 
@@ -316,10 +333,14 @@ def test_checked_sequences_pass_the_check_again(inputs, quarters):
     assert np.array_equal(check_sequences(once), once)
 
 
-def test_reset_is_the_threshold_unless_given():
-    assert Neuron(0.9, 1.5) == Neuron(0.9, 1.5, 1.5)
-    assert Neuron(0.9, 1.5, 0.0).reset == 0.0
-    assert Neuron(0.9, 1.5, 0.9 * 1.5).reset == 0.9 * 1.5
+def test_names_of_resets_are_amounts():
+    build = functools.partial(Layer.build, np.ones((1, 2)), 0.5, [1.0, 3.0])
+    assert build().reset.tolist() == [1.0, 3.0]
+    assert build("delayed").reset.tolist() == [1.0, 3.0]
+    assert build("immediate").reset.tolist() == [0.5, 1.5]
+    assert build("hard").reset.tolist() == [0.0, 0.0]
+    assert build(0.25).reset.tolist() == [0.25, 0.25]
+    assert [build(reset).hard for reset in ("delayed", "immediate", "hard", 0.0)] == [0, 0, 1, 0]
     with pytest.raises(dataclasses.FrozenInstanceError):
         Neuron(0.9, 1.5).leak = 1.0
 
@@ -330,13 +351,17 @@ def test_reset_is_the_threshold_unless_given():
         ("leak", (-0.1, 1.0)),
         ("leak", (np.nextafter(1, 2), 1.0)),
         ("leak", (np.nan, 1.0)),
-        ("threshold", (0.5, 0.0)),
-        ("threshold", (0.5, -1.0)),
+        ("leak", ((0.5, 0.4), 1.0)),
+        ("leak", ((0.5, 1.1), 1.0)),
+        ("leak", ((0.1, 0.2, 0.3), 1.0)),
+        ("threshold", (0.5, (1.0, np.inf))),
+        ("threshold", (0.5, (1.0, 0.5))),
         ("threshold", (0.5, np.inf)),
         ("threshold", (0.5, np.nan)),
         ("reset", (0.5, 1.0, -0.1)),
         ("reset", (0.5, 1.0, np.inf)),
         ("reset", (0.5, 1.0, np.nan)),
+        ("reset", (0.5, 1.0, "soft")),
     ],
 )
 def test_a_constant_out_of_its_range_is_refused_by_name(name, constants):
@@ -347,3 +372,227 @@ def test_a_constant_out_of_its_range_is_refused_by_name(name, constants):
 @pytest.mark.parametrize("leak", [0, 1])
 def test_the_ends_of_the_range_of_leaks_are_taken(leak):
     assert Neuron(leak, 2.0**-1074).leak == leak
+
+
+def twin(sequences, layers):
+    """Spikes of every layer in exact fractions, by the definition, entry by entry."""
+    signal = sequences.tolist()
+    rolled = []
+    for layer in layers:
+        weights, m = layer.weights.tolist(), layer.width
+        recurrent = None if layer.recurrent is None else layer.recurrent.tolist()
+        constants = (layer.leak, layer.threshold, layer.reset, layer.bias)
+        leak, threshold, reset, bias = ([Fraction(v) for v in part.tolist()] for part in constants)
+        spikes = []
+        for series in signal:
+            u, s = [Fraction(0)] * m, [0] * m
+            fired = []
+            for step in series:
+                now = []
+                for j in range(m):
+                    current = bias[j]
+                    current += sum(
+                        Fraction(x) * Fraction(row[j]) for x, row in zip(step, weights, strict=True)
+                    )
+                    if recurrent:
+                        current += sum(
+                            Fraction(row[j]) for f, row in zip(s, recurrent, strict=True) if f
+                        )
+                    kept = 0 if layer.hard and s[j] else u[j]
+                    u[j] = leak[j] * kept + current - reset[j] * s[j]
+                    now.append(int(u[j] > threshold[j] if layer.strict else u[j] >= threshold[j]))
+                s = now
+                fired.append(s)
+            spikes.append(fired)
+        rolled.append(np.array(spikes))
+        signal = spikes
+    return rolled
+
+
+def eighths(low, high, shape):
+    return hnp.arrays(np.int64, shape, elements=st.integers(low, high)).map(lambda k: k / 8)
+
+
+@st.composite
+def exact_layers(draw):
+    """Layers of any kind whose membranes float64 holds: multiples of 1/8, leaks of 1/2."""
+    widths = draw(st.lists(st.integers(1, 5), min_size=2, max_size=3))
+    layers = []
+    for fan_in, m in itertools.pairwise(widths):
+        layers.append(
+            Layer.build(
+                draw(eighths(-16, 16, (fan_in, m))),
+                leak=draw(hnp.arrays(np.int64, m, elements=st.integers(0, 2))) / 2,
+                threshold=draw(eighths(-4, 16, m)),
+                reset=draw(st.sampled_from(["delayed", "immediate", "hard", 0.0, 0.5])),
+                bias=draw(eighths(-4, 4, m)),
+                recurrent=draw(st.none() | eighths(-16, 16, (m, m))),
+                strict=draw(st.booleans()),
+            )
+        )
+    return layers
+
+
+@settings(deadline=None, max_examples=150)
+@given(layers=exact_layers(), data=st.data())
+def test_every_kind_of_layer_equals_its_twin_in_fractions(layers, data):
+    shape = data.draw(st.tuples(st.integers(1, 3), st.integers(1, 6)))
+    sequences = data.draw(eighths(-8, 8, (*shape, layers[0].fan_in)))
+    for found, expected in zip(roll(sequences, layers), twin(sequences, layers), strict=True):
+        assert np.array_equal(found, expected)
+
+
+def test_kinds_of_layer_are_different_networks():
+    # else the test above might compare kinds that never show
+    sequences = on_grid(11, 20, 12, 6)
+    (plain,) = bd.SampledWitnesses(6, (20,), 1, 0, NEURON).layers(0)
+    rng = np.random.default_rng(0)
+    others = {
+        "hard": dataclasses.replace(plain, hard=True, reset=np.zeros(20)),
+        "immediate": dataclasses.replace(plain, leak=np.full(20, 0.5), reset=np.full(20, 0.5)),
+        "bias": dataclasses.replace(plain, bias=np.full(20, 0.25)),
+        "recurrent": dataclasses.replace(plain, recurrent=rng.normal(size=(20, 20))),
+        "leaks": dataclasses.replace(plain, leak=rng.random(20)),
+        "thresholds": dataclasses.replace(plain, threshold=rng.random(20)),
+    }
+    rolled = {name: roll(sequences, [layer])[0] for name, layer in others.items()}
+    rolled["plain"] = roll(sequences, [plain])[0]
+    assert len({spikes.tobytes() for spikes in rolled.values()}) == len(rolled)
+
+
+@pytest.mark.parametrize(("strict", "fires"), [(False, 1), (True, 0)])
+def test_a_tie_fires_unless_strict(strict, fires):
+    for threshold in (1.0, -0.5, 0.0):
+        tie = np.array([[[threshold]]])
+        above = np.nextafter(tie, np.inf)
+        constants = (0.5, threshold, 0.0)
+        assert scanned(tie, *constants, strict=strict).item() == fires
+        assert scanned(above, *constants, strict=strict).item() == 1
+        assert scanned(np.nextafter(tie, -np.inf), *constants, strict=strict).item() == 0
+
+
+def test_threshold_units_see_one_step_at_a_time():
+    sequences = on_grid(7, 30, 5, 6)
+    bank = bd.SampledWitnesses(6, (9,), 1, 2, bd.THRESHOLD_UNIT, bias=True)
+    (layer,) = bank.layers(0)
+    (spikes,) = roll(sequences, [layer])
+    assert np.array_equal(spikes, sequences @ layer.weights + layer.bias >= 0)
+
+
+WIDTHS = [1, 7, 15, 16, 17, 63, 64, 65, 130]
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("recurrent", [False, True])
+def test_layers_of_any_width_equal_their_neurons_alone(width, recurrent):
+    sequences = on_grid(width, 10, 6, 20)
+    rng = np.random.default_rng(width)
+    below = Layer.build(rng.normal(size=(20, width)).round(3), 0.9, 1.0)
+    above = Layer.build(
+        rng.normal(size=(width, 3)).round(3),
+        0.8,
+        0.5,
+        "hard",
+        bias=rng.normal(size=3).round(3),
+        recurrent=rng.normal(size=(3, 3)).round(3) if recurrent else None,
+    )
+    first, second = roll(sequences, [below, above])
+    alone = [roll(sequences, [below.take([j])])[0] for j in range(width)]
+    assert np.array_equal(first, np.concatenate(alone, axis=2))
+    fed = roll(first.astype(np.float64), [above])[0]  # spikes as values, summed in another loop
+    assert np.array_equal(second, fed)
+
+
+def by_hand(spikes, every_step):
+    """Rows t * n + i of D from spikes (n, T, m)."""
+    rows = spikes.transpose(1, 0, 2).reshape(-1, spikes.shape[2])
+    return rows if every_step else rows[-spikes.shape[0] :]
+
+
+@pytest.mark.parametrize("n", [1, 63, 64, 65, 300, 513])
+@pytest.mark.parametrize("every_step", [False, True])
+@pytest.mark.parametrize("width", [1, 20, 65])
+def test_packed_columns_are_the_final_spikes(n, every_step, width):
+    sequences = on_grid(n, n, 5, 7)
+    bank = bd.SampledWitnesses(7, (10, width), 1, n, Neuron(0.8, 0.5))
+    words = roll_columns(sequences, bank.layers(0), every_step)
+    rows = n * (5 if every_step else 1)
+    expected = by_hand(roll(sequences, bank.layers(0))[-1], every_step)
+    assert np.array_equal(bd.BinaryMatrix(words, rows).to_dense(np.uint8), expected)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_any_number_of_threads_fires_the_same(count, monkeypatch):
+    monkeypatch.setattr("bidual.dictionaries.rollout._SAMPLES_PER_BLOCK", 16)
+    monkeypatch.setattr("bidual.dictionaries.threads._REGISTERS_PER_THREAD", 1)
+    sequences = on_grid(8, 200, 9, 24)
+    with bd.use_threads(1):
+        alone = roll(sequences, BANK), roll_columns(sequences, BANK, True)
+    with bd.use_threads(count):
+        found = roll(sequences, BANK), roll_columns(sequences, BANK, True)
+    assert all(np.array_equal(a, b) for a, b in zip(alone[0], found[0], strict=True))
+    assert np.array_equal(alone[1], found[1])
+
+
+@drawn
+@given(layers=exact_layers(), data=st.data())
+def test_smallest_margin_is_that_of_the_membranes(layers, data):
+    layer = dataclasses.replace(layers[0], strict=False)
+    sequences = data.draw(eighths(-8, 8, (2, 4, layer.fan_in)))
+    (margin,) = smallest_margins(sequences, [layer])
+    # below the margin nothing flips, at the margin something does
+    (spikes,) = roll(sequences, [layer])
+    moved = [
+        roll(sequences, [dataclasses.replace(layer, threshold=layer.threshold + shift)])[0]
+        for shift in (margin - 2.0**-30, 2.0**-30 - margin)
+    ]
+    if margin > 0:
+        assert all(np.array_equal(spikes, other) for other in moved)
+    membranes = closest(sequences, layer)
+    assert margin == membranes
+
+
+def closest(sequences, layer):
+    """The smallest |u - threshold| of a layer, from its spikes and the recurrence in floats."""
+    (spikes,) = roll(sequences, [layer])
+    n, steps, m = spikes.shape
+    before = np.zeros((n, m))
+    u, smallest = np.zeros((n, m)), np.inf
+    recurrent = np.zeros((m, m)) if layer.recurrent is None else layer.recurrent
+    for t in range(steps):
+        current = layer.bias + sequences[:, t] @ layer.weights + before @ recurrent
+        kept = np.where(before * layer.hard > 0, 0.0, u)
+        u = layer.leak * kept + current - layer.reset * before
+        before = spikes[:, t].astype(float)
+        smallest = min(smallest, np.abs(u - layer.threshold).min())
+    return smallest
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"weights": np.ones(3)}, "weights"),
+        ({"weights": np.ones((2, 0))}, "weights"),
+        ({"weights": np.full((2, 3), np.nan)}, "weights"),
+        ({"leak": [0.5, 0.5]}, "leak"),
+        ({"leak": 1.5}, "leak"),
+        ({"threshold": np.inf}, "threshold"),
+        ({"threshold": np.ones((3, 1))}, "threshold"),
+        ({"reset": "soft"}, "reset"),
+        ({"reset": np.ones(2)}, "reset"),
+        ({"bias": [1, 2, 3, 4]}, "bias"),
+        ({"bias": np.nan}, "bias"),
+        ({"recurrent": np.ones((3, 2))}, "recurrent"),
+        ({"recurrent": np.full((3, 3), np.inf)}, "recurrent"),
+    ],
+)
+def test_a_part_of_a_layer_that_does_not_fit_is_refused_by_name(change, expected):
+    parts = {"weights": np.ones((2, 3)), "leak": 0.5, "threshold": 1.0}
+    with pytest.raises(ValueError, match=f"^{expected}: expected"):
+        Layer.build(**parts | change)
+
+
+def test_neurons_of_a_recurrent_layer_are_not_taken_apart():
+    layer = Layer.build(np.ones((2, 3)), 0.5, 1.0, recurrent=np.ones((3, 3)))
+    with pytest.raises(ValueError, match=r"^neurons: expected a layer without recurrent"):
+        layer.take([0])

@@ -10,14 +10,24 @@ import bidual as bd
 from bidual.dictionaries import Neuron, roll
 
 NEURON = Neuron(leak=0.99, threshold=1.0)
-BLOCK = "bidual.dictionaries.spike_dictionary._SAMPLES_PER_BLOCK"
+BLOCK = "bidual.dictionaries.rollout._SAMPLES_PER_BLOCK"
+
+
+def bank_of(hidden, neuron=NEURON, **options):
+    return lambda k, seed: bd.SampledWitnesses(8, hidden, k, seed, neuron, **options)
+
 
 # Banks of witnesses: how to make one of 8 inputs from (subnetworks, seed). A new kind joins here.
 WITNESSES = {
-    "one narrow layer": lambda k, seed: bd.GaussianWitnesses(8, (3,), k, seed),
-    "final width 1": lambda k, seed: bd.GaussianWitnesses(8, (12, 1), k, seed),
-    "two layers": lambda k, seed: bd.GaussianWitnesses(8, (16, 8), k, seed),
-    "three layers": lambda k, seed: bd.GaussianWitnesses(8, (20, 10, 6), k, seed),
+    "one narrow layer": bank_of((3,)),
+    "final width 1": bank_of((12, 1)),
+    "two layers": bank_of((16, 8)),
+    "three layers": bank_of((20, 10, 6)),
+    "other laws": bank_of((16, 8), law="fan-in", bias=True),
+    "orthogonal and mixed": bank_of((16, 8), Neuron((0.2, 0.99), (0.25, 1.5)), law="orthogonal"),
+    "hard reset": bank_of((16, 8), Neuron(0.9, 1.0, "hard", strict=True)),
+    "recurrent": bank_of((16, 8), Neuron(0.9, 1.0, "immediate"), recurrent=True),
+    "threshold units": bank_of((16, 8), bd.THRESHOLD_UNIT, recurrent=True, bias=True),
 }
 on_every_bank = pytest.mark.parametrize("make", WITNESSES.values(), ids=WITNESSES)
 on_both_readouts = pytest.mark.parametrize("readout", ["last", "every"])
@@ -28,17 +38,17 @@ def X():
     return bd.tasks.digits()[0][:60]
 
 
-def sample(X, bank, readout="last", neuron=NEURON):
-    return bd.SpikeDictionary.sample(X, bank, neuron, readout)
+def sample(X, bank, readout="last"):
+    return bd.SpikeDictionary.sample(X, bank, readout)
 
 
-def columns_of(X, bank, index, neuron, readout):
+def columns_of(X, bank, index, readout):
     """Final spikes of one subnetwork in row order t * n + i, entry by entry."""
-    spikes = roll(X, bank.weights(index), neuron)[-1]
+    spikes = roll(X, bank.layers(index))[-1]
     n, steps, width = spikes.shape
     if readout == "last":
         return spikes[:, steps - 1]
-    columns = np.full((steps * n, width), np.nan)
+    columns = np.full((steps * n, width), 2, dtype=np.uint8)
     for t in range(steps):
         for i in range(n):
             columns[t * n + i] = spikes[i, t]
@@ -55,15 +65,14 @@ def same_dictionary(one, other):
 
 @on_every_bank
 @on_both_readouts
-@pytest.mark.parametrize("neuron", [NEURON, Neuron(0.5, 0.75, 0.375)], ids=["0.99", "0.5"])
-def test_origin_of_each_atom_replays_to_it_and_nothing_is_left_out(make, readout, neuron, X):
+def test_origin_of_each_atom_replays_to_it_and_nothing_is_left_out(make, readout, X):
     bank = make(12, 4)
-    dictionary = sample(X, bank, readout, neuron)
-    dense = dictionary.atoms.to_dense()
+    dictionary = sample(X, bank, readout)
+    dense = dictionary.atoms.to_dense(np.uint8)
     assert dense.shape[0] == len(X) * (1 if readout == "last" else X.shape[1])
     fired = {}  # each pattern, and the first neuron that fires it
     for k in range(12):
-        columns = columns_of(X, bank, k, neuron, readout)
+        columns = columns_of(X, bank, k, readout)
         for i in range(columns.shape[1]):
             if columns[:, i].any():
                 fired.setdefault(columns[:, i].tobytes(), (k, i))
@@ -82,7 +91,7 @@ def test_atoms_are_distinct_and_not_zero(make, readout, X):
 def test_sampling_merges_repeats(X):
     # else the tests of distinct atoms would show nothing
     bank = WITNESSES["one narrow layer"](40, 4)
-    fired = sum(columns_of(X, bank, k, NEURON, "last").any(axis=0).sum() for k in range(40))
+    fired = sum(columns_of(X, bank, k, "last").any(axis=0).sum() for k in range(40))
     assert 0 < sample(X, bank).atoms.shape[1] < fired
 
 
@@ -134,19 +143,20 @@ def test_more_subnetworks_only_append_atoms(make, readout, X):
 
 
 def test_inputs_are_rounded_to_the_grid_before_anything_fires():
-    bank = bd.GaussianWitnesses(inputs=1, hidden=(1,), subnetworks=1, seed=1)
-    weight = float(bank.weights(0)[0][0, 0])
+    bank = bd.SampledWitnesses(inputs=1, hidden=(1,), subnetworks=1, seed=1, neuron=NEURON)
+    weight = float(bank.layers(0)[0].weights[0, 0])
     assert weight > 0
-    tie = Neuron(leak=0.5, threshold=weight)  # an input of 1 fires at the tie, any less does not
-    assert sample([[[1 - 2.0**-22]]], bank, neuron=tie).atoms.shape == (1, 1)
+    # an input of 1 fires at the tie, any less does not
+    tie = dataclasses.replace(bank, neuron=Neuron(leak=0.5, threshold=weight))
+    assert sample([[[1 - 2.0**-22]]], tie).atoms.shape == (1, 1)
     with pytest.raises(ValueError, match=r"fires"):
-        sample([[[1 - 2.0**-20]]], bank, neuron=tie)
+        sample([[[1 - 2.0**-20]]], tie)
 
 
 def test_dictionary_tells_what_it_was_made_of(X):
     bank = WITNESSES["three layers"](9, 0)
     dictionary = sample(X, bank, "every")
-    assert (dictionary.witnesses, dictionary.neuron, dictionary.readout) == (bank, NEURON, "every")
+    assert (dictionary.witnesses, dictionary.readout) == (bank, "every")
     assert (dictionary.samples, dictionary.steps) == (60, 8)
     rows, atoms = dictionary.atoms.shape
     assert dictionary.origin.shape == (atoms, 2)

@@ -31,8 +31,16 @@ def probability(top):
     return (top.astype(np.float64) + 0.5) / WORDS
 
 
+def sampled(*sizes, neuron=bd.Neuron(0.9, 1.0), **named):
+    return bd.SampledWitnesses(*sizes, neuron=neuron, **named)
+
+
+def weights(bank, index):
+    return [layer.weights for layer in bank.layers(index)]
+
+
 def flat(bank, index):
-    return np.concatenate([layer.ravel() for layer in bank.weights(index)])
+    return np.concatenate([layer.ravel() for layer in weights(bank, index)])
 
 
 def philox_words(key, count):
@@ -105,9 +113,9 @@ def test_only_the_top_24_bits_of_a_word_matter(top, low):
 )
 def test_weights_come_from_one_philox_stream_keyed_by_index_and_seed(seed, index):
     # nothing of NumPy, SciPy or the package: the weights as their documentation defines them
-    bank = bd.GaussianWitnesses(inputs=3, hidden=(5, 4, 2), subnetworks=7, seed=seed)
+    bank = sampled(inputs=3, hidden=(5, 4, 2), subnetworks=7, seed=seed)
     words = iter(philox_words((index, seed), 3 * 5 + 5 * 4 + 4 * 2))
-    for layer, (fan_in, width) in zip(bank.weights(index), [(3, 5), (5, 4), (4, 2)], strict=True):
+    for layer, (fan_in, width) in zip(weights(bank, index), [(3, 5), (5, 4), (4, 2)], strict=True):
         assert layer.shape == (fan_in, width)
         assert layer.dtype == np.float64
         for i, j in itertools.product(range(fan_in), range(width)):
@@ -131,7 +139,7 @@ PINNED = {
 @pytest.mark.parametrize("case", PINNED, ids=str)
 def test_weights_have_the_pinned_digest(case):
     seed, index, inputs, hidden = case
-    bank = bd.GaussianWitnesses(inputs, hidden, index + 1, seed)
+    bank = sampled(inputs, hidden, index + 1, seed)
     digest = hashlib.sha256(flat(bank, index).astype("<f8").tobytes())
     assert digest.hexdigest() == PINNED[case]
 
@@ -147,8 +155,8 @@ def test_weights_have_the_pinned_digest(case):
 def test_a_subnetwork_depends_on_neither_the_others_nor_the_order_of_calls(
     seed, hidden, inputs, more, order
 ):
-    few = bd.GaussianWitnesses(inputs, hidden, 4, seed)
-    many = bd.GaussianWitnesses(inputs, hidden, 4 + more, seed)
+    few = sampled(inputs, hidden, 4, seed)
+    many = sampled(inputs, hidden, 4 + more, seed)
     expected = [flat(few, k) for k in range(4)]
     for k in order:
         assert np.array_equal(flat(few, k), expected[k])
@@ -156,15 +164,15 @@ def test_a_subnetwork_depends_on_neither_the_others_nor_the_order_of_calls(
 
 
 def test_first_layers_do_not_depend_on_the_layers_above():
-    deep = bd.GaussianWitnesses(5, (7, 3, 2), 1, 9).weights(0)
-    shallow = bd.GaussianWitnesses(5, (7, 3), 1, 9).weights(0)
+    deep = weights(sampled(5, (7, 3, 2), 1, 9), 0)
+    shallow = weights(sampled(5, (7, 3), 1, 9), 0)
     assert all(np.array_equal(a, b) for a, b in zip(shallow, deep[:2], strict=True))
 
 
 def test_weights_are_the_callers_own():
-    bank = bd.GaussianWitnesses(2, (3,), 1, 0)
-    bank.weights(0)[0][:] = 7
-    assert not (bank.weights(0)[0] == 7).any()
+    bank = sampled(2, (3,), 1, 0)
+    weights(bank, 0)[0][:] = 7
+    assert not (weights(bank, 0)[0] == 7).any()
 
 
 # 4 standard errors leave one in 16,000 to chance, and the seeds are fixed: a failure is a change
@@ -173,7 +181,7 @@ STANDARD_ERRORS = 4.0
 
 def test_different_seeds_and_indices_are_uncorrelated():
     keys = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2**32), (2**32, 0), (2**64 - 1, 0), (0, 2**63)]
-    drawn = np.array([flat(bd.GaussianWitnesses(200, (100,), k + 1, s), k) for s, k in keys])
+    drawn = np.array([flat(sampled(200, (100,), k + 1, s), k) for s, k in keys])
     correlations = np.corrcoef(drawn)[np.triu_indices(len(keys), 1)]
     assert np.abs(correlations).max() < STANDARD_ERRORS / np.sqrt(drawn.shape[1])
     # a shift by one stream position would show as equal entries
@@ -182,7 +190,7 @@ def test_different_seeds_and_indices_are_uncorrelated():
 
 
 def test_sampled_weights_are_standard_normal():
-    bank = bd.GaussianWitnesses(inputs=100, hidden=(100, 100), subnetworks=20, seed=2026)
+    bank = sampled(inputs=100, hidden=(100, 100), subnetworks=20, seed=2026)
     sample = np.concatenate([flat(bank, k) for k in range(20)])
     n = sample.size
     moments = [np.mean(sample**power) for power in (1, 2, 3, 4)]
@@ -194,16 +202,14 @@ def test_sampled_weights_are_standard_normal():
 
 
 def test_neighbouring_weights_are_independent():
-    sample = flat(bd.GaussianWitnesses(400, (500,), 1, 31), 0)
+    sample = flat(sampled(400, (500,), 1, 31), 0)
     for lag in (1, 2, 4, 500):
         products = sample[:-lag] * sample[lag:]
         assert abs(products.mean()) < STANDARD_ERRORS / np.sqrt(products.size)
 
 
 def bank(**changes):
-    return bd.GaussianWitnesses(
-        **{"inputs": 3, "hidden": (4, 2), "subnetworks": 5, "seed": 0} | changes
-    )
+    return sampled(**{"inputs": 3, "hidden": (4, 2), "subnetworks": 5, "seed": 0} | changes)
 
 
 @pytest.mark.parametrize(
@@ -220,6 +226,7 @@ def bank(**changes):
         ("subnetworks", -1),
         ("seed", -1),
         ("seed", 2**64),
+        ("law", "normal"),
     ],
 )
 def test_a_number_out_of_its_range_is_refused_by_name(name, value):
@@ -230,10 +237,84 @@ def test_a_number_out_of_its_range_is_refused_by_name(name, value):
 @pytest.mark.parametrize("index", [-1, 5, 2**64])
 def test_an_index_outside_the_bank_is_refused(index):
     with pytest.raises(IndexError, match=r"^index: expected 0 to 4"):
-        bank().weights(index)
+        bank().layers(index)
+
+
+LAYER = (40, 24)
+
+
+def layer_of(law="gaussian", shape=LAYER, index=0, **rest):
+    return sampled(shape[0], shape[1:], index + 1, 5, law=law, **rest).layers(index)[0]
+
+
+def test_fan_in_weights_are_the_gaussian_ones_over_the_root_of_the_fan_in():
+    expected = layer_of().weights / np.sqrt(40)
+    found = layer_of("fan-in").weights
+    assert np.abs(found - expected).max() <= 2.0**-15
+    assert np.array_equal(found * 2.0**14, np.rint(found * 2.0**14))
+
+
+@pytest.mark.parametrize("shape", [(40, 24), (24, 40), (30, 30), (1, 5), (5, 1)])
+def test_orthogonal_weights_are_the_orthonormal_factor_of_the_gaussian_ones(shape):
+    found = layer_of("orthogonal", shape).weights
+    assert np.array_equal(found * 2.0**14, np.rint(found * 2.0**14))
+    drawn = layer_of(shape=shape).weights
+    if shape[1] > shape[0]:
+        found, drawn = found.T, drawn.T
+    # LAPACK's factor, up to the signs of its columns
+    factor, triangle = np.linalg.qr(drawn)
+    assert np.abs(found - factor * np.sign(np.diag(triangle))).max() <= 2.0**-15 + 1e-12
+
+
+def test_leaks_and_thresholds_of_a_range_are_uniform_on_the_grid_and_within_it():
+    neuron = bd.Neuron(leak=(0.3, 0.9), threshold=(0.5, 2.0))
+    layer = sampled(1, (4000,), 1, 3, neuron=neuron).layers(0)[0]
+    for values, low, high in ((layer.leak, 0.3, 0.9), (layer.threshold, 0.5, 2.0)):
+        assert values.min() >= low
+        assert values.max() <= high
+        inner = values[(values > low) & (values < high)] * 2.0**14
+        assert np.array_equal(inner, np.rint(inner))
+        # at 5 percent, as above
+        assert kstest((values - low) / (high - low), "uniform").statistic < 1.358 / np.sqrt(4000)
+    assert np.array_equal(layer.reset, layer.threshold)
+
+
+def test_what_is_not_asked_for_draws_no_words():
+    full = {"recurrent": True, "bias": True, "neuron": bd.Neuron((0.1, 0.9), (0.5, 1.0))}
+    plain, whole = layer_of(), layer_of(**full)
+    assert np.array_equal(plain.weights, whole.weights)
+    assert plain.recurrent is None
+    assert not plain.bias.any()
+    # the words after the weights, in the documented order
+    words = np.array(philox_words((0, 5), 40 * 24 + 24 * 24 + 3 * 24), dtype=np.uint64)[40 * 24 :]
+    recurrent, bias, leak, threshold = np.split(words, [24 * 24, 25 * 24, 26 * 24])
+    assert np.array_equal(whole.recurrent, normal_weights(recurrent).reshape(24, 24))
+    assert np.array_equal(whole.bias, normal_weights(bias))
+    for words, values, low, high in (
+        (leak, whole.leak, 0.1, 0.9),
+        (threshold, whole.threshold, 0.5, 1.0),
+    ):
+        expected = [low + ((int(word) >> 40) + 0.5) / WORDS * (high - low) for word in words]
+        assert np.abs(values - expected).max() <= 2.0**-15 + 1e-15
+
+
+OTHER_LAWS = {
+    # SHA-256 of all arrays of a layer: the same on every machine
+    "fan-in": "6ccb66d19dc35fc39fa25009de66d95bad4da66aa6fa70eabdc64e43806b76ff",
+    "orthogonal": "f5beac651d823605b3e90ed2dcbf2663d920dad93243eca7ff7581204895848d",
+}
+
+
+@pytest.mark.parametrize("law", OTHER_LAWS)
+def test_other_laws_have_the_pinned_digest(law):
+    neuron = bd.Neuron((0.1, 0.9), (0.5, 1.0))
+    layer = layer_of(law, recurrent=True, bias=True, neuron=neuron)
+    arrays = (layer.weights, layer.recurrent, layer.bias, layer.leak, layer.threshold)
+    digest = hashlib.sha256(b"".join(array.astype("<f8").tobytes() for array in arrays))
+    assert digest.hexdigest() == OTHER_LAWS[law]
 
 
 def test_the_ends_of_every_range_are_taken():
-    assert [layer.shape for layer in bank(inputs=1, hidden=[1]).weights(4)] == [(1, 1)]
-    assert bank(seed=2**64 - 1).weights(0)[1].shape == (4, 2)
+    assert [layer.shape for layer in weights(bank(inputs=1, hidden=[1]), 4)] == [(1, 1)]
+    assert weights(bank(seed=2**64 - 1), 0)[1].shape == (4, 2)
     assert bank(hidden=[4, 2]) == bank(hidden=(4, 2))

@@ -1,0 +1,223 @@
+"""What a spiking neuron does with its currents: its constants, alone and in a layer.
+
+One recurrence covers threshold units, recurrent threshold units and leaky
+integrate-and-fire neurons, with u[0] = s[0] = 0:
+
+    u[t] = leak * u[t-1] + current[t] - reset * s[t-1],   s[t] = [u[t] >= threshold]
+    current[t] = bias + x[t] W + s[t-1] R
+
+where x is the layer's input and R its recurrent weights. A threshold unit forgets
+all: leak, threshold and reset 0. The conventions of reset differ between
+libraries, and are different networks:
+
+- "delayed": reset = threshold, as snnTorch subtracts it, at the next step;
+- "immediate": reset = leak * threshold, which is u - threshold within the step
+  (spikingjelly's and norse's soft reset);
+- "hard": u is 0 after a spike (spikingjelly's default, snnTorch's "zero", NIR);
+- a number: that much.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Reset = float | Literal["delayed", "immediate", "hard"]
+Range = float | tuple[float, float]
+
+
+def _check_range(name: str, value: Range, low: float, high: float) -> Range:
+    """Return a number, or a pair low <= high of them, within [low, high]."""
+    ends = np.asarray(value, dtype=np.float64)
+    if ends.shape not in ((), (2,)):
+        raise ValueError(f"{name}: expected a number or a (low, high) pair, got {value!r}")
+    if not (np.isfinite(ends) & (ends >= low) & (ends <= high)).all() or ends.flat[0] > ends.flat[-1]:
+        limits = f" in [{low:g}, {high:g}]" if np.isfinite(high) else ""
+        raise ValueError(f"{name}: expected finite numbers{limits}, low <= high, got {value!r}")
+    return (float(ends[0]), float(ends[1])) if ends.ndim else float(ends)
+
+
+@dataclass(frozen=True)
+class Neuron:
+    """The constants of a kind of neuron; a (low, high) pair is a range to sample from.
+
+    Parameters
+    ----------
+    leak : float or (low, high)
+        Share of the membrane that stays from step to step, in [0, 1].
+    threshold : float or (low, high)
+        Membrane at which it fires.
+    reset : {"delayed", "immediate", "hard"} or float
+        What a spike takes from the membrane at the next step; a number is at
+        least 0. See the module's conventions.
+    strict : bool
+        Fire where u > threshold, instead of u >= threshold. They differ at exact ties.
+
+    Raises
+    ------
+    ValueError
+        If a constant is out of its range.
+
+    Examples
+    --------
+    >>> from bidual.dictionaries import Neuron
+    >>> Neuron(leak=0.9, threshold=(0.5, 1.5), reset="immediate")
+    Neuron(leak=0.9, threshold=(0.5, 1.5), reset='immediate', strict=False)
+    """
+
+    leak: Range
+    threshold: Range
+    reset: Reset = "delayed"
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "leak", _check_range("leak", self.leak, 0.0, 1.0))
+        limits = (-np.inf, np.inf)
+        object.__setattr__(self, "threshold", _check_range("threshold", self.threshold, *limits))
+        if isinstance(self.reset, str):
+            if self.reset not in ("delayed", "immediate", "hard"):
+                raise ValueError(
+                    f"reset: expected 'delayed', 'immediate', 'hard' or a number, "
+                    f"got {self.reset!r}"
+                )
+        elif not 0 <= self.reset < np.inf:
+            raise ValueError(f"reset: expected a finite number >= 0, got {self.reset}")
+
+
+THRESHOLD_UNIT = Neuron(leak=0.0, threshold=0.0, reset=0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """A layer of m spiking neurons: weights, and the constants of each neuron, as arrays.
+
+    :meth:`build` makes one from numbers and the names of resets.
+
+    Attributes
+    ----------
+    weights : (fan-in, m) array
+    leak, threshold, reset, bias : (m,) arrays
+    recurrent : (m, m) array or None
+        Row j is what a spike of neuron j adds to the currents of the next step.
+    hard : bool
+        Whether u is 0 after a spike; ``reset`` is then 0.
+    strict : bool
+        Whether it fires where u > threshold, instead of u >= threshold.
+
+    Raises
+    ------
+    ValueError
+        If an array is not finite float64 of its shape, or a leak is outside [0, 1].
+    """
+
+    weights: NDArray[np.float64]
+    leak: NDArray[np.float64]
+    threshold: NDArray[np.float64]
+    reset: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    recurrent: NDArray[np.float64] | None = None
+    hard: bool = False
+    strict: bool = False
+
+    def __post_init__(self) -> None:
+        if np.ndim(self.weights) != 2 or 0 in np.shape(self.weights):
+            raise ValueError(f"weights: expected shape (fan-in, m), got {np.shape(self.weights)}")
+        width = self.width
+        shapes = {"weights": self.weights.shape, "recurrent": (width, width)}
+        for name in ("weights", "leak", "threshold", "reset", "bias", "recurrent"):
+            array = getattr(self, name)
+            if array is None:
+                continue
+            shape = shapes.get(name, (width,))
+            if array.dtype != np.float64 or array.shape != shape or not np.isfinite(array).all():
+                raise ValueError(
+                    f"{name}: expected finite float64 numbers of shape {shape}, "
+                    f"got {array.dtype} of shape {array.shape}"
+                )
+            object.__setattr__(self, name, np.ascontiguousarray(array))
+        if not ((self.leak >= 0) & (self.leak <= 1)).all():
+            raise ValueError(f"leak: expected numbers in [0, 1], got {self.leak}")
+
+    @classmethod
+    def build(
+        cls,
+        weights: ArrayLike,
+        leak: ArrayLike,
+        threshold: ArrayLike,
+        reset: ArrayLike = "delayed",
+        bias: ArrayLike = 0.0,
+        recurrent: ArrayLike | None = None,
+        strict: bool = False,
+    ) -> Self:
+        """Build a layer; numbers hold for all its neurons, and resets may go by their names.
+
+        Raises
+        ------
+        ValueError
+            If a part does not fit, or is out of its range.
+
+        Examples
+        --------
+        >>> from bidual.dictionaries import Layer
+        >>> Layer.build([[1.0, 2.0]], leak=0.5, threshold=[1.0, 3.0], reset="immediate").reset
+        array([0.5, 1.5])
+        """
+        matrix = np.array(weights, dtype=np.float64)
+        if matrix.ndim != 2:
+            raise ValueError(f"weights: expected shape (fan-in, m), got {matrix.shape}")
+
+        def per_neuron(name: str, value: ArrayLike) -> NDArray[np.float64]:
+            array = np.array(value, dtype=np.float64)
+            if array.shape not in ((), (1,), (matrix.shape[1],)):
+                raise ValueError(
+                    f"{name}: expected a number or shape ({matrix.shape[1]},), got {array.shape}"
+                )
+            return np.broadcast_to(array, matrix.shape[1:]).copy()
+
+        leaks, thresholds = per_neuron("leak", leak), per_neuron("threshold", threshold)
+        if isinstance(reset, str):
+            amounts = {"delayed": thresholds, "immediate": leaks * thresholds, "hard": 0.0}
+            if reset not in amounts:
+                raise ValueError(f"reset: expected a number or {list(amounts)}, got {reset!r}")
+            taken = per_neuron("reset", amounts[reset])
+        else:
+            taken = per_neuron("reset", reset)
+        return cls(
+            weights=matrix,
+            leak=leaks,
+            threshold=thresholds,
+            reset=taken,
+            bias=per_neuron("bias", bias),
+            recurrent=None if recurrent is None else np.array(recurrent, dtype=np.float64),
+            hard=isinstance(reset, str) and reset == "hard",
+            strict=strict,
+        )
+
+    @property
+    def fan_in(self) -> int:
+        """Inputs of the layer."""
+        return self.weights.shape[0]
+
+    @property
+    def width(self) -> int:
+        """Neurons m of the layer."""
+        return self.weights.shape[1]
+
+    def take(self, neurons: ArrayLike) -> "Layer":
+        """Return the layer of the chosen neurons, repeats allowed.
+
+        Raises
+        ------
+        ValueError
+            If the layer is recurrent: its neurons need each other.
+        """
+        if self.recurrent is not None:
+            raise ValueError("neurons: expected a layer without recurrent weights to choose from")
+        chosen = np.asarray(neurons)
+        parts = ("leak", "threshold", "reset", "bias")
+        return replace(
+            self,
+            weights=self.weights[:, chosen],
+            **{name: getattr(self, name)[chosen] for name in parts},
+        )
