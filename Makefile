@@ -7,20 +7,32 @@ RUN := $(VENV)/bin
 export OMP_WAIT_POLICY ?= passive
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check wheel clean
+.PHONY: help demo test test-all lint types check wheel clean
 
 help:
-	@echo "make demo    install everything into .venv and run the main job"
-	@echo "make test    install everything into .venv and pass the tests"
-	@echo "make check   format, lint, types and tests: all that a change must pass"
-	@echo "make wheel   build the wheel and try it from outside the repository"
-	@echo "make clean   remove .venv, build leftovers and results"
+	@echo "make demo      install everything into .venv and run the main job"
+	@echo "make test      install everything into .venv and pass the tests"
+	@echo "make test-all  the rest: networks of other libraries, and the benchmarks in miniature"
+	@echo "make check     format, lint, types and tests: all that a change must pass"
+	@echo "make wheel     build the wheel and try it from outside the repository"
+	@echo "make clean     remove .venv, build leftovers and results"
 
 demo: $(VENV)/.all
 	$(RUN)/bidual demo
 
 test: $(VENV)/.test
 	$(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests
+
+# The networks of other libraries need torch: the release is pinned, for what it pulls in is large.
+test-all: $(VENV)/.interop
+	$(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests/test_interop.py
+	$(RUN)/python benchmarks/kernels.py --quick
+	$(RUN)/python benchmarks/rollout.py --rounds 3
+
+$(VENV)/.interop: $(VENV)/.test
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --editable '.[interop]'
+	@touch $@
 
 lint: $(VENV)/.dev
 	$(RUN)/ruff format --check .

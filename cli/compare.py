@@ -27,7 +27,7 @@ from .. import (
     solve,
     tasks,
 )
-from .live_line import LiveLine
+from ..dictionaries.live_line import LiveLine
 
 _HIDDEN = (64, 32)
 _POINTS = 200  # of a backend's history that the results keep

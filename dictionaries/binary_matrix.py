@@ -2,18 +2,31 @@
 
 The only place that knows about bits; everything above sees a matrix. One entry
 costs one bit (columns are padded to 512 rows), 64 times less than float64.
+
+Three grades of products: float64 (``matvec``, ``rmatvec``, ``price``), exact in
+int64 (``matvec_exact``, ``rmatvec_exact``, ``gram``), and D' r to an accuracy
+that is asked for and proven (``rmatvec_within``), which needs a few bits of r
+and is the fastest. All give the same bits for any number of threads
+(``dictionaries/threads.py``).
 """
 
-from collections.abc import Sequence
-from typing import Any, Self
+import math
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, Literal, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ..kernels import bits
+from .packed_copy import write_packed
+from .packed_file import Path, open_packed
+from .threads import split
 
 _ROWS_PER_BLOCK = 512  # one AVX-512 register of bits; columns start on such a boundary
+_UNPACKED_BYTES = 2**18  # at a time, one byte an entry, in conversions: what a cache holds
 
 
 class BinaryMatrix:
@@ -25,7 +38,10 @@ class BinaryMatrix:
     Parameters
     ----------
     words : (P, 8 * ceil(n / 512)) uint64 array
-        The packed columns; made read-only, not copied.
+        The packed columns. Copied, unless it is C-ordered and neither the array
+        nor anything it is a view of can be written to (a file mapped with mode
+        "r", bytes, an array whose ``flags.writeable`` was cleared). Who makes
+        such memory writeable again, or changes the mapped file, changes the matrix.
     n_rows : int
         n, at least 1.
 
@@ -45,29 +61,46 @@ class BinaryMatrix:
     array([ 1., 11., 10.])
     >>> D.rmatvec(np.array([1.0, 2.0, 3.0]))
     array([3., 5.])
+    >>> D.gram()
+    array([[2, 1],
+           [1, 2]])
     """
 
     def __init__(self, words: NDArray[np.uint64], n_rows: int) -> None:
-        n_words = -(-n_rows // _ROWS_PER_BLOCK) * (_ROWS_PER_BLOCK // 64)
+        words = np.asarray(words)
         if n_rows < 1:
             raise ValueError(f"n_rows: expected at least 1 row, got {n_rows}")
+        n_words = _words_for(n_rows)
         if words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != n_words:
             raise ValueError(
                 f"words: expected a uint64 array of shape (P, {n_words}) for {n_rows} rows, "
                 f"got {words.dtype} of shape {words.shape}"
             )
-        words = np.ascontiguousarray(words)
         last, used = divmod(n_rows, 64)
         partial = words[:, last : last + 1] >> np.uint64(used)
         if partial.any() or words[:, last + 1 :].any():
             raise ValueError(f"words: expected no bits set past row {n_rows}")
-        self._words = words
+        if not (_is_frozen(words) and words.flags.c_contiguous and words.flags.aligned):
+            words = np.array(words, order="C")
+        self._hold(words, n_rows)
+
+    def _hold(self, words: NDArray[np.uint64], n_rows: int) -> None:
+        self._words = words.view()
         self._words.flags.writeable = False
         self._n_rows = n_rows
 
     @classmethod
+    def _own(cls, words: NDArray[np.uint64], n_rows: int) -> Self:
+        """Take over words that this file has made: C-ordered, checked and known to nobody else."""
+        matrix = cls.__new__(cls)
+        matrix._hold(words, n_rows)
+        return matrix
+
+    @classmethod
     def from_dense(cls, dense: ArrayLike) -> Self:
         """Pack a dense (n, P) array of zeros and ones (bool or any number type).
+
+        Beside the array and the packed matrix it takes a few times 256 KiB.
 
         Raises
         ------
@@ -77,14 +110,23 @@ class BinaryMatrix:
         array = np.asarray(dense)
         if array.ndim != 2 or array.shape[0] == 0:
             raise ValueError(f"dense: expected shape (n, P) with n >= 1, got {array.shape}")
-        ones = array != 0
-        if not np.array_equal(ones, array):
-            raise ValueError("dense: expected zeros and ones only")
-        n_rows, n_columns = ones.shape
-        padded = -(-n_rows // _ROWS_PER_BLOCK) * _ROWS_PER_BLOCK
-        columns = np.zeros((n_columns, padded // 8), dtype=np.uint8)
-        columns[:, : -(-n_rows // 8)] = np.packbits(ones.T, axis=1, bitorder="little")
-        return cls(columns.view("<u8").astype(np.uint64, copy=False), n_rows)
+        n_rows, n_columns = array.shape
+        words = np.zeros((n_columns, _words_for(n_rows)), dtype=np.uint64)
+        by_column = array.flags.f_contiguous  # and else 64 rows at a time, a word of each column
+        height = n_rows if by_column else 64
+        for first in range(0, n_rows, height):
+            for columns in _column_blocks(height, n_columns):
+                tile = array[first : first + height, columns]
+                ones = tile != 0
+                if array.dtype != np.bool_ and not np.array_equal(ones, tile):
+                    raise ValueError("dense: expected zeros and ones only")
+                if by_column:
+                    packed = np.zeros((ones.shape[1], 8 * words.shape[1]), dtype=np.uint8)
+                    packed[:, : -(-n_rows // 8)] = np.packbits(ones.T, axis=1, bitorder="little")
+                    words[columns] = packed.view("<u8")
+                else:
+                    bits.pack(np.ascontiguousarray(ones), words, columns.start, first // 64)
+        return cls._own(words, n_rows)
 
     @classmethod
     def hstack(cls, matrices: Sequence["BinaryMatrix"]) -> Self:
@@ -92,12 +134,81 @@ class BinaryMatrix:
         rows = {matrix.shape[0] for matrix in matrices}
         if len(rows) != 1:
             raise ValueError(f"matrices: expected one number of rows, got {sorted(rows)}")
-        return cls(np.concatenate([matrix._words for matrix in matrices]), rows.pop())
+        words = np.concatenate([matrix._words for matrix in matrices])
+        return cls._own(np.ascontiguousarray(words), rows.pop())
+
+    @classmethod
+    def vstack(cls, matrices: Sequence["BinaryMatrix"]) -> Self:
+        """Put matrices of the same number of columns on top of each other.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+        >>> bd.BinaryMatrix.vstack([D, D]).shape
+        (6, 2)
+        """
+        columns = {matrix.shape[1] for matrix in matrices}
+        if len(columns) != 1:
+            raise ValueError(f"matrices: expected one number of columns, got {sorted(columns)}")
+        n_rows = sum(matrix.shape[0] for matrix in matrices)
+        words = np.zeros((columns.pop(), _words_for(n_rows)), dtype=np.uint64)
+        above = 0
+        for matrix in matrices:
+            start, shift = divmod(above, 64)
+            part = matrix._words[:, : -(-matrix.shape[0] // 64)]
+            words[:, start : start + part.shape[1]] |= part << np.uint64(shift)
+            if shift:
+                after = words[:, start + 1 : start + 1 + part.shape[1]]
+                # narrower than the part only where nothing is left to carry
+                after |= (part >> np.uint64(64 - shift))[:, : after.shape[1]]
+            above += matrix.shape[0]
+        return cls._own(words, n_rows)
 
     @property
     def shape(self) -> tuple[int, int]:
         """(rows, columns)."""
         return self._n_rows, self._words.shape[0]
+
+    @property
+    def words(self) -> NDArray[np.uint64]:
+        """The packed columns, (P, 8 * ceil(n / 512)) uint64, read-only."""
+        return self._words
+
+    def save(self, path: Path) -> None:
+        """Write the matrix to a file, in place of what is there; ``packed_file.py`` has its format.
+
+        Raises
+        ------
+        OSError
+            If the file can't be written; what was there stays.
+        """
+        write_packed(path, self._words, self._n_rows, {"contents": "binary matrix"})
+
+    @classmethod
+    def load(cls, path: Path) -> "BinaryMatrix":
+        """Map the matrix of a file: its columns stay there, and are read as products need them.
+
+        Takes a file of :meth:`save`, or one of a dictionary. All checksums are verified.
+
+        Raises
+        ------
+        ValueError
+            If the file is truncated or altered, or another kind of file.
+        OSError
+            If it can't be read.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import numpy as np, bidual as bd
+        >>> path = os.path.join(tempfile.mkdtemp(), "identity")
+        >>> bd.BinaryMatrix.from_dense(np.eye(3)).save(path)
+        >>> bd.BinaryMatrix.load(path)
+        BinaryMatrix(3 x 3, density 0.333)
+        """
+        found = open_packed(path)
+        return cls(found.words, found.n_rows)
 
     @property
     def nbytes(self) -> int:
@@ -120,12 +231,19 @@ class BinaryMatrix:
         bits.column_sums(self._words, out)
         return out
 
+    @cached_property
+    def _largest_column_sum(self) -> int:
+        return int(self.column_sums().max(initial=0))
+
     def take(self, columns: ArrayLike) -> "BinaryMatrix":
         """Return the matrix of the chosen columns (indices or a boolean mask), in that order."""
         chosen = np.asarray(columns)
         if chosen.size == 0:
             chosen = chosen.astype(np.intp)  # an empty list is an array of floats
-        return BinaryMatrix(self._words[chosen], self._n_rows)
+        words = self._words[chosen]
+        if words.ndim != 2:
+            raise ValueError(f"columns: expected a list of columns or a mask, got {columns!r}")
+        return BinaryMatrix._own(np.ascontiguousarray(words), self._n_rows)
 
     def unique(self) -> tuple["BinaryMatrix", NDArray[np.intp]]:
         """Drop all-zero columns and repeats.
@@ -142,18 +260,212 @@ class BinaryMatrix:
         return self.take(first), first
 
     def matvec(self, weights: ArrayLike) -> NDArray[np.float64]:
-        """D @ weights for weights of shape (P,) or (P, C); float64."""
+        """D @ weights for weights of shape (P,) or (P, C); float64.
+
+        Each row is summed in column order; columns of zero weight cost nothing.
+        """
         operand = self._operand("weights", weights, self.shape[1])
-        out = np.zeros((self._n_rows, operand.shape[1]))
-        bits.matvec(self._words, operand, out)
+        out = self._add_columns(operand)
         return out if np.ndim(weights) == 2 else out[:, 0]
 
     def rmatvec(self, rows: ArrayLike) -> NDArray[np.float64]:
-        """D' @ rows for rows of shape (n,) or (n, C); float64."""
+        """D' @ rows for rows of shape (n,) or (n, C); float64.
+
+        ``kernels/bits.py`` says in which fixed order each column is summed.
+        """
         operand = self._operand("rows", rows, self._n_rows)
+        padded = self._padded(operand)
         out = np.empty((self.shape[1], operand.shape[1]))
-        bits.rmatvec(self._words, operand, out)
+
+        def part(first: int, last: int) -> None:
+            bits.rmatvec(self._words[first:last], padded, out[first:last])
+
+        split(part, self.shape[1], 8 * self._words.size * operand.shape[1])
         return out if np.ndim(rows) == 2 else out[:, 0]
+
+    @overload
+    def matvec_exact(
+        self, weights: ArrayLike, pairs: Literal[False] = False
+    ) -> NDArray[np.int64]: ...
+    @overload
+    def matvec_exact(
+        self, weights: ArrayLike, pairs: Literal[True]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+
+    def matvec_exact(
+        self, weights: ArrayLike, pairs: bool = False
+    ) -> NDArray[np.int64] | tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """D @ weights in exact integers, for int64 weights of shape (P,) or (P, C).
+
+        Parameters
+        ----------
+        weights : (P,) or (P, C) integer array
+            What fits in int64.
+        pairs : bool
+            Return (high, low) with D @ weights = high * 2**32 + low and
+            0 <= low < 2**32: exact for any int64 weights, at twice the cost.
+
+        Raises
+        ------
+        OverflowError
+            If the sum of \\|weights\\| reaches 2**63 and ``pairs`` is off, or
+            with pairs from 2**30 columns on.
+        ValueError
+            If the weights are not integers of that shape.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+        >>> D.matvec_exact([2**62, 1 - 2**62])
+        array([ 4611686018427387904,                   1, -4611686018427387903])
+        >>> high, low = D.matvec_exact([2**63 - 1, 2**63 - 1], pairs=True)
+        >>> int(high[1]) * 2**32 + int(low[1]) == 2**64 - 2
+        True
+        """
+        operand = self._integers("weights", weights, self.shape[1], pairs)
+        chosen = slice(None) if np.ndim(weights) == 2 else 0
+        if pairs:
+            high, low = _carried(*(self._add_columns(part) for part in _halves(operand)))
+            return high[:, chosen], low[:, chosen]
+        return self._add_columns(operand)[:, chosen]
+
+    @overload
+    def rmatvec_exact(
+        self, rows: ArrayLike, pairs: Literal[False] = False
+    ) -> NDArray[np.int64]: ...
+    @overload
+    def rmatvec_exact(
+        self, rows: ArrayLike, pairs: Literal[True]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+
+    def rmatvec_exact(
+        self, rows: ArrayLike, pairs: bool = False
+    ) -> NDArray[np.int64] | tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """D' @ rows in exact integers, for int64 rows of shape (n,) or (n, C).
+
+        The time is in proportion to the bits of the largest entry.
+
+        Parameters
+        ----------
+        rows : (n,) or (n, C) integer array
+            What fits in int64.
+        pairs : bool
+            Return (high, low) with D' @ rows = high * 2**32 + low and
+            0 <= low < 2**32: exact for any int64 rows.
+
+        Raises
+        ------
+        OverflowError
+            If the sum of \\|rows\\| reaches 2**63 and ``pairs`` is off, or with
+            pairs from 2**30 rows on.
+        ValueError
+            If the rows are not integers of that shape.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+        >>> D.rmatvec_exact([1, -2, 3])
+        array([-1,  1])
+        """
+        operand = self._integers("rows", rows, self._n_rows, pairs)
+        chosen = slice(None) if np.ndim(rows) == 2 else 0
+        if pairs:
+            high, low = _carried(*(self._count_planes(part) for part in _halves(operand)))
+            return high[:, chosen], low[:, chosen]
+        return self._count_planes(operand)[:, chosen]
+
+    def rmatvec_within(self, rows: ArrayLike, accuracy: float) -> tuple[NDArray[np.float64], float]:
+        """D' @ rows to a given accuracy, with as few bits of the rows as it takes.
+
+        Rows are rounded to a multiple of 2**-k, which moves a price by at most
+        the largest column sum times 2**-(k + 1), and summed exactly. At least 12
+        bits are taken, and at most 52.
+
+        Parameters
+        ----------
+        rows : (n,) or (n, C) array
+            Finite.
+        accuracy : float
+            Largest error wanted of any entry, absolute, positive.
+
+        Returns
+        -------
+        values : (P,) or (P, C) array
+        bound : float
+            No entry is farther from the exact product; at most ``accuracy``.
+
+        Raises
+        ------
+        ValueError
+            If the rows are not finite, or 52 bits do not give that accuracy
+            (:meth:`rmatvec_exact` on integers has no error at all).
+        OverflowError
+            If a product is past the largest float64.
+
+        Examples
+        --------
+        >>> import numpy as np, bidual as bd
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+        >>> values, bound = D.rmatvec_within([0.1, 0.2, 0.3], 1e-3)
+        >>> bool(np.abs(values - [0.3, 0.5]).max() <= bound <= 1e-3)
+        True
+        """
+        operand = self._operand("rows", rows, self._n_rows)
+        size = float(np.abs(operand).max(initial=0.0))
+        if not math.isfinite(size):
+            raise ValueError("rows: expected finite numbers, got NaN or infinity")
+        digits, bound = _grid(size, self._largest_column_sum, accuracy)
+        grid = np.rint(_times_power(operand, digits)).astype(np.int64)
+        if self._largest_column_sum * int(np.abs(grid).max(initial=0)) < 2**63:
+            sums = self._count_planes(grid).astype(np.float64)
+        else:
+            high, low = _carried(*(self._count_planes(part) for part in _halves(grid)))
+            sums = high.astype(np.float64) * 2.0**32 + low  # rounded once: 53 bits hold either
+        values = _times_power(sums, -digits)
+        if not np.isfinite(values).all():
+            raise OverflowError("rows: expected products within float64, got a larger one")
+        return (values if np.ndim(rows) == 2 else values[:, 0]), bound
+
+    def column_dot(self, column: int, rows: ArrayLike) -> float:
+        """Product of one column with rows of shape (n,): the very float of :meth:`rmatvec`.
+
+        Raises
+        ------
+        IndexError
+            If there is no such column.
+        """
+        operand = self._operand("rows", rows, self._n_rows)
+        if operand.shape[1] != 1:
+            raise ValueError(f"rows: expected shape ({self._n_rows},), got {np.shape(rows)}")
+        out = np.empty((1, 1))
+        j = self._column(column)
+        bits.rmatvec(self._words[j : j + 1], self._padded(operand), out)
+        return float(out[0, 0])
+
+    def add_column(self, column: int, scale: float, out: NDArray[np.float64]) -> None:
+        """Add ``scale`` times a column to ``out`` (n,) in place.
+
+        Raises
+        ------
+        IndexError
+            If there is no such column.
+        ValueError
+            If ``out`` is not a contiguous, writeable float64 array of n entries.
+        """
+        fits = (
+            isinstance(out, np.ndarray)
+            and out.dtype == np.float64
+            and out.shape == (self._n_rows,)
+            and out.flags.carray
+        )
+        if not fits:
+            raise ValueError(
+                f"out: expected a contiguous, writeable float64 array of shape ({self._n_rows},), "
+                f"got {getattr(out, 'dtype', type(out).__name__)} of shape {np.shape(out)}"
+            )
+        bits.add_column(self._words[self._column(column)], float(scale), out)
 
     def price(
         self, duals: ArrayLike, columns: ArrayLike
@@ -191,42 +503,269 @@ class BinaryMatrix:
             kept[chosen] = np.arange(chosen.size)
         if np.count_nonzero(kept >= 0) < chosen.size:
             raise ValueError(f"columns: expected each column once, got {columns!r}")
-        largest = np.empty(operand.shape[1])
+        padded = self._padded(operand)
         prices = np.empty((chosen.size, operand.shape[1]))
-        bits.price(self._words, operand, kept, largest, prices)
-        return largest, prices
+        largest: list[NDArray[np.float64]] = []
 
-    def gram(self) -> NDArray[np.int64]:
-        """D' D in exact integers, (P, P)."""
-        out = np.empty((self.shape[1], self.shape[1]), dtype=np.int64)
-        bits.gram(self._words, out)
+        def part(first: int, last: int) -> None:
+            found = np.empty(operand.shape[1])
+            bits.price(self._words[first:last], padded, kept[first:last], found, prices)
+            largest.append(found)
+
+        split(part, self.shape[1], 8 * self._words.size * operand.shape[1])
+        return np.max(largest, axis=0), prices
+
+    def gram(
+        self, columns: ArrayLike | None = None, others: ArrayLike | None = None
+    ) -> NDArray[np.int64]:
+        """D[:, columns]' D[:, others] in exact integers: common ones of pairs of columns.
+
+        Parameters
+        ----------
+        columns : (A,) int or (P,) bool array, optional
+            As in :meth:`take`; all columns by default.
+        others : (B,) int or (P,) bool array, optional
+            The same as ``columns`` by default.
+
+        Returns
+        -------
+        counts : (A, B) int64 array
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0, 1], [1, 1, 1], [0, 1, 1]])
+        >>> D.gram([0, 2])
+        array([[2, 2],
+               [2, 3]])
+        >>> D.gram([0], others=[1, 2])
+        array([[1, 2]])
+        """
+        left = self if columns is None else self.take(columns)
+        right = left if others is None else self.take(others)
+        rows, total = left.shape[1], left.shape[1] * right.shape[1]
+        out = np.empty((rows, right.shape[1]), dtype=np.int64)
+        pairs = -(-rows // 2)  # of rows of the result, which the kernel takes together
+
+        def part(first: int, last: int) -> None:
+            if others is None:  # a triangle: equal areas
+                first, last = math.isqrt(first * pairs), math.isqrt(last * pairs)
+            ends = 2 * first, min(2 * last, rows)
+            bits.gram(left._words, right._words, *ends, others is None, out)
+
+        share = 2 if others is None else 1
+        split(part, pairs, total * self._words.shape[1] // (8 * share))
         return out
+
+    def as_linear_operator(self) -> Any:
+        """SciPy's ``LinearOperator`` of this matrix, for its iterative methods.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> from scipy.sparse.linalg import lsqr
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+        >>> lsqr(D.as_linear_operator(), [1.0, 3.0, 2.0])[0].round(6)
+        array([1., 2.])
+        """
+        from scipy.sparse.linalg import LinearOperator  # 0.1 s that few need
+
+        return LinearOperator(
+            self.shape,
+            matvec=self.matvec,
+            rmatvec=self.rmatvec,
+            matmat=self.matvec,
+            rmatmat=self.rmatvec,
+            dtype=np.float64,
+        )
 
     def to_dense(self, dtype: Any = np.float64) -> NDArray[Any]:
         """Unpack into a Fortran-ordered (n, P) array: 64 times the memory for float64."""
-        unpacked = np.unpackbits(
-            self._words.astype("<u8", copy=False).view(np.uint8),
-            axis=1,
-            count=self._n_rows,
-            bitorder="little",
-        )
-        return unpacked.T.astype(dtype, order="F", copy=False)
+        out = np.empty(self.shape, dtype=dtype, order="F")
+        packed = self._words.astype("<u8", copy=False).view(np.uint8)
+        for block in _column_blocks(*self.shape):
+            out[:, block] = np.unpackbits(
+                packed[block], axis=1, count=self._n_rows, bitorder="little"
+            ).T
+        return out
 
     def to_csc(self) -> sparse.csc_array:
         """Unpack into a SciPy sparse array of float64 ones."""
-        # by way of bytes, one an entry: an eighth of the dense matrix
-        rows = np.nonzero(self.to_dense(np.uint8).T)[1]
         pointers = np.concatenate([[0], np.cumsum(self.column_sums())])
-        index = sparse.get_index_dtype(maxval=max(rows.size, *self.shape))
-        parts = (np.ones(rows.size), rows.astype(index), pointers.astype(index))
-        return sparse.csc_array(parts, shape=self.shape)
+        ones = int(pointers[-1])
+        index = sparse.get_index_dtype(maxval=max(ones, *self.shape))
+        rows = np.empty(ones, dtype=index)
+        bits.row_numbers(self._words, rows)
+        return sparse.csc_array((np.ones(ones), rows, pointers.astype(index)), shape=self.shape)
 
     def _operand(self, name: str, values: ArrayLike, length: int) -> NDArray[np.float64]:
-        """Turn an operand into a C-ordered (length, C) float64 array."""
-        array = np.asarray(values, dtype=np.float64)
+        """Turn an operand into a (length, C) float64 array."""
+        array = np.asarray(values)
+        self._check_shape(name, array, length)
+        if array.dtype.kind == "c":
+            raise ValueError(f"{name}: expected real numbers, got {array.dtype}")
+        return _two_dimensional(array.astype(np.float64, copy=False))
+
+    def _integers(
+        self, name: str, values: ArrayLike, length: int, pairs: bool
+    ) -> NDArray[np.int64]:
+        """Turn an operand into a (length, C) int64 array whose sums cannot overflow."""
+        array = np.asarray(values)
+        self._check_shape(name, array, length)
+        if array.dtype.kind not in "iub" and array.size:  # an empty list is an array of floats
+            raise ValueError(f"{name}: expected integers that fit in int64, got {array.dtype}")
+        if pairs and length >= 2**30:
+            raise OverflowError(
+                f"{name}: expected fewer than 2**30 of them for pairs, got {length}"
+            )
+        if array.dtype == np.uint64 and int(array.max(initial=0)) >= 2**63:
+            raise ValueError(f"{name}: expected integers that fit in int64, got {array.max()}")
+        operand = _two_dimensional(array.astype(np.int64, copy=False))
+        if not pairs:
+            _check_sums(name, operand)
+        return operand
+
+    def _check_shape(self, name: str, array: NDArray[Any], length: int) -> None:
         if array.ndim not in (1, 2) or array.shape[0] != length:
             raise ValueError(
                 f"{name}: expected shape ({length},) or ({length}, C) for a matrix of shape "
                 f"{self.shape}, got {array.shape}"
             )
-        return np.ascontiguousarray(array[:, None] if array.ndim == 1 else array)
+
+    def _column(self, column: int) -> int:
+        """Column number from the start; IndexError where there is no such column."""
+        return range(self.shape[1])[column]
+
+    def _padded(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Turn (n, C) rows into (C, 64 n_words), as kernels read them."""
+        padded = np.zeros((rows.shape[1], 64 * self._words.shape[1]), dtype=rows.dtype)
+        padded[:, : self._n_rows] = rows.T
+        return padded
+
+    def _add_columns(self, weights: NDArray[Any]) -> NDArray[Any]:
+        """D @ weights for (P, C) weights, float64 or int64."""
+        n_words, outputs = self._words.shape[1], weights.shape[1]
+        used = np.flatnonzero(weights.any(axis=1))
+        weights = np.take(weights, used, axis=0)  # and contiguous, writeable: one kernel for all
+        out = np.zeros((outputs, 64 * n_words), dtype=weights.dtype)
+
+        def part(first: int, last: int) -> None:
+            bits.matvec(self._words, used, weights, first, last, out)
+
+        split(part, n_words, 8 * used.size * n_words * outputs)
+        return np.ascontiguousarray(out[:, : self._n_rows].T)
+
+    def _count_planes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """D' @ rows for (n, C) int64 rows, modulo 2**64, by bit planes."""
+        n_words, outputs = self._words.shape[1], rows.shape[1]
+        widest = max(int(rows.max(initial=0)), ~int(rows.min(initial=0)))
+        pairs = (widest.bit_length() + 2) // 2  # of planes, one of them the sign
+        planes = np.empty((outputs, pairs, n_words // 8, 2, 8), dtype=np.uint64)
+        bits.bit_planes(self._padded(rows), planes)
+        out = np.empty((self.shape[1], outputs), dtype=np.int64)
+
+        def part(first: int, last: int) -> None:
+            bits.integer_rmatvec(self._words[first:last], planes, out[first:last])
+
+        split(part, self.shape[1], self._words.size * outputs * pairs // 4)
+        return out
+
+
+def _words_for(n_rows: int) -> int:
+    return -(-n_rows // _ROWS_PER_BLOCK) * (_ROWS_PER_BLOCK // 64)
+
+
+def _column_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Slices over all columns, each of a bounded number of entries."""
+    size = max(1, _UNPACKED_BYTES // n_rows)
+    return (slice(first, first + size) for first in range(0, n_columns, size))
+
+
+def _is_frozen(array: NDArray[Any]) -> bool:
+    """Tell whether neither an array nor anything that it is a view of can be written to."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        if owner.flags.writeable:
+            return False
+        owner = owner.base
+    try:
+        return owner is None or memoryview(owner).readonly
+    except TypeError:  # no buffer: nobody can tell
+        return False
+
+
+def _two_dimensional(array: NDArray[Any]) -> NDArray[Any]:
+    return array[:, None] if array.ndim == 1 else array
+
+
+def _check_sums(name: str, values: NDArray[np.int64]) -> None:
+    """Refuse (length, C) values of which some sum might not fit in an int64."""
+    sizes = np.abs(values).view(np.uint64)  # abs(-2**63) overflows to its own bits, 2**63
+    if int(sizes.max(initial=0)) * values.shape[0] < 2**63:
+        return
+    low, high = ((sizes >> np.uint64(s) & np.uint64(2**32 - 1)).sum(axis=0) for s in (0, 32))
+    largest = max(int(h) * 2**32 + int(i) for h, i in zip(high, low, strict=True))
+    if largest >= 2**63:
+        raise OverflowError(
+            f"{name}: expected a sum of |{name}| below 2**63, so that no sum overflows, got "
+            f"2**{math.log2(largest):.6g}; pass pairs=True for results in two int64"
+        )
+
+
+def _halves(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """High and low with values = high * 2**32 + low and 0 <= low < 2**32."""
+    return values >> 32, values & (2**32 - 1)
+
+
+def _carried(
+    high: NDArray[np.int64], low: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The same sum with low brought back to 0 <= low < 2**32."""
+    carry, low = _halves(low)
+    return high + carry, low
+
+
+def _times_power(values: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
+    """Values times 2**exponent, which itself may be past the range of float64."""
+    half = exponent // 2
+    with np.errstate(over="ignore", under="ignore"):
+        scaled: NDArray[np.float64] = values * 2.0**half * 2.0 ** (exponent - half)
+    return scaled
+
+
+def _grid(size: float, ones: int, accuracy: float) -> tuple[int, float]:
+    """Fewest binary digits after the point for an accuracy, and the error that they leave.
+
+    ``size`` is that of the largest row, ``ones`` the largest column sum.
+    """
+    accuracy = float(accuracy)
+    if not accuracy > 0.0:
+        raise ValueError(f"accuracy: expected a positive number, got {accuracy!r}")
+    if size == 0.0 or ones == 0:
+        return -math.frexp(size)[1], 0.0
+
+    def error(digits: int) -> Fraction:
+        half = Fraction(2) ** -(digits + 1)
+        largest = ones * (Fraction(size) + half)
+        rounding = ones * half if digits < 1074 else Fraction(0)  # 2**-1074 divides every float64
+        conversion = largest / 2**53 if largest / half > 2**54 else Fraction(0)
+        return rounding + conversion
+
+    exponent = math.frexp(size)[1]
+    coarsest, finest = (min(bits - 1 - exponent, 1074) for bits in (12, 52))
+    digits = coarsest
+    if math.isfinite(accuracy):  # fewer digits than these leave a larger error
+        digits = max(coarsest, ones.bit_length() - 2 - math.frexp(accuracy)[1])
+        digits = min(digits, finest)
+    while digits < finest and error(digits) > accuracy:
+        digits += 1
+    left = error(digits)
+    bound = float(left)
+    if bound < left:
+        bound = math.nextafter(bound, math.inf)
+    if left > accuracy:
+        raise ValueError(
+            f"accuracy: expected at least {bound:.17g}, which 52 bits of rows as large as "
+            f"{size:.6g} give, got {accuracy!r}"
+        )
+    return digits, bound

@@ -103,14 +103,14 @@ class Health:
         left.set(xlabel="layer", ylabel="firing rate by subnetwork", ylim=(-0.02, 1.02))
         left.set_xticks(depths)
         left.legend(fontsize="small")
-        shares = {
+        columns = {
             "atoms": self.distinct,
             "repeats": self.repeated,
             "all one": self.ones,
             "all zero": self.zero,
         }
-        bars = right.barh(list(shares), list(shares.values()))
-        right.bar_label(bars, [f"{share:.1%}" for share in shares.values()], padding=3)
+        bars = right.barh(list(columns), list(columns.values()))
+        right.bar_label(bars, [f"{share:.1%}" for share in columns.values()], padding=3)
         right.set(xlim=(0, 1.15), xlabel=f"share of {self.columns} columns; rank {self.rank}")
         right.invert_yaxis()
         return figure

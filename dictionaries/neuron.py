@@ -32,7 +32,10 @@ def _check_range(name: str, value: Range, low: float, high: float) -> Range:
     ends = np.asarray(value, dtype=np.float64)
     if ends.shape not in ((), (2,)):
         raise ValueError(f"{name}: expected a number or a (low, high) pair, got {value!r}")
-    if not (np.isfinite(ends) & (ends >= low) & (ends <= high)).all() or ends.flat[0] > ends.flat[-1]:
+    if (
+        not (np.isfinite(ends) & (ends >= low) & (ends <= high)).all()
+        or ends.flat[0] > ends.flat[-1]
+    ):
         limits = f" in [{low:g}, {high:g}]" if np.isfinite(high) else ""
         raise ValueError(f"{name}: expected finite numbers{limits}, low <= high, got {value!r}")
     return (float(ends[0]), float(ends[1])) if ends.ndim else float(ends)
@@ -177,7 +180,11 @@ class Layer:
 
         leaks, thresholds = per_neuron("leak", leak), per_neuron("threshold", threshold)
         if isinstance(reset, str):
-            amounts = {"delayed": thresholds, "immediate": leaks * thresholds, "hard": 0.0}
+            amounts: dict[str, ArrayLike] = {
+                "delayed": thresholds,
+                "immediate": leaks * thresholds,
+                "hard": 0.0,
+            }
             if reset not in amounts:
                 raise ValueError(f"reset: expected a number or {list(amounts)}, got {reset!r}")
             taken = per_neuron("reset", amounts[reset])
@@ -197,12 +204,12 @@ class Layer:
     @property
     def fan_in(self) -> int:
         """Inputs of the layer."""
-        return self.weights.shape[0]
+        return int(self.weights.shape[0])
 
     @property
     def width(self) -> int:
         """Neurons m of the layer."""
-        return self.weights.shape[1]
+        return int(self.weights.shape[1])
 
     def take(self, neurons: ArrayLike) -> "Layer":
         """Return the layer of the chosen neurons, repeats allowed.

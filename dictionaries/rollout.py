@@ -137,7 +137,7 @@ def _n_blocks(n: int) -> int:
 def _work(sequences: NDArray[np.float64], layers: Sequence[Layer]) -> int:
     """Work of a rollout in the unit of :func:`split`: a neuron's step is worth some four."""
     n, steps, _ = sequences.shape
-    return 4 * n * steps * sum(layer.width for layer in layers)
+    return 4 * int(n) * int(steps) * sum(layer.width for layer in layers)
 
 
 def _blocks(
@@ -150,10 +150,8 @@ def _blocks(
         spikes: list[NDArray[np.uint64]] = []
         for words, *arrays in prepared:
             packed = np.empty((*block.shape[:2], words), dtype=np.uint64)
-            if spikes:
-                kernels.roll_spikes(spikes[-1], *arrays, packed)
-            else:
-                kernels.roll_values(block, *arrays, packed)
+            run: Any = kernels.roll_spikes if spikes else kernels.roll_values
+            run(spikes[-1] if spikes else block, *arrays, packed)
             spikes.append(packed)
         yield samples, spikes
 

@@ -1,18 +1,25 @@
 """SpikeDictionary: distinct atoms with the witness of each."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
+from hashlib import blake2b, sha256
 from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .binary_matrix import BinaryMatrix
+from .live_line import LiveLine
+from .packed_copy import write_packed
+from .packed_file import PackedWriter, Path, open_packed
 from .rollout import check_sequences, roll_columns
+from .witness_records import from_record, to_record
 from .witnesses import Witnesses
 
 Readout = Literal["last", "every"]
+
+_CHUNK_BYTES = 2**25
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +70,115 @@ class SpikeDictionary:
         origin = np.concatenate([origins for _, origins in found])
         return cls(atoms, witnesses, origin, readout, n, steps)
 
+    @classmethod
+    def build(
+        cls,
+        path: Path,
+        X: ArrayLike,
+        witnesses: Witnesses,
+        readout: Readout = "last",
+        report: Callable[[int, int, int], None] | None = None,
+    ) -> Self:
+        """Sample a dictionary into a file, chunk by chunk, and map it.
+
+        The atoms are those of :meth:`sample`. Memory is that of a chunk of 32 MB or
+        one subnetwork, 16 bytes an atom to tell repeats, and X. A build that was
+        interrupted or killed goes on where it was when it is started again, and
+        ends with the same bytes; one that is finished is loaded.
+
+        Parameters
+        ----------
+        path : path
+            The file; ``path.partial`` and ``path.journal`` stand beside it meanwhile.
+        X, witnesses, readout
+            As for :meth:`sample`.
+        report : callable, optional
+            Called after each chunk with the subnetworks done, all subnetworks, and
+            the atoms found. Unless given, a terminal shows them.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`sample`; or if what is at the path is of another build, or damaged.
+        TypeError
+            If a file can't describe the bank.
+        OSError
+            If the file can't be written; what is done stays.
+        """
+        sequences = check_readout(X, witnesses, readout)
+        record, arrays = to_record(witnesses)
+        n, steps, _ = sequences.shape
+        rows = n * steps if readout == "every" else n
+        bytes_each = witnesses.hidden[-1] * 64 * -(-rows // 512)
+        together = max(1, _CHUNK_BYTES // bytes_each)  # subnetworks a chunk
+        metadata = {
+            "contents": "spike dictionary",
+            "witnesses": record,
+            "readout": readout,
+            "samples": n,
+            "steps": steps,
+            "sequences_sha256": sha256(np.ascontiguousarray(sequences, "<f8").data).hexdigest(),
+            "subnetworks_per_chunk": together,
+        }
+        line = LiveLine()
+        with PackedWriter(path, rows, metadata, origin_width=2, arrays=arrays) as writer:
+            distinct = DistinctColumns()
+            distinct.keep(writer.written())
+            for start in range(writer.chunks_done * together, witnesses.subnetworks, together):
+                stop = min(start + together, witnesses.subnetworks)
+                found = list(distinct_atoms(sequences, witnesses, readout, distinct, start, stop))
+                words, origins = (np.concatenate(parts) for parts in zip(*found, strict=True))
+                writer.append(words, origins)
+                done = (stop, witnesses.subnetworks, writer.n_columns)
+                if report is not None:
+                    report(*done)
+                line.show("{} of {} subnetworks, {} atoms".format(*done))
+            line.clear()
+            if writer.n_columns == 0:
+                raise ValueError(NOTHING_FIRES)
+            writer.finish()
+        return cls.load(path)
+
+    def save(self, path: Path) -> None:
+        """Write the dictionary to a file, in place of what is there.
+
+        Raises
+        ------
+        TypeError
+            If a file can't describe the bank.
+        OSError
+            If the file can't be written; what was there stays.
+        """
+        record, arrays = to_record(self.witnesses)
+        metadata = {
+            "contents": "spike dictionary",
+            "witnesses": record,
+            "readout": self.readout,
+            "samples": self.samples,
+            "steps": self.steps,
+        }
+        write_packed(path, self.atoms.words, self.atoms.shape[0], metadata, self.origin, arrays)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Map a dictionary that :meth:`build` or :meth:`save` wrote, all its checksums verified.
+
+        Raises
+        ------
+        ValueError
+            If the file is truncated or altered, or holds something else.
+        OSError
+            If it can't be read.
+        """
+        found = open_packed(path)
+        told = found.metadata
+        if told.get("contents") != "spike dictionary" or found.origins.shape[1] != 2:
+            raise ValueError(f"{os.fspath(path)}: expected a spike dictionary, got {told!r:.200}")
+        witnesses = from_record(told["witnesses"], found.arrays)
+        atoms = BinaryMatrix(found.words, found.n_rows)
+        shape = (told["readout"], told["samples"], told["steps"])
+        return cls(atoms, witnesses, found.origins, *shape)
+
     def __repr__(self) -> str:
         rows, columns = self.atoms.shape
         return (
@@ -108,9 +224,10 @@ def distinct_atoms(
     readout: Readout,
     distinct: DistinctColumns,
     start: int = 0,
+    stop: int | None = None,
 ) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64]]]:
-    """New atoms of each subnetwork from ``start`` on: packed columns, and their origins."""
-    for k in range(start, witnesses.subnetworks):
+    """New atoms of each subnetwork from ``start`` to ``stop``: packed columns, and origins."""
+    for k in range(start, witnesses.subnetworks if stop is None else stop):
         words = roll_columns(sequences, witnesses.layers(k), readout == "every")
         kept = distinct.keep(words)
         origins = np.stack([np.full(kept.size, k), kept], axis=1).astype(np.int64)

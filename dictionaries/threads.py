@@ -28,7 +28,8 @@ _for_this: ContextVar[int | None] = ContextVar("bidual_threads", default=None)
 def get_threads() -> int:
     """How many threads a large product may take: by default as many as cores may be used."""
     chosen = _for_this.get() or _for_all
-    return int(config.NUMBA_NUM_THREADS) if chosen is None else chosen
+    default: int = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # set at run time
+    return default if chosen is None else chosen
 
 
 def set_threads(count: int | None) -> None:

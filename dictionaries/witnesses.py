@@ -39,7 +39,7 @@ class Witnesses(Protocol):
         """Inputs d of the first layer."""
 
     @property
-    def hidden(self) -> tuple[int, ...]:
+    def hidden(self) -> Sequence[int]:
         """Width of each layer; the last is the final width m."""
 
     @property

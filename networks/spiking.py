@@ -95,7 +95,7 @@ class SpikingNetwork:
         return cls(
             subnetworks=subnetworks,
             inputs=dictionary.witnesses.inputs,
-            hidden=dictionary.witnesses.hidden,
+            hidden=tuple(dictionary.witnesses.hidden),
             readout_weights=readout_weights,
             intercept=np.array(intercept),
             readout=dictionary.readout,

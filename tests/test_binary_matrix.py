@@ -1,16 +1,20 @@
 """BinaryMatrix is the 0/1 matrix it was packed from: its products equal NumPy's, exactly."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import sparse
+from scipy.sparse import linalg
 
 import bidual as bd
 
 SHAPES = [(n, p) for n in (63, 64, 65, 511, 512, 513, 1024) for p in (0, 1, 63, 64, 65)]
+# more than one block of what is packed or unpacked at a time, and a last one cut short
+LARGE = [(700, 4099), (2**18 + 3, 2), (3, 5000)]
 
 
 def bernoulli(rows, columns, density, seed=0):
@@ -22,7 +26,7 @@ def bernoulli(rows, columns, density, seed=0):
 def dense_matrices(draw):
     dense = bernoulli(
         draw(st.integers(1, 200)),
-        draw(st.integers(0, 60)),
+        draw(st.integers(0, 200)),
         draw(st.sampled_from([0.0, 0.03, 0.5, 0.97, 1.0])),
         draw(st.integers(0, 2**32 - 1)),
     )
@@ -105,10 +109,59 @@ def test_column_sums_and_density_count_ones(dense):
     assert D.density == (dense.mean() if dense.size else 0.0)
 
 
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("shape", LARGE, ids=str)
+def test_large_arrays_come_back_from_any_memory_order(shape, order):
+    dense = np.asarray(bernoulli(*shape, 0.5), order=order)
+    D = bd.BinaryMatrix.from_dense(dense)
+    for found in (D.to_dense(np.uint8), bd.BinaryMatrix.from_dense(dense != 0).to_dense(np.uint8)):
+        same(found, dense, np.uint8)
+    same(D.to_csc().toarray(), dense)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("where", [(0, 0), (-1, 0), (0, -1), (-1, -1), (64, 4096)])
+def test_a_wrong_entry_is_found_in_every_block(order, where):
+    dense = np.zeros(LARGE[0], dtype=np.int8, order=order)
+    dense[where] = 2
+    with pytest.raises(ValueError, match=r"^dense: expected zeros and ones"):
+        bd.BinaryMatrix.from_dense(dense)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_conversions_take_little_memory_beside_their_results(order):
+    dense = np.asarray(bernoulli(3000, 4000, 0.01), order=order)
+    D = bd.BinaryMatrix.from_dense(dense)  # compiled before it is measured
+
+    def peak(call):
+        tracemalloc.start()
+        result = call()
+        size = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return size, result
+
+    size, packed = peak(lambda: bd.BinaryMatrix.from_dense(dense))
+    assert size - packed.nbytes < 2**21
+    size, unpacked = peak(lambda: D.to_dense(bool))
+    assert size - unpacked.nbytes < 2**21
+    size, csc = peak(D.to_csc)
+    assert size < 3 * (csc.data.nbytes + csc.indices.nbytes) + 2**20
+
+
 @on_matrices
 def test_gram_counts_common_ones(dense):
+    D = bd.BinaryMatrix.from_dense(dense)
     wide = dense.astype(np.int64)
-    same(bd.BinaryMatrix.from_dense(dense).gram(), wide.T @ wide, np.int64)
+    every = wide.T @ wide
+    same(D.gram(), every, np.int64)
+    columns = dense.shape[1]
+    rng = np.random.default_rng(dense.shape)
+    chosen = rng.integers(-columns, columns, rng.integers(columns + 1))
+    others = rng.random(columns) < 0.3
+    same(D.gram(chosen), every[np.ix_(chosen, chosen)], np.int64)
+    same(D.gram(others), every[np.ix_(others, others)], np.int64)
+    same(D.gram(chosen, others), every[np.ix_(chosen, others)], np.int64)
+    same(D.gram(others=chosen), every[:, chosen], np.int64)
 
 
 @on_matrices
@@ -132,6 +185,32 @@ def test_rmatvec_is_the_adjoint_of_matvec(dense):
     D = bd.BinaryMatrix.from_dense(dense)
     weights, rows = integers(dense.shape[1]), integers(dense.shape[0])
     assert D.matvec(weights) @ rows == weights @ D.rmatvec(rows)
+
+
+@on_matrices
+def test_single_columns_are_those_of_the_products(dense):
+    D = bd.BinaryMatrix.from_dense(dense)
+    rows = np.random.default_rng(dense.shape).normal(size=dense.shape[0])
+    every = D.rmatvec(rows)
+    for j in range(-dense.shape[1], dense.shape[1]):
+        assert D.column_dot(j, rows) == every[j]
+        out = rows.copy()
+        assert D.add_column(j, 0.7, out) is None
+        assert np.array_equal(out, np.where(dense[:, j], rows + 0.7, rows))
+
+
+@on_matrices
+def test_linear_operator_has_the_products_of_the_dense_matrix(dense):
+    operator = bd.BinaryMatrix.from_dense(dense).as_linear_operator()
+    assert isinstance(operator, linalg.LinearOperator)
+    assert operator.shape == dense.shape
+    assert operator.dtype == np.float64
+    n, columns = dense.shape
+    same(operator @ integers(columns), dense @ integers(columns))
+    same(operator @ integers(columns, 1), dense @ integers(columns, 1))
+    same(operator @ integers(columns, 3), dense @ integers(columns, 3))
+    same(operator.T @ integers(n), dense.T @ integers(n))
+    same(operator.H @ integers(n, 3), dense.T @ integers(n, 3))
 
 
 @on_matrices
@@ -174,6 +253,24 @@ def test_hstack_takes_empty_and_single_columns(widths):
 
 
 @on_matrices
+def test_vstack_joins_what_was_split(dense):
+    rng = np.random.default_rng(dense.shape)
+    cuts = sorted(rng.integers(0, dense.shape[0] + 1, 3))
+    parts = [part for part in np.split(dense, cuts) if part.shape[0]]
+    joined = bd.BinaryMatrix.vstack([bd.BinaryMatrix.from_dense(part) for part in parts])
+    same(joined.to_dense(), dense)
+
+
+@pytest.mark.parametrize("above", [1, 63, 64, 65, 448, 449, 511, 512, 513])
+@pytest.mark.parametrize("below", [1, 63, 64, 65, 511, 512, 513])
+def test_vstack_shifts_by_any_number_of_rows(above, below):
+    parts = [bernoulli(n, 3, 0.5, seed) for seed, n in enumerate((above, below, 3))]
+    joined = bd.BinaryMatrix.vstack([bd.BinaryMatrix.from_dense(part) for part in parts])
+    same(joined.to_dense(), np.vstack(parts))
+    assert joined.nbytes == bd.BinaryMatrix.from_dense(np.vstack(parts)).nbytes
+
+
+@on_matrices
 def test_unique_keeps_first_appearance(dense):
     seen = {}
     for j in range(dense.shape[1]):
@@ -193,23 +290,40 @@ def test_unique_tells_columns_apart_that_differ_in_any_single_row():
     same(distinct.to_dense(), dense)
 
 
-@pytest.mark.parametrize(("rows", "columns"), [(64, 40), (513, 70), (1024, 33)])
-def test_sums_of_floats_run_in_order_and_are_as_near_as_order_allows(rows, columns):
+def in_order(terms):
+    """Sum from the first term to the last."""
+    total = 0.0
+    for term in terms.tolist():
+        total += term
+    return total
+
+
+def in_lanes(terms):
+    """Sum by rows: row i in lane i % 8, each lane in row order, then lanes in halves."""
+    lanes = [in_order(terms[lane::8]) for lane in range(8)]
+    while len(lanes) > 1:
+        half = len(lanes) // 2
+        lanes = [low + high for low, high in zip(lanes[:half], lanes[half:], strict=True)]
+    return lanes[0]
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(64, 40), (513, 70), (1024, 33), (7, 3)])
+def test_sums_of_floats_have_the_documented_order_and_the_accuracy_it_allows(rows, columns):
     rng = np.random.default_rng(rows)
     dense = bernoulli(rows, columns, 0.5)
     D = bd.BinaryMatrix.from_dense(dense)
-    for product, matrix in ((D.rmatvec, dense.T), (D.matvec, dense)):
+    for product, matrix, total in (
+        (D.rmatvec, dense.T, in_lanes),
+        (D.matvec, dense, in_order),
+    ):
         operand = rng.normal(size=matrix.shape[1]) * 10.0 ** rng.integers(-8, 9, matrix.shape[1])
         for found, ones in zip(product(operand), matrix, strict=True):
-            terms = operand[ones != 0].tolist()
-            total = 0.0
-            for term in terms:
-                total += term
-            assert found == total
+            terms = operand * ones  # a zero changes no sum
+            assert found == total(terms)
             # n terms added one by one: at most (n - 1) u sum|x|, u = 2**-53 (Higham 2002, 4.2),
             # to first order; one u more for fsum's own rounding and one for the second order
             size = math.fsum(map(abs, terms))
-            assert abs(found - math.fsum(terms)) <= (len(terms) + 1) * 2.0**-53 * size
+            assert abs(found - math.fsum(terms)) <= (ones.sum() + 1) * 2.0**-53 * size
 
 
 def test_prices_are_the_very_floats_of_rmatvec():
@@ -257,14 +371,66 @@ def test_words_of_any_memory_order_are_taken():
 
 
 def test_packed_words_are_read_only():
-    words = np.zeros((3, 8), dtype=np.uint64)
-    D = bd.BinaryMatrix(words, 100)
-    for matrix in (D, D.take([0, 2]), D.unique()[0], bd.BinaryMatrix.hstack([D, D])):
+    D = bd.BinaryMatrix(np.zeros((3, 8), dtype=np.uint64), 100)
+    matrices = (D, D.take([0, 2]), D.unique()[0], bd.BinaryMatrix.hstack([D, D]))
+    for matrix in (*matrices, bd.BinaryMatrix.vstack([D, D]), bd.BinaryMatrix.from_dense([[1]])):
         held = [value for value in vars(matrix).values() if isinstance(value, np.ndarray)]
         assert held
         assert not any(array.flags.writeable for array in held)
-    with pytest.raises(ValueError, match="read-only"):
-        words[0, 0] = 1
+
+
+def frozen(array):
+    array.flags.writeable = False
+    return array
+
+
+OWNERS = {
+    "an array": (lambda a, _: (a, a), True),
+    "a read-only view": (lambda a, _: (frozen(a[:]), a), True),
+    "a read-only view of a view": (lambda a, _: (frozen(a[:][:]), a), True),
+    "a bytearray": (lambda a, _: over(bytearray(a.tobytes()), a), True),
+    "a read-only array over a bytearray": (
+        lambda a, _: (frozen(over(bytearray(a.tobytes()), a)[0]), a),
+        True,
+    ),
+    "a file mapped to be written": (lambda a, path: mapped(a, path, "r+"), True),
+    "a read-only array over such a file": (
+        lambda a, path: (frozen(mapped(a, path, "r+")[0]), a),
+        True,
+    ),
+    "a file mapped to be copied": (lambda a, path: mapped(a, path, "c"), True),
+    "a file mapped to be read": (lambda a, path: mapped(a, path, "r"), False),
+    "bytes": (lambda a, _: over(a.tobytes(), a), False),
+    "a frozen array": (lambda a, _: (frozen(a), a), False),
+    "a view of a frozen array": (lambda a, _: (frozen(a)[:], a), False),
+}
+
+
+def over(buffer, array):
+    return (np.frombuffer(buffer, dtype=array.dtype).reshape(array.shape),) * 2
+
+
+def mapped(array, path, mode):
+    np.save(path, array)
+    return (np.load(path, mmap_mode=mode),) * 2
+
+
+@pytest.mark.parametrize("owner", OWNERS)
+def test_words_that_somebody_can_write_are_copied_and_others_are_not(owner, tmp_path):
+    make, copied = OWNERS[owner]
+    array, writer = make(
+        np.arange(48, dtype=np.uint64).reshape(6, 8).copy(), tmp_path / "words.npy"
+    )
+    expected, flag = array.copy(), array.flags.writeable
+    D = bd.BinaryMatrix(array, 512)
+    held = next(value for value in vars(D).values() if isinstance(value, np.ndarray))
+    assert np.shares_memory(held, array) == (not copied)
+    assert array.flags.writeable == flag
+    if writer.flags.writeable:
+        writer[:] = 0
+    same(D.to_dense(), bd.BinaryMatrix(expected, 512).to_dense())
+    assert np.array_equal(D.rmatvec_exact(np.ones(512, dtype=int)), D.column_sums())
+    assert D.rmatvec(np.ones(512)).sum() == D.column_sums().sum()
 
 
 @pytest.mark.parametrize("name", ["shape", "nbytes", "density"])
@@ -282,7 +448,9 @@ def test_nothing_done_to_operands_or_results_changes_the_matrix():
     csc, (distinct, first) = D.to_csc(), D.unique()
     results = [D.to_dense(), D.to_dense(np.uint8), D.to_dense(bool), csc.data, csc.indices]
     results += [D.column_sums(), D.gram(), D.matvec(weights), D.rmatvec(rows), first]
-    results += [distinct.to_dense(np.uint8), *D.price(rows, chosen)]
+    results += [distinct.to_dense(np.uint8), *D.price(rows, chosen), D.gram(chosen, chosen)]
+    results += [D.matvec_exact(weights.astype(int)), D.rmatvec_exact(rows.astype(int))]
+    results += [*D.rmatvec_exact(rows.astype(int), pairs=True), D.rmatvec_within(rows, 0.1)[0]]
     for result in results:
         result[:] = 1
     assert np.array_equal(weights, np.ones(6))
@@ -356,6 +524,13 @@ def test_hstack_of_other_numbers_of_rows_or_of_nothing_is_refused():
             bd.BinaryMatrix.hstack(matrices)
 
 
+def test_vstack_of_other_numbers_of_columns_or_of_nothing_is_refused():
+    narrow, wide = (bd.BinaryMatrix.from_dense(np.ones((2, p))) for p in (3, 4))
+    for matrices in ([narrow, wide], []):
+        with pytest.raises(ValueError, match=r"^matrices: expected one number of columns"):
+            bd.BinaryMatrix.vstack(matrices)
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (4,), (6,), (4, 5), (5, 2, 1), (1, 5), (0,)])
 def test_operand_of_another_length_is_refused_by_name(shape):
     square = bd.BinaryMatrix.from_dense(np.eye(5))
@@ -366,6 +541,42 @@ def test_operand_of_another_length_is_refused_by_name(shape):
         square.rmatvec(operand)
     with pytest.raises(ValueError, match=r"^duals: expected shape \(5,\)"):
         square.price(operand, [0])
+    with pytest.raises(ValueError, match=r"^rows: expected shape \(5,\)"):
+        square.column_dot(0, operand)
+    with pytest.raises(ValueError, match=r"^weights: expected shape \(5,\)"):
+        square.matvec_exact(operand.astype(int))
+    with pytest.raises(ValueError, match=r"^rows: expected shape \(5,\)"):
+        square.rmatvec_exact(operand.astype(int))
+    with pytest.raises(ValueError, match=r"^rows: expected shape \(5,\)"):
+        square.rmatvec_within(operand, 0.1)
+
+
+def test_column_dot_takes_one_vector():
+    with pytest.raises(ValueError, match=r"^rows: expected shape \(5,\), got \(5, 2\)"):
+        bd.BinaryMatrix.from_dense(np.eye(5)).column_dot(0, np.ones((5, 2)))
+
+
+def test_complex_operands_are_refused():
+    D = bd.BinaryMatrix.from_dense(np.eye(2))
+    for product in (D.matvec, D.rmatvec, D.as_linear_operator().matvec):
+        with pytest.raises(ValueError, match=r"expected real numbers, got complex128$"):
+            product(np.array([1j, 2.0]))
+
+
+@pytest.mark.parametrize(
+    "out",
+    [
+        pytest.param(np.zeros(4), id="length"),
+        pytest.param(np.zeros((5, 1)), id="dimensions"),
+        pytest.param(np.zeros(5, dtype=np.float32), id="dtype"),
+        pytest.param(np.zeros(10)[::2], id="stride"),
+        pytest.param(frozen(np.zeros(5)), id="read-only"),
+        pytest.param([0.0] * 5, id="list"),
+    ],
+)
+def test_add_column_refuses_what_it_cannot_write_to(out):
+    with pytest.raises(ValueError, match=r"^out: expected a contiguous, writeable float64 array"):
+        bd.BinaryMatrix.from_dense(np.eye(5)).add_column(0, 1.0, out)
 
 
 def test_operands_are_measured_against_the_right_side():
@@ -394,6 +605,14 @@ def test_columns_that_are_not_there_are_refused(columns):
         D.take(columns)
     with pytest.raises(IndexError):
         D.price(np.ones(5), columns)
+    with pytest.raises(IndexError):
+        D.gram(columns)
+    with pytest.raises(IndexError):
+        D.gram([0], others=columns)
+    with pytest.raises(IndexError):
+        D.column_dot(columns[-1], np.ones(5))
+    with pytest.raises(IndexError):
+        D.add_column(columns[-1], 1.0, np.ones(5))
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,20 @@ def test_a_dead_layer_is_warned_of_with_advice(X):
     assert np.array_equal(report.dead, (report.rates == 0).mean(axis=0))
 
 
+@pytest.mark.parametrize(("dead", "warned"), [(2, False), (3, True), (6, True)])
+def test_half_of_the_subnetworks_are_enough_to_warn(dead, warned, X):
+    chains = [bank().layers(k) for k in range(6)]
+    for layers in chains[:dead]:
+        layers[1] = bd.Layer.build(np.zeros((16, 8)), 0.9, 1.0)
+    witnesses = bd.GivenWitnesses(chains)
+    if warned:
+        with pytest.warns(bd.DeadLayerWarning, match="layer 2"):
+            report = bd.health(X, witnesses)
+    else:
+        report = quietly(X, witnesses)
+    assert report.dead.tolist() == [0, dead / 6]
+
+
 def test_silent_inputs_are_named_as_the_cause(X):
     with pytest.warns(bd.DeadLayerWarning, match="layer 1 .*the inputs are too weak"):
         report = bd.health(X * 0, bank())

@@ -285,3 +285,19 @@ def test_repr_tells_subnetworks_outputs_and_readout():
     assert (
         repr(network) == "SpikingNetwork(0 subnetworks (12, 6), 3 outputs, read at the every step)"
     )
+
+
+@on_both_readouts
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_a_network_of_recurrent_layers_computes_the_same_as_its_program(readout, outputs):
+    # neurons of a recurrent layer need each other: the final one stays whole
+    bank = bd.SampledWitnesses(8, (7, 5), 6, 1, bd.Neuron(0.9, 1.0), recurrent=True)
+    dictionary = bd.SpikeDictionary.sample(X, bank, readout)
+    weights = sparse_weights(dictionary.atoms.shape[1], outputs, seed=outputs)
+    intercept = np.arange(1.0, outputs + 1)
+    network = bd.SpikingNetwork.rebuild(dictionary, weights, intercept)
+    expected = stacked(dictionary, dictionary.atoms.to_dense() @ weights + intercept)
+    assert np.abs(network.decision_function(X) - expected).max() <= 1e-12
+    assert np.count_nonzero(network.readout_weights.any(axis=2)) == np.count_nonzero(
+        weights.any(axis=1)
+    )

@@ -596,3 +596,61 @@ def test_neurons_of_a_recurrent_layer_are_not_taken_apart():
     layer = Layer.build(np.ones((2, 3)), 0.5, 1.0, recurrent=np.ones((3, 3)))
     with pytest.raises(ValueError, match=r"^neurons: expected a layer without recurrent"):
         layer.take([0])
+
+
+@pytest.mark.parametrize("count", [3, 4, 7, 12])
+@pytest.mark.parametrize("source", ["values", "spikes", "recurrent"])
+def test_sums_off_the_grids_run_by_rising_index_from_the_bias(count, source):
+    # so that they are the same for any blocks, threads and machine: the exact float is met
+    ones = np.ones((1, 1, count))
+
+    def in_order(terms):
+        total = 0.0
+        for term in terms:
+            total += term
+        return total
+
+    for seed in itertools.count():  # until these other orders give other sums
+        bias, *terms = np.random.default_rng(seed).normal(size=count + 1).tolist()
+        expected = in_order([bias, *terms])
+        others = [[*terms[:k], terms[k + 1], terms[k], *terms[k + 2 :]] for k in range(count - 1)]
+        if all(in_order([bias, *other]) != expected for other in [*others, terms[::-1]][-3:]):
+            break
+    weights = np.array(terms)[:, None]
+    for threshold, spike in ((expected, 1), (np.nextafter(expected, np.inf), 0)):
+        layer = Layer.build(weights, 0.0, threshold, 0.0, bias)
+        if source == "values":
+            found = roll(ones, [layer])[0][0, 0, 0]
+        elif source == "spikes":
+            relay = Layer.build(np.eye(count), 0.0, 1.0, 0.0)
+            found = roll(ones, [relay, layer])[1][0, 0, 0]
+        else:
+            # all fire at the first step, by their own inputs, and feed neuron 0 at the second
+            recurrent = np.zeros((count, count))
+            recurrent[:, 0] = weights[:, 0]
+            inputs = np.concatenate([np.full((1, 1, count), 100.0), np.zeros((1, 1, count))], 1)
+            layer = Layer.build(np.eye(count), 0.0, threshold, 0.0, bias, recurrent)
+            found = roll(inputs, [layer])[0][0, 1, 0]
+        assert found == spike
+
+
+@pytest.mark.parametrize("large", [2.0**9, 2.0**10, 2.0**11, 2.0**30])
+@pytest.mark.parametrize("source", ["weights", "recurrent", "bias"])
+def test_sums_of_spikes_are_exact_on_the_grid_however_large(large, source):
+    # 2**11 + 2**-14 has 26 bits, more than a float32 holds
+    exact = large + 2.0**-14
+    relay = Layer.build(np.eye(2), 0.0, 1.0, 0.0)
+    steps = np.ones((1, 2, 2))
+    for threshold, spike in ((exact, 1), (np.nextafter(exact, np.inf), 0)):
+        parts = {
+            "weights": {"weights": [[large], [2.0**-14]]},
+            "bias": {"weights": [[2.0**-14], [0.0]], "bias": large},
+            # neuron 1 fires at the first step, and adds to neuron 0 at the second
+            "recurrent": {
+                "weights": [[large, 1.0], [0.0, 1.0]],
+                "recurrent": [[0.0, 0.0], [2.0**-14, 0.0]],
+            },
+        }[source]
+        thresholds = [threshold, 1.0][: np.shape(parts["weights"])[1]]
+        layer = Layer.build(**parts, leak=0.0, threshold=thresholds, reset=0.0)
+        assert roll(steps, [relay, layer])[1][0, 1, 0] == spike

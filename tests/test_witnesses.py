@@ -13,6 +13,7 @@ from scipy.stats import kstest
 
 import bidual as bd
 from bidual.dictionaries.witnesses import normal_weights
+from bidual.kernels.orthogonal import orthonormalise
 
 WORDS = 2**24  # a weight is chosen by the top 24 bits of a word
 BLOCK = 2**20  # looked at together; all of them at once would take 128 MB an array
@@ -31,7 +32,10 @@ def probability(top):
     return (top.astype(np.float64) + 0.5) / WORDS
 
 
-def sampled(*sizes, neuron=bd.Neuron(0.9, 1.0), **named):
+NEURON = bd.Neuron(0.9, 1.0)
+
+
+def sampled(*sizes, neuron=NEURON, **named):
     return bd.SampledWitnesses(*sizes, neuron=neuron, **named)
 
 
@@ -277,6 +281,26 @@ def test_leaks_and_thresholds_of_a_range_are_uniform_on_the_grid_and_within_it()
         # at 5 percent, as above
         assert kstest((values - low) / (high - low), "uniform").statistic < 1.358 / np.sqrt(4000)
     assert np.array_equal(layer.reset, layer.threshold)
+
+
+def test_a_range_between_two_points_of_the_grid_is_kept():
+    low, high = 0.5 + 2.0**-18, 0.5 + 2.0**-17  # its points would all be rounded to 0.5
+    layer = sampled(1, (50,), 1, 3, neuron=bd.Neuron((low, high), 1.0)).layers(0)[0]
+    assert (layer.leak == low).all()
+    above = 1 - 2.0**-17, 1 - 2.0**-18
+    layer = sampled(1, (50,), 1, 3, neuron=bd.Neuron(above, 1.0)).layers(0)[0]
+    assert (layer.leak == above[1]).all()
+
+
+def test_nearly_dependent_vectors_are_made_orthonormal_too():
+    vectors = 1.0 / (np.arange(8)[:, None] + np.arange(20) + 1)  # a condition of 1e8
+    found = vectors.copy()
+    orthonormalise(found)
+    assert np.abs(found @ found.T - np.eye(8)).max() < 1e-14
+    factor = np.linalg.qr(vectors.T)[0].T  # spans of the first k vectors are the same
+    for k in range(1, 9):
+        outside = found[:k] - found[:k] @ factor[:k].T @ factor[:k]
+        assert np.abs(outside).max() < 1e-7
 
 
 def test_what_is_not_asked_for_draws_no_words():

@@ -1,0 +1,189 @@
+"""Products with a packed 0/1 matrix against BLAS on the dense one.
+
+    python benchmarks/kernels.py [--json FILE]
+
+BLAS gets float64, one thread, and the faster of the two memory orders; ours
+gets one thread, and two where asked. All candidates take turns, and a ratio is
+one of medians: of processor time against BLAS, since what else runs on a
+machine interrupts a long call and lets a short one pass, and of the clock
+between one and two threads. D'r to a number of bits includes rounding r and
+splitting it into planes; the Gram includes gathering its columns.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import machine
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+import bidual as bd
+from bidual.dictionaries.threads import use_threads
+
+SHAPES = ((4096, 20000), (24576, 4096))
+DENSITIES = (0.05, 0.2, 0.5)
+BITS = (12, 24, 48)
+GRAM_COLUMNS = 500
+ROUNDS = 15
+TARGETS = {"D'r, 12 bits": 15, "D'r, 24 bits": 6, "D'r, 48 bits": 3, "Gram of 500": 10}
+TWO_THREADS_TARGET = 1.6
+FIRST_CALL_TARGET = 1.0  # seconds
+
+FIRST_CALLS = """
+import json, time
+import numpy as np, bidual as bd
+seconds = {}
+def first(name, call):
+    start = time.perf_counter()
+    result = call()
+    seconds[name] = time.perf_counter() - start
+    return result
+D = first("from_dense", lambda: bd.BinaryMatrix.from_dense(np.eye(100) != 0))
+first("rmatvec_within", lambda: D.rmatvec_within(np.ones(100), 1e-3))
+first("rmatvec_exact", lambda: D.rmatvec_exact(np.ones(100, dtype=int)))
+first("matvec_exact", lambda: D.matvec_exact(np.ones(100, dtype=int)))
+first("rmatvec", lambda: D.rmatvec(np.ones(100)))
+first("matvec", lambda: D.matvec(np.ones(100)))
+first("gram", lambda: D.gram())
+first("price", lambda: D.price(np.ones(100), [0]))
+first("add_column", lambda: D.add_column(0, 1.0, np.ones(100)))
+first("to_csc", lambda: D.to_csc())
+print(json.dumps(seconds))
+"""
+
+
+def medians(candidates: dict[str, Callable[[], Any]]) -> dict[str, tuple[float, float]]:
+    """Median seconds of each candidate, of the processor and of the clock; they take turns."""
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in candidates}
+    for turn in range(ROUNDS + 1):
+        for name, call in candidates.items():
+            start = time.process_time(), time.perf_counter()
+            call()
+            end = time.process_time(), time.perf_counter()
+            if turn:  # the first one warms up
+                seconds[name].append((end[0] - start[0], end[1] - start[1]))
+    return {name: tuple(np.median(times, axis=0).tolist()) for name, times in seconds.items()}
+
+
+def in_threads(count: int, call: Callable[[], Any]) -> Callable[[], Any]:
+    def run() -> None:
+        with use_threads(count):
+            call()
+
+    return run
+
+
+def measure(rows: int, columns: int, density: float) -> list[dict[str, Any]]:
+    """Measure every product at one shape and density; a record each."""
+    rng = np.random.default_rng((rows, columns))
+    dense = rng.random((rows, columns)) < density
+    D = bd.BinaryMatrix.from_dense(dense)
+    r, w = rng.normal(size=rows), rng.normal(size=columns)
+    by_row = dense.astype(np.float64)
+    by_column = np.asfortranarray(by_row)
+    chosen = rng.permutation(columns)[:GRAM_COLUMNS]
+    few_by_row = np.ascontiguousarray(by_row[:, chosen])
+    few_by_column = np.asfortranarray(few_by_row)
+    integers = np.rint(w * 2**20).astype(np.int64)
+
+    ours: dict[str, tuple[str, Callable[[], Any]]] = {}
+    largest = int(D.column_sums().max())
+    for bits in BITS:
+        # what 2**-k leaves where r takes that many bits, and a little for the last conversion
+        accuracy = 1.1 * largest * 2.0 ** (np.frexp(np.abs(r).max())[1] - bits)
+        found, bound = D.rmatvec_within(r, accuracy)
+        error = float(np.abs(found - by_column.T @ r).max())
+        if error > bound + 1e-11 * rows:
+            raise AssertionError(f"D'r to {bits} bits is off by {error}, its bound is {bound}")
+        ours[f"D'r, {bits} bits"] = "D'r", lambda a=accuracy: D.rmatvec_within(r, a)
+    ours["D'r, float64"] = "D'r", lambda: D.rmatvec(r)
+    ours["D w, float64"] = "D w", lambda: D.matvec(w)
+    ours["D w, int64"] = "D w", lambda: D.matvec_exact(integers)
+    ours[f"Gram of {GRAM_COLUMNS}"] = "Gram", lambda: D.gram(chosen)
+    blas = {
+        "D'r": (lambda: by_row.T @ r, lambda: by_column.T @ r),
+        "D w": (lambda: by_row @ w, lambda: by_column @ w),
+        "Gram": (lambda: few_by_row.T @ few_by_row, lambda: few_by_column.T @ few_by_column),
+    }
+
+    candidates: dict[str, Callable[[], Any]] = {}
+    for name, orders in blas.items():
+        for order, call in zip("CF", orders, strict=True):
+            candidates[f"BLAS {name} {order}"] = call
+    for name, (_, call) in ours.items():
+        for count in (1, 2):
+            candidates[f"{name} x{count}"] = in_threads(count, call)
+    with threadpool_limits(1):
+        seconds = medians(candidates)
+
+    records = []
+    for name, (kind, _) in ours.items():
+        best = min(seconds[f"BLAS {kind} {order}"][0] for order in "CF")
+        (one, by_clock), (_, two) = seconds[f"{name} x1"], seconds[f"{name} x2"]
+        records.append(
+            {
+                "rows": rows,
+                "columns": columns,
+                "density": density,
+                "product": name,
+                "milliseconds": 1e3 * one,
+                "blas_milliseconds": 1e3 * best,
+                "times_blas": best / one,
+                "target": TARGETS.get(name),
+                "two_threads": by_clock / two,
+            }
+        )
+    return records
+
+
+def first_calls() -> dict[str, float]:
+    """Seconds of first calls in a fresh process whose kernels are on disk already."""
+    for _ in range(2):  # the first process fills the cache
+        shown = subprocess.run(
+            [sys.executable, "-c", FIRST_CALLS], capture_output=True, text=True, check=True
+        )
+    seconds: dict[str, float] = json.loads(shown.stdout)
+    return seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here too")
+    arguments = parser.parse_args()
+
+    described = machine.describe()
+    machine.show(described)
+    print(f"{'rows x columns':>15s} {'density':>7s}  {'product':14s}", end="")
+    print(f"{'ms':>8s} {'BLAS ms':>8s} {'x BLAS':>7s} {'target':>7s} {'2 threads':>10s}")
+    records = []
+    for shape in SHAPES:
+        for density in DENSITIES:
+            for record in measure(*shape, density):
+                records.append(record)
+                target = f"{record['target']:7d}" if record["target"] else " " * 7
+                print(
+                    f"{shape[0]:>7d} x{shape[1]:>6d} {density:7.2f}  {record['product']:14s}"
+                    f"{record['milliseconds']:8.2f} {record['blas_milliseconds']:8.2f}"
+                    f" {record['times_blas']:7.1f} {target} {record['two_threads']:10.2f}",
+                    flush=True,
+                )
+    print(f"\ntwo threads: target {TWO_THREADS_TARGET} times one")
+    calls = first_calls()
+    print(f"first calls from a warm cache: target below {FIRST_CALL_TARGET:g} s")
+    for name, taken in calls.items():
+        print(f"  {name:15s} {taken:.3f} s")
+    described["load_after"] = machine.describe()["load"]
+    print(f"load after: {described['load_after']}")
+    if arguments.json:
+        result = {"machine": described, "products": records, "first_calls": calls}
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

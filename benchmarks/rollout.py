@@ -1,0 +1,158 @@
+"""Rollouts against snnTorch's step loop: the same networks, the same spikes, in one run.
+
+    OMP_WAIT_POLICY=passive python benchmarks/rollout.py [--rounds 15] [--json FILE]
+
+needs torch and snntorch (the extra ``interop``). Arms take turns, medians are
+compared, and snnTorch is taken at its best: float32, and the faster of one and
+all threads. Spikes are compared layer by layer with snnTorch in float64, on
+weights and inputs of the grids (equal bit for bit) and off them (flips).
+"""
+
+import argparse
+import json
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+import time
+from itertools import pairwise
+
+import machine
+import numpy as np
+import snntorch
+import torch
+
+import bidual as bd
+from bidual.dictionaries import Layer, get_threads, roll, roll_columns, smallest_margins
+
+SAMPLES, STEPS, INPUTS, HIDDEN = 4096, 28, 28, (64, 64, 64)
+LEAK, THRESHOLD = 0.9, 1.0
+TARGET = 3.0
+
+
+class StepLoop:
+    """The layers in snnTorch: Linear and Leaky, driven step by step as its tutorials do."""
+
+    def __init__(self, layers, sequences, dtype):
+        self.dtype = dtype
+        self.sequences = torch.tensor(sequences.transpose(1, 0, 2).copy(), dtype=dtype)
+        self.linear = [
+            torch.nn.Linear(*layer.weights.shape, bias=False, dtype=dtype) for layer in layers
+        ]
+        for linear, layer in zip(self.linear, layers, strict=True):
+            linear.weight.data = torch.tensor(layer.weights.T.copy(), dtype=dtype)
+        constants = {"threshold": torch.tensor(THRESHOLD, dtype=dtype)}
+        self.neurons = [
+            snntorch.Leaky(beta=torch.tensor(LEAK, dtype=dtype), **constants) for _ in layers
+        ]
+
+    @torch.no_grad()
+    def run(self, keep=False):
+        """Final spikes, or with ``keep`` those of every layer and step."""
+        membranes = [neuron.init_leaky() for neuron in self.neurons]
+        kept = [[] for _ in self.neurons]
+        for step in self.sequences:
+            signal = step
+            for k, (linear, neuron) in enumerate(zip(self.linear, self.neurons, strict=True)):
+                spikes, membranes[k] = neuron(linear(signal), membranes[k])
+                signal = spikes.to(self.dtype)
+                if keep:
+                    kept[k].append(spikes.numpy())
+        return [np.stack(layer, axis=1) for layer in kept] if keep else signal
+
+
+def network(rng, on_grid):
+    """Layers and sequences of the comparison, on the grids or on neither."""
+    widths = (INPUTS, *HIDDEN)
+    drawn = [rng.normal(size=shape) / np.sqrt(shape[0]) for shape in pairwise(widths)]
+    sequences = rng.random((SAMPLES, STEPS, INPUTS))
+    if on_grid:
+        drawn = [np.rint(weights * 2.0**14) / 2.0**14 for weights in drawn]
+        sequences = np.rint(sequences * 2.0**20) / 2.0**20
+    # snnTorch fires where the membrane is above the threshold
+    return [Layer.build(weights, LEAK, THRESHOLD, strict=True) for weights in drawn], sequences
+
+
+def flips(layers, sequences, dtype):
+    """Share of spikes, by layer, on which snnTorch differs, and the firing rates."""
+    ours = roll(sequences, layers)
+    theirs = StepLoop(layers, sequences, dtype).run(keep=True)
+    differ = [float(np.mean(a != b)) for a, b in zip(ours, theirs, strict=True)]
+    return differ, [float(a.mean()) for a in ours]
+
+
+def race(layers, sequences, rounds):
+    """Median seconds of each arm, over interleaved rounds."""
+    loop = StepLoop(layers, sequences, torch.float32)
+    cores = get_threads()
+
+    def theirs(count):
+        torch.set_num_threads(count)
+        loop.run()
+
+    def ours(count):
+        with bd.use_threads(count):
+            roll_columns(sequences, layers, every_step=False)
+
+    arms = {
+        (name, count): run
+        for name, run in (("snntorch", theirs), ("bidual", ours))
+        for count in sorted({1, cores})
+    }
+    seconds = {arm: [] for arm in arms}
+    for round_ in range(rounds + 1):
+        for (name, count), run in arms.items():
+            start = time.perf_counter()
+            run(count)
+            if round_:  # the first one compiles and warms up
+                seconds[name, count].append(time.perf_counter() - start)
+    return {arm: float(np.median(taken)) for arm, taken in seconds.items()}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json")
+    options = parser.parse_args()
+    print(machine.describe("numpy", "numba", "torch", "snntorch"))
+    rng = np.random.default_rng(options.seed)
+    layers, sequences = network(rng, on_grid=True)
+    print(f"{SAMPLES} samples, T = {STEPS}, {INPUTS} inputs, {HIDDEN}, leak {LEAK}")
+
+    differ, rates = flips(layers, sequences, torch.float64)
+    print(f"firing rates by layer              {rates}")
+    print(f"on the grids, against float64      {differ} of the spikes differ")
+    single, _ = flips(layers, sequences, torch.float32)
+    print(f"on the grids, against float32      {single}")
+    off = network(rng, on_grid=False)
+    flipped, _ = flips(*off, torch.float64)
+    margins = smallest_margins(off[1], off[0]).tolist()
+    print(f"off the grids, against float64     {flipped}; smallest |u - threshold| {margins}")
+
+    seconds = race(layers, sequences, options.rounds)
+    for (name, count), taken in seconds.items():
+        print(f"{name:9s} {count} thread{'s' * (count > 1)}  {1e3 * taken:8.1f} ms")
+    best = {
+        name: min(taken for arm, taken in seconds.items() if arm[0] == name)
+        for name in ("snntorch", "bidual")
+    }
+    ratio = best["snntorch"] / best["bidual"]
+    alone = seconds["snntorch", 1] / seconds["bidual", 1]
+    print(f"ratio at each one's best {ratio:.2f} (asked: {TARGET}); on one thread {alone:.2f}")
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(
+                {
+                    "ratio": ratio,
+                    "one_thread_ratio": alone,
+                    "seconds": {f"{name} {count}": s for (name, count), s in seconds.items()},
+                    "flips": {"grid": differ, "grid float32": single, "off grid": flipped},
+                },
+                file,
+                indent=2,
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""Complete threshold dictionaries: every pattern [X h >= 0], h in R^d, each with a witness.
+
+H(X) = {1[X h >= 0] : h in R^d} is what a threshold neuron without bias can do on the rows
+of X (append a column of ones for one with a bias): the dictionary of Ergen, Gulluk,
+Lacotte and Pilanci (ICLR 2023), Theorem 2.2, complete. Patterns are listed exactly once
+and counted apart from the listing; a list as long as the count, of patterns all
+different, each evaluated from its witness in whole numbers, leaves nothing out.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .binary_matrix import BinaryMatrix
+from .budget import Budget, Estimate
+from .cell_counting import (
+    ENTRIES_PER_SECOND,
+    CellCounter,
+    CountStopped,
+    counting_work,
+    most_cells,
+    most_patterns,
+)
+from .cell_listing import Witnesses, evaluate, list_cells, whole_numbers
+from .closed_faces import cyclic_flats, off_the_flat
+from .integer_rows import Row, echelon, integer_rows, line
+
+_PRODUCTS_PER_SECOND = 3e8  # rows x inputs x inputs a pattern, on one core; measured
+
+
+@dataclass(frozen=True, eq=False)
+class CompletePatterns:
+    """All patterns of a threshold neuron on n rows, and a witness of each.
+
+    Attributes
+    ----------
+    patterns : BinaryMatrix
+        (n, N), distinct columns, the all-zero one among them where it is realised; in
+        increasing order as binary numbers in which row i counts 2**i.
+    witnesses : (N, d) array
+        Whole h_j with 1[X h_j >= 0] = pattern j; int64, or Python ints where those
+        are too small.
+    """
+
+    patterns: BinaryMatrix
+    witnesses: Witnesses
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Open cells on the h = basis' z: of the whole space, or orthogonal to a cyclic flat."""
+
+    lines: list[Row]
+    basis: list[Row]
+    cells: int
+
+
+def count_threshold_patterns(X: ArrayLike) -> int:
+    """Count the patterns 1[X h >= 0] of a matrix X (n, d), exactly, without listing them.
+
+    Takes whole numbers of any size or floats, which are exact too. With r(A) the open
+    cells of an arrangement, the count is the sum of r(X on F's complement) over the
+    totally cyclic flats F of the rows; only the zero rows if some h0 has x.h0 > 0 for
+    all other rows.
+
+    Raises
+    ------
+    ValueError
+        If X is not two-dimensional, empty, or holds NaN, infinity or no numbers.
+
+    Examples
+    --------
+    >>> from itertools import product
+    >>> from bidual.dictionaries.arrangement import count_threshold_patterns
+    >>> count_threshold_patterns([(*bits, 1) for bits in product((0, 1), repeat=4)])
+    1882
+    """
+    return sum(part.cells for part in _parts(integer_rows(X), CellCounter()))
+
+
+def threshold_patterns(
+    X: ArrayLike,
+    budget: Budget | None = None,
+    report: Callable[[Estimate], None] | None = None,
+) -> CompletePatterns:
+    """List every pattern 1[X h >= 0] of a matrix X (n, d), each with a whole witness h.
+
+    Parameters
+    ----------
+    X : (n, d) array
+        Whole numbers or floats. Short entries are faster and have shorter witnesses:
+        round data to 10 or 20 bits where that is accurate enough.
+    budget : Budget, optional
+        What is refused; ``Budget()`` unless given.
+    report : callable, optional
+        Told the estimate before anything is listed.
+
+    Raises
+    ------
+    ValueError
+        If X is not two-dimensional, empty, or holds NaN, infinity or no numbers.
+    BudgetExceeded
+        If listing, or even counting, would take more than the budget.
+
+    Examples
+    --------
+    >>> from bidual.dictionaries.arrangement import threshold_patterns
+    >>> complete = threshold_patterns([[-1, 1], [0, 1], [1, 1]])
+    >>> complete.patterns.to_dense(int)
+    array([[0, 1, 1, 0, 0, 1],
+           [0, 0, 1, 0, 1, 1],
+           [0, 0, 0, 1, 1, 1]])
+    """
+    rows = integer_rows(X)
+    parts = _within_budget(rows, budget or Budget(), report)
+    expected = sum(part.cells for part in parts)
+    witnesses = np.concatenate([_witnesses(part, len(rows[0])) for part in parts])
+    n_words = 8 * -(-len(rows) // 512)
+    words = evaluate(rows, witnesses, n_words)
+    used = -(-len(rows) // 64)
+    order = np.lexsort(words[:, :used].T)
+    words = words[order]
+    distinct = 1 + np.count_nonzero((words[1:, :used] != words[:-1, :used]).any(axis=1))
+    if not distinct == len(words) == expected:
+        raise RuntimeError(
+            f"listed {len(words)} patterns, {distinct} of them distinct, but counted {expected}: "
+            "a bug of bidual"
+        )
+    return CompletePatterns(BinaryMatrix(words, len(rows)), witnesses[order])
+
+
+def _lines(rows: list[Row]) -> list[Row]:
+    """The distinct lines of the rows, in order of first appearance, without zero rows."""
+    return list(dict.fromkeys(line(row) for row in rows if any(row)))
+
+
+def _parts(rows: list[Row], counter: CellCounter) -> Iterator[_Part]:
+    """Split the patterns by the flat of rows that are 0 on them, and count each part."""
+    distinct = [row for row in dict.fromkeys(rows) if any(row)]
+    inputs = len(rows[0])
+    lines = _lines(distinct)
+    # h may be 0 outside columns of full rank
+    columns, _ = echelon(lines)
+    unit = [tuple(int(i == j) for i in range(inputs)) for j in columns]
+    lines = [tuple(row[j] for j in columns) for row in lines]
+    cells = counter.cells(lines)
+    yield _Part(lines, unit, cells)
+    if distinct:
+        in_general_position = cells == most_cells(len(lines), len(columns))
+        for flat in cyclic_flats(distinct, in_general_position, counter.spend):
+            seen, basis = off_the_flat(distinct, flat)
+            lines = _lines(seen)
+            columns, _ = echelon(lines)
+            lines = [tuple(row[j] for j in columns) for row in lines]
+            yield _Part(lines, [basis[j] for j in columns], counter.cells(lines))
+
+
+def _within_budget(
+    rows: list[Row], budget: Budget, report: Callable[[Estimate], None] | None
+) -> list[_Part]:
+    """Count the parts, having refused what is too long to count or to list."""
+    n, inputs = len(rows), len(rows[0])
+    lines = _lines(rows)
+    rank = len(echelon(lines)[0])
+    counting = counting_work(len(lines), rank) / ENTRIES_PER_SECOND
+    # too long in general position: half a second tells whether X has more structure
+    work = ENTRIES_PER_SECOND // 2 if counting > budget.seconds else None
+    counter = CellCounter(work, most=budget.patterns)
+    parts, count, counted = [], 0, True
+    try:
+        for part in _parts(rows, counter):
+            parts.append(part)
+            count += part.cells
+            if count > budget.patterns:
+                raise CountStopped
+    except CountStopped:
+        count, counted = most_patterns(len(set(rows)), rank), False
+    estimate = Estimate(
+        patterns=count,
+        seconds=count * n * inputs**2 / _PRODUCTS_PER_SECOND + (0.0 if counted else counting),
+        nbytes=count * (2 * 64 * -(-n // 512) + 4 * 8 * inputs + 100),
+        exact=counted,
+    )
+    if report is not None:
+        report(estimate)
+    budget.check(estimate)
+    return parts
+
+
+def _witnesses(part: _Part, inputs: int) -> Witnesses:
+    """A witness of each pattern of a part, in the coordinates of X."""
+    if not part.lines:
+        return np.zeros((1, inputs), dtype=np.int64)
+    cells = list_cells(part.lines, part.cells)
+    basis = whole_numbers(part.basis)
+    if cells.dtype == basis.dtype == np.int64:
+        longest = int(np.abs(cells).max()) * int(np.abs(basis).sum(axis=0).max())
+        if longest <= 2**60:
+            return cells @ basis
+    return whole_numbers(cells.astype(object) @ basis.astype(object))

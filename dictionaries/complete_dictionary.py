@@ -1,0 +1,126 @@
+"""Complete dictionaries: all atoms that one neuron can fire, each with a neuron that does.
+
+The convex program over one is that of training a network of one hidden layer to
+its global optimum, not only over sampled atoms (Ergen et al. 2023, Theorem 2.2;
+Udupi, Yang and Zhai 2026, Theorem 3.4).
+"""
+
+from collections.abc import Callable
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .arrangement import threshold_patterns
+from .binary_matrix import BinaryMatrix
+from .budget import Budget, Estimate
+from .neuron import Layer
+from .neuron_witnesses import NeuronWitnesses
+from .prefix_trie import SoftReset, check_neuron
+from .rollout import check_sequences, roll_columns
+from .spike_dictionary import Readout, SpikeDictionary
+from .trajectories import lif_trajectories
+
+_NEURONS_PER_BLOCK = 4096
+
+
+def complete_thresholds(
+    X: ArrayLike,
+    budget: Budget | None = None,
+    report: Callable[[Estimate], None] | None = None,
+) -> SpikeDictionary:
+    """Return every pattern 1[X h >= 0] of the rows of X (n, d) as a dictionary.
+
+    X is rounded to the grid of sequences first; append a column of ones for
+    neurons with a bias. The all-zero pattern, no atom, is left out.
+
+    Raises
+    ------
+    ValueError
+        If X does not fit, or float64 can't hold a neuron that fires a pattern.
+    BudgetExceeded
+        As :func:`threshold_patterns`.
+
+    Examples
+    --------
+    >>> from itertools import product
+    >>> import bidual as bd
+    >>> X = [(*bits, 1) for bits in product((0, 1), repeat=3)]
+    >>> bd.complete_thresholds(X).atoms.shape  # all 104 threshold functions but the zero
+    (8, 103)
+    """
+    if np.ndim(X) != 2:
+        raise ValueError(f"X: expected shape (n, d), got {np.shape(X)}")
+    sequences = check_sequences(np.asarray(X)[:, None])
+    found = threshold_patterns(sequences[:, 0], budget, report)
+    weights = np.asarray(found.witnesses, dtype=np.float64).T
+    return _dictionary(
+        sequences, found.patterns, weights, "last", leak=0.0, threshold=0.0, reset=0.0
+    )
+
+
+def complete_lif(
+    X: ArrayLike,
+    leak: Any,
+    reset: SoftReset = "delayed",
+    readout: Readout = "last",
+    budget: Budget | None = None,
+    report: Callable[[Estimate], None] | None = None,
+) -> SpikeDictionary:
+    """Return every pattern that one LIF neuron can fire on X (n, T, d) as a dictionary.
+
+    With ``readout="every"`` these are its trajectories, else their last steps.
+    X is rounded to the grid of sequences first.
+
+    Raises
+    ------
+    ValueError
+        If a part does not fit, or float64 can't hold a neuron that fires a pattern.
+    BudgetExceeded
+        As :func:`lif_trajectories`.
+
+    Examples
+    --------
+    >>> import bidual as bd
+    >>> bd.complete_lif([[[1], [1], [0]], [[0], [1], [1]]], leak="1/2").atoms.shape
+    (2, 3)
+    """
+    if readout not in get_args(Readout):
+        raise ValueError(f"readout: expected 'last' or 'every', got {readout!r}")
+    sequences = check_sequences(X)
+    found = lif_trajectories(sequences, leak, reset, budget or Budget(), report)
+    patterns, witnesses = found.trajectories, found.witnesses
+    if readout == "last":
+        patterns, witnesses = found.final()
+    parameters = np.asarray(witnesses, dtype=np.float64)
+    constants = {
+        "leak": float(check_neuron(leak, reset)[0]),
+        "threshold": parameters[:, -1],
+        "reset": reset,
+    }
+    return _dictionary(sequences, patterns, parameters[:, :-1].T, readout, **constants)
+
+
+def _dictionary(
+    sequences: NDArray[np.float64],
+    patterns: BinaryMatrix,
+    weights: NDArray[np.float64],
+    readout: Readout,
+    **constants: Any,
+) -> SpikeDictionary:
+    """Drop the all-zero pattern, and see that each neuron fires its atom in float64 too."""
+    kept = np.flatnonzero(patterns.column_sums())
+    atoms = patterns.take(kept)
+    layer = Layer.build(weights, **constants).take(kept)
+    for start in range(0, layer.width, _NEURONS_PER_BLOCK):
+        block = np.arange(start, min(start + _NEURONS_PER_BLOCK, layer.width))
+        fired = roll_columns(sequences, [layer.take(block)], readout == "every")
+        wrong = np.count_nonzero((fired != atoms.words[block]).any(axis=1))
+        if wrong:
+            raise ValueError(
+                f"X: expected patterns whose whole-number neurons float64 can hold, got {wrong} "
+                f"of {block.size} that fire otherwise; round X to fewer bits"
+            )
+    origin = np.stack([np.arange(kept.size), np.zeros(kept.size, dtype=np.int64)], axis=1)
+    n, steps, _ = sequences.shape
+    return SpikeDictionary(atoms, NeuronWitnesses(layer), origin, readout, n, steps)

@@ -1,0 +1,178 @@
+"""Products are the same for any number of threads, which live as long as the product."""
+
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from numba import config
+
+import bidual as bd
+from bidual.dictionaries import threads
+from bidual.dictionaries.threads import get_threads, set_threads, split, use_threads
+
+
+@pytest.fixture(autouse=True)
+def default_threads():
+    yield
+    set_threads(None)
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Split products however small."""
+    monkeypatch.setattr(threads, "_REGISTERS_PER_THREAD", 1)
+
+
+@pytest.mark.parametrize("columns", [0, 1, 2, 5, 9, 70, 131])
+@pytest.mark.parametrize("rows", [1, 600, 1300])
+def test_every_number_of_threads_gives_the_same_bits(rows, columns, small_parts):
+    rng = np.random.default_rng((rows, columns))
+    D = bd.BinaryMatrix.from_dense(rng.random((rows, columns)) < 0.4)
+    right, left = rng.normal(size=(columns, 2)), rng.normal(size=(rows, 2))
+    numbers = (left * 2**40).astype(np.int64)
+    chosen = np.arange(columns)[::2]
+
+    def products():
+        return [
+            D.matvec(right), D.rmatvec(left), *D.price(left, chosen), D.rmatvec_exact(numbers),
+            *D.rmatvec_exact(numbers, pairs=True), D.matvec_exact((right * 2**40).astype(np.int64)),
+            D.rmatvec_within(left, 1e-3)[0], D.gram(), D.gram(chosen), D.gram(chosen, chosen[1:]),
+        ]  # fmt: skip
+
+    with use_threads(1):
+        alone = products()
+    for count in (2, 3, 8):
+        with use_threads(count):
+            assert all(map(np.array_equal, products(), alone))
+    dense = D.to_dense(np.int64)
+    assert np.array_equal(alone[-3], dense.T @ dense)
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 3, 10, 1001])
+@pytest.mark.parametrize("count", [1, 2, 3, 7])
+def test_parts_cover_the_whole_once_each_in_a_thread_of_its_own(length, count, small_parts):
+    seen, workers = np.zeros(length, dtype=int), []
+    together = threading.Barrier(max(1, min(length, count)))
+
+    def task(first, last):
+        together.wait(timeout=30)  # passes only when every part runs at the same time
+        seen[first:last] += 1
+        workers.append(threading.get_ident())
+
+    with use_threads(count):
+        split(task, length, registers=10**9)
+    assert (seen == 1).all()
+    assert len(set(workers)) == len(workers) == max(1, min(length, count))
+    assert threading.get_ident() in workers
+    assert threading.active_count() == 1
+
+
+def test_little_work_stays_in_the_calling_thread():
+    calls = []
+    with use_threads(8):
+        split(lambda *part: calls.append(part), 100, 2 * threads._REGISTERS_PER_THREAD - 1)
+        assert calls == [(0, 100)]
+        split(lambda *part: calls.append(part), 100, 2 * threads._REGISTERS_PER_THREAD)
+    assert sorted(calls[1:]) == [(0, 50), (50, 100)]
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_an_error_in_any_part_arrives(part, small_parts):
+    def task(first, _):
+        if first == part:
+            raise MemoryError(f"part {part}")
+
+    with use_threads(3), pytest.raises(MemoryError, match=f"part {part}"):
+        split(task, 3, 100)
+
+
+def test_default_is_what_numba_counts():
+    assert get_threads() == config.NUMBA_NUM_THREADS >= 1
+
+
+def test_set_threads_is_for_all_and_use_threads_for_the_calling_thread():
+    elsewhere = []
+    ask = lambda: elsewhere.append(get_threads())  # noqa: E731
+    set_threads(5)
+    with use_threads(3):
+        assert get_threads() == 3
+        with use_threads(2):
+            assert get_threads() == 2
+        assert get_threads() == 3
+        asking = threading.Thread(target=ask)
+        asking.start()
+        asking.join()
+    assert elsewhere == [5]
+    assert get_threads() == 5
+    set_threads(None)
+    assert get_threads() == config.NUMBA_NUM_THREADS
+
+
+def test_use_threads_ends_with_an_error():
+    with pytest.raises(KeyError), use_threads(3):
+        raise KeyError
+    assert get_threads() == config.NUMBA_NUM_THREADS
+
+
+@pytest.mark.parametrize("count", [0, -1, 1.5, "2", None])
+def test_what_is_no_number_of_threads_is_refused(count):
+    with pytest.raises(ValueError, match=r"^count: expected a whole number"), use_threads(count):
+        pass
+    if count is not None:
+        with pytest.raises(ValueError, match=r"^count: expected a whole number"):
+            set_threads(count)
+
+
+def test_threads_of_the_caller_may_all_compute_at_once(small_parts):
+    D = bd.BinaryMatrix.from_dense(np.random.default_rng(0).random((600, 40)) < 0.5)
+    rows = np.arange(600)
+    expected, found = D.rmatvec_exact(rows), []
+    callers = [
+        threading.Thread(target=lambda: found.extend(D.rmatvec_exact(rows) for _ in range(50)))
+        for _ in range(4)
+    ]
+    for caller in callers:
+        caller.start()
+    for caller in callers:
+        caller.join(timeout=60)
+    assert len(found) == 200
+    assert all(np.array_equal(each, expected) for each in found)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork")
+def test_forked_children_compute_while_the_parent_does():
+    # a pool kept from before the fork would have no threads in the child, and wait for ever
+    code = """
+import os, sys, threading, warnings
+import numpy as np, bidual as bd
+from bidual.dictionaries import threads
+threads._REGISTERS_PER_THREAD = 1
+threads.set_threads(3)
+warnings.simplefilter("ignore")  # Python 3.12 warns of any fork beside threads
+D = bd.BinaryMatrix.from_dense(np.random.default_rng(0).random((600, 40)) < 0.5)
+rows = np.arange(600)
+expected = D.rmatvec_exact(rows)
+stop = threading.Event()
+def work():
+    while not stop.is_set():
+        D.rmatvec_exact(rows)
+busy = threading.Thread(target=work)
+busy.start()
+children = []
+for _ in range(10):
+    child = os.fork()
+    if child == 0:
+        same = all(np.array_equal(D.rmatvec_exact(rows), expected) for _ in range(20))
+        os._exit(0 if same else 1)
+    children.append(child)
+codes = [os.waitpid(child, 0)[1] for child in children]
+stop.set()
+busy.join()
+print(sum(codes), np.array_equal(D.rmatvec_exact(rows), expected))
+"""
+    shown = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert shown.stdout.split() == ["0", "True"]
