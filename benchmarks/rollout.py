@@ -15,6 +15,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import time
+from importlib import metadata
 from itertools import pairwise
 
 import machine
@@ -115,7 +116,9 @@ def main():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--json")
     options = parser.parse_args()
-    print(machine.describe("numpy", "numba", "torch", "snntorch"))
+    described = machine.describe()
+    described["versions"] |= {name: metadata.version(name) for name in ("torch", "snntorch")}
+    machine.show(described)
     rng = np.random.default_rng(options.seed)
     layers, sequences = network(rng, on_grid=True)
     print(f"{SAMPLES} samples, T = {STEPS}, {INPUTS} inputs, {HIDDEN}, leak {LEAK}")
@@ -144,6 +147,7 @@ def main():
         with open(options.json, "w") as file:
             json.dump(
                 {
+                    "machine": described,
                     "ratio": ratio,
                     "one_thread_ratio": alone,
                     "seconds": {f"{name} {count}": s for (name, count), s in seconds.items()},

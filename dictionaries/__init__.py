@@ -17,6 +17,7 @@ from .arrangement import CompletePatterns, count_threshold_patterns, threshold_p
 from .binary_matrix import BinaryMatrix
 from .budget import Budget, BudgetExceeded, Estimate
 from .complete_dictionary import complete_lif, complete_thresholds
+from .deep_patterns import DeepPatterns, RecurrentPatterns, deep_patterns, recurrent_patterns
 from .health import DeadLayerWarning, Health, health
 from .neuron import THRESHOLD_UNIT, Layer, Neuron
 from .neuron_witnesses import NeuronWitnesses
@@ -36,6 +37,7 @@ __all__ = [
     "CompletePatterns",
     "CompleteTrajectories",
     "DeadLayerWarning",
+    "DeepPatterns",
     "Estimate",
     "GivenWitnesses",
     "Health",
@@ -43,6 +45,7 @@ __all__ = [
     "Neuron",
     "NeuronWitnesses",
     "Readout",
+    "RecurrentPatterns",
     "SampledWitnesses",
     "SpikeDictionary",
     "Witnesses",
@@ -51,9 +54,11 @@ __all__ = [
     "complete_thresholds",
     "count_lif_trajectories",
     "count_threshold_patterns",
+    "deep_patterns",
     "get_threads",
     "health",
     "lif_trajectories",
+    "recurrent_patterns",
     "roll",
     "roll_columns",
     "set_threads",

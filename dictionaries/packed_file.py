@@ -515,7 +515,7 @@ def _read_head(file: FileIO, path: Path) -> tuple[_Head, int, bytes]:
     _, version, nbytes, json_bytes = _PREFIX.unpack(prefix)
     _expect(version == _VERSION, path, f"format {_VERSION}", f"{version}")
     _expect(
-        nbytes % _ALIGNMENT == 0 and _PREFIX.size + json_bytes + 32 <= nbytes <= size,
+        _PREFIX.size + json_bytes + 32 <= nbytes <= size,
         path,
         f"a head within the {size} bytes of the file",
         f"one of {nbytes} bytes with {json_bytes} of JSON",
@@ -555,10 +555,10 @@ def _map_array(
 ) -> tuple[NDArray[Any], int]:
     """View an array that begins at the next multiple of 64 bytes; tell where it ends."""
     dtype, shape = described["dtype"], tuple(described["shape"])
+    if dtype not in _ARRAY_DTYPES:
+        raise ValueError
     start += -start % _ALIGNMENT
     end = start + math.prod(shape) * np.dtype(dtype).itemsize
-    if dtype not in _ARRAY_DTYPES or not start <= end <= within.size:
-        raise ValueError
     array = within[start:end].view(dtype).reshape(shape)
     if _json(described) != _json({"dtype": dtype, "shape": array.shape}):  # [true] is no shape
         raise ValueError

@@ -161,6 +161,7 @@ def lif_trajectories(
     spread(keys, trie.rows, words)
     witnesses = points[:, [*range(trie.inputs.shape[1]), -1]]
     _check_replay(trie, *neuron, witnesses, words)
+    words.flags.writeable = False  # so that the matrix takes it as it is
     if (trie.top, trie.bottom) != (1, 1):  # x . p >= theta in the units of X
         scales = [trie.bottom] * trie.inputs.shape[1] + [trie.top]
         witnesses = _smallest(witnesses.astype(object) * np.array(scales, dtype=object))
@@ -185,7 +186,8 @@ def _estimate(trie: PrefixTrie, refinement: Refinement, budget: Budget) -> Estim
     n_nodes, n_rows = len(trie.parent), len(trie.rows)
     patterns = counted[0] if counted else most_cells(refinement)
     steps = counted[1] if counted else patterns * n_nodes
-    nbytes = patterns * 8 * (-(-n_nodes // 64) + _words(n_rows) + 3 * (refinement.inputs + 1))
+    # spikes at the nodes and the differences of neighbours; the matrix; points and witnesses
+    nbytes = patterns * 8 * (3 * -(-n_nodes // 64) + _words(n_rows) + 3 * (refinement.inputs + 1))
     if refinement.compiled() is None:
         nbytes += patterns * 100 * (refinement.inputs + 2)
     seconds = per_step * min(steps, _MANY) + _SECONDS_PER_SPIKE * min(patterns * n_rows, _MANY)
@@ -275,10 +277,11 @@ def _check_replay(
     if max(powers[-1], gain, largest) >= 2**62:
         small[:] = False
     if small.any():
+        chosen = slice(None) if small.all() else small  # a slice copies nothing
         sequences = np.ascontiguousarray(trie.sequences.transpose(1, 2, 0), dtype=np.int64)
         wrong = replay(
             sequences, np.array(powers), carry, gain, share,
-            witnesses[small].astype(np.int64), float(slack), words[small],
+            witnesses[chosen].astype(np.int64), float(slack), words[chosen],
         )  # fmt: skip
         if wrong >= 0:
             raise RuntimeError(f"witness {np.flatnonzero(small)[wrong]} does not fire as listed")

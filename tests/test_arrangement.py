@@ -394,6 +394,14 @@ def test_kernel_evaluates_sums_of_any_length_exactly(limbs, data):
     assert np.sign(value) == (expected > 0) - (expected < 0)
 
 
+@pytest.mark.parametrize("power", [4, 30, 60])
+def test_kernel_carries_between_its_two_words(power):
+    x, h = np.array([2**60, 1]), np.array([-(2**power), 0])
+    for last in (-1, 0, 1):
+        h[1] = last
+        assert kernels._dot(x, h) == float(-(2 ** (60 + power)) + last)
+
+
 def test_kernel_tells_when_numbers_do_not_fit():
     rng = np.random.default_rng(0)
     rows = rng.integers(-(2**59), 2**59, (12, 4))

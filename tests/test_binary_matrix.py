@@ -401,13 +401,14 @@ OWNERS = {
     "a file mapped to be copied": (lambda a, path: mapped(a, path, "c"), True),
     "a file mapped to be read": (lambda a, path: mapped(a, path, "r"), False),
     "bytes": (lambda a, _: over(a.tobytes(), a), False),
+    "bytes that start beside a word": (lambda a, _: over(b" " + a.tobytes(), a, 1), True),
     "a frozen array": (lambda a, _: (frozen(a), a), False),
     "a view of a frozen array": (lambda a, _: (frozen(a)[:], a), False),
 }
 
 
-def over(buffer, array):
-    return (np.frombuffer(buffer, dtype=array.dtype).reshape(array.shape),) * 2
+def over(buffer, array, offset=0):
+    return (np.frombuffer(buffer, dtype=array.dtype, offset=offset).reshape(array.shape),) * 2
 
 
 def mapped(array, path, mode):

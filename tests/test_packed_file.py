@@ -38,12 +38,12 @@ def as_json(value):
     return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
 
 
-def head_bytes(header, arrays=(), version=1, sizes=None):
+def head_bytes(header, arrays=(), version=1, sizes=None, extra=0):
     header = header if isinstance(header, bytes) else as_json(header)
     contents = b"\0" * 32 + header
     for array in arrays:
         contents += b"\0" * (-len(contents) % 64) + array
-    contents += b"\0" * (-(len(contents) + 32) % 64)
+    contents += b"\0" * (-(len(contents) + 32) % 64 + extra)
     size, length = sizes or (len(contents) + 32, len(header))
     contents = b"BIDUAL\r\n" + struct.pack("<3Q", version, size, length) + contents[32:]
     return contents + sha256(contents)
@@ -170,7 +170,7 @@ def test_a_file_holds_what_was_written_in_the_documented_format(built, stops, tm
                 if i in stops:
                     stops = stops - {i}
                     break
-                writer.append(*chunks[i], state)
+                writer.append(*chunks[i], state if i == len(chunks) - 1 else {"i": i})
             else:
                 writer.finish()
                 finished = True
@@ -249,6 +249,15 @@ def test_writing_and_opening_take_the_memory_of_a_chunk(path):
     assert opened.words.nbytes == 2**26
     assert writing < 2 * 2**20
     assert opening < 2 * 2**20
+
+    large = np.zeros((2**14, 128), dtype=np.uint64)  # 16 MiB in one chunk take no more
+    tracemalloc.start()
+    with PackedWriter(path, 512 * 16, {}, resume=False) as writer:
+        writer.append(large)
+        writer.finish()
+    assert open_packed(path).words.nbytes == large.nbytes
+    assert tracemalloc.get_traced_memory()[1] < 2 * 2**20
+    tracemalloc.stop()
 
 
 # a build goes on
@@ -880,6 +889,20 @@ def test_a_journal_removed_while_waiting_for_its_lock_is_not_locked(path, monkey
     assert len(open_packed(path).words) == 0
 
 
+def test_the_lock_holds_until_the_journal_is_gone(path, monkeypatch):
+    real = os.unlink
+
+    def unlink(journal):
+        with pytest.raises(BlockingIOError):
+            PackedWriter(path, 70, {"other": 1}, resume=False)
+        real(journal)
+
+    with PackedWriter(path, 70, {}) as writer:
+        monkeypatch.setattr(os, "unlink", unlink)
+        writer.finish()
+    assert names(path.parent) == [path.name]
+
+
 def test_a_refused_build_leaves_no_file(path):
     build(path)
     with pytest.raises(ValueError, match="same build"):
@@ -1024,7 +1047,24 @@ def hostile_headers():
             yield HEADER | {"arrays": {"w": {"dtype": "<f8", "shape": [0, value]}}}
     yield HEADER | {"arrays": {"w": {"dtype": "<f8", "shape": [-1, -1]}}}
     yield HEADER | {"arrays": {"w": {"dtype": "<f8", "shape": [2**32, 2**32]}}}
-    for dtype in ["|O", "O", "<U9", "|V8", ">f8", "f8", "<M8[s]", "", "<f99", None, 8, [], {}]:
+    for dtype in [
+        "(",
+        "f8,",
+        "(2,)f8",
+        "|O",
+        "O",
+        "<U9",
+        "|V8",
+        ">f8",
+        "f8",
+        "<M8[s]",
+        "",
+        "<f99",
+        None,
+        8,
+        [],
+        {},
+    ]:
         yield HEADER | {"arrays": {"w": {"dtype": dtype, "shape": [1]}}}
     yield HEADER | {"arrays": {"w": {"dtype": "<f8"}}}
     yield HEADER | {"arrays": {"w": {"shape": [1]}}}
@@ -1059,7 +1099,14 @@ def test_the_plain_header_of_the_hostile_ones_is_fine(path):
 
 @pytest.mark.parametrize("header", list(hostile_headers()), ids=lambda header: repr(header)[:60])
 def test_a_hostile_header_is_refused(path, header):
-    head = head_bytes(header, [b"\0" * 8])
+    described = header.get("arrays") if isinstance(header, dict) else None
+    head = head_bytes(header, [b"\0" * 8] if isinstance(described, dict) and described else [])
+    refused(path, head + tail_bytes(head, b"", b"", []))
+
+
+@pytest.mark.parametrize("extra", [-64, -1, 1, 8, 64, 128])
+def test_a_head_of_another_length_is_refused(path, extra):
+    head = head_bytes(HEADER, extra=extra)
     refused(path, head + tail_bytes(head, b"", b"", []))
 
 
@@ -1178,6 +1225,7 @@ def test_an_argument_out_of_its_range_is_refused_before_anything_is_written(path
 
 
 WORDS, ORIGINS = CHUNKS[1]
+BITS = np.packbits(np.eye(512, dtype=np.uint8), axis=1, bitorder="little").view(np.uint64)
 
 
 @pytest.mark.parametrize(
@@ -1186,8 +1234,9 @@ WORDS, ORIGINS = CHUNKS[1]
         (WORDS.view(np.int64), ORIGINS, r"^words: expected a uint64 array of shape \(p, 8\)"),
         (WORDS[:, :7], ORIGINS, r"^words: expected a uint64 array of shape \(p, 8\)"),
         (WORDS[0], ORIGINS, r"^words: expected a uint64 array of shape \(p, 8\)"),
-        (WORDS | np.uint64(1 << 6), ORIGINS, "^words: expected no bits set past row 70"),
-        (WORDS + np.eye(3, 8, 5, dtype=np.uint64), ORIGINS, "^words: expected no bits set past"),
+        (WORDS | BITS[70], ORIGINS, "^words: expected no bits set past row 70"),
+        (WORDS | BITS[128], ORIGINS, "^words: expected no bits set past row 70"),
+        (WORDS | BITS[511], ORIGINS, "^words: expected no bits set past row 70"),
         (WORDS, ORIGINS[:2], r"^origins: expected shape \(3, 2\), got \(2, 2\)"),
         (WORDS, ORIGINS.T, r"^origins: expected shape \(3, 2\), got \(2, 3\)"),
         (WORDS, ORIGINS[:, 0], r"^origins: expected shape \(3, 2\), got \(3,\)"),

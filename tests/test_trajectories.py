@@ -395,6 +395,11 @@ def test_counting_stops_at_its_budget():
     with pytest.raises(BudgetExceeded, match="counting stopped"):
         count_lif_trajectories(strings(5), "9/10", budget=Budget(patterns=9299))
     assert count_lif_trajectories(strings(5), "9/10", budget=Budget(patterns=9300)) == 9300
+    refinement = PrefixTrie.of(strings(4)).refinement(*check_neuron("9/10", "delayed"))
+    cells, steps = count_cells(refinement, 10**6, np.inf, 60.0)
+    assert cells < steps < cells * len(refinement.parent)
+    assert count_cells(refinement, 10**6, steps, 60.0) == (cells, steps)
+    assert count_cells(refinement, 10**6, steps - 1, 60.0) is None
     X = np.random.default_rng(0).integers(-9, 10, (20, 4, 3))
     with pytest.raises(BudgetExceeded, match="counting stopped"):
         count_lif_trajectories(X, "1/2", budget=Budget(seconds=0.01))
