@@ -13,11 +13,24 @@ and ``layers(index)`` in a file of its own, a line below, and a line in the
 table of ``tests/test_spike_dictionary.py``.
 """
 
-from .arrangement import CompletePatterns, count_threshold_patterns, threshold_patterns
 from .binary_matrix import BinaryMatrix
-from .budget import Budget, BudgetExceeded, Estimate
-from .complete_dictionary import complete_lif, complete_thresholds
-from .deep_patterns import DeepPatterns, RecurrentPatterns, deep_patterns, recurrent_patterns
+from .complete import (
+    Budget,
+    BudgetExceeded,
+    CompletePatterns,
+    CompleteTrajectories,
+    DeepPatterns,
+    Estimate,
+    RecurrentPatterns,
+    complete_lif,
+    complete_thresholds,
+    count_lif_trajectories,
+    count_threshold_patterns,
+    deep_patterns,
+    lif_trajectories,
+    recurrent_patterns,
+    threshold_patterns,
+)
 from .health import DeadLayerWarning, Health, health
 from .neuron import THRESHOLD_UNIT, Layer, Neuron
 from .neuron_witnesses import NeuronWitnesses
@@ -25,8 +38,6 @@ from .pretrained import GivenWitnesses
 from .rollout import check_sequences, roll, roll_columns, smallest_margins
 from .spike_dictionary import Readout, SpikeDictionary
 from .threads import get_threads, set_threads, use_threads
-from .trajectories import CompleteTrajectories, lif_trajectories
-from .trajectory_counting import count_lif_trajectories
 from .witnesses import SampledWitnesses, Witnesses
 
 __all__ = [

@@ -10,10 +10,10 @@ BLAS and the solvers have threads of their own, which this does not change.
 """
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from operator import index
+from threading import Thread
 
 from numba import config
 
@@ -92,11 +92,23 @@ def split(task: Callable[[int, int], None], length: int, registers: int) -> None
         task(0, length)
         return
     edges = [length * part // parts for part in range(parts + 1)]
-    with ThreadPoolExecutor(parts - 1) as others:
-        started = [others.submit(task, *edges[part : part + 2]) for part in range(1, parts)]
-        task(*edges[:2])
-    for part in started:
-        part.result()
+    errors: list[BaseException] = []
+
+    def run(first: int, last: int) -> None:
+        try:
+            task(first, last)
+        except BaseException as error:
+            errors.append(error)
+
+    # half the cost of a ThreadPoolExecutor, which has a queue and futures that nobody needs
+    others = [Thread(target=run, args=edges[part : part + 2]) for part in range(1, parts)]
+    for thread in others:
+        thread.start()
+    run(*edges[:2])
+    for thread in others:
+        thread.join()
+    if errors:
+        raise errors[0]
 
 
 def _checked(count: int) -> int:

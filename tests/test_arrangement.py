@@ -13,12 +13,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from bidual.dictionaries import arrangement, cell_listing
-from bidual.dictionaries.arrangement import count_threshold_patterns, threshold_patterns
-from bidual.dictionaries.budget import Budget, BudgetExceeded
-from bidual.dictionaries.cell_counting import CellCounter, CountStopped, most_cells, most_patterns
-from bidual.dictionaries.closed_faces import cyclic_part, gordan
-from bidual.dictionaries.integer_rows import echelon, integer_rows, lift, orthogonal_basis, restrict
+from bidual.dictionaries.complete import arrangement, cell_listing
+from bidual.dictionaries.complete.arrangement import count_threshold_patterns, threshold_patterns
+from bidual.dictionaries.complete.budget import Budget, BudgetExceeded
+from bidual.dictionaries.complete.cell_counting import (
+    CellCounter,
+    CountStopped,
+    most_cells,
+    most_patterns,
+)
+from bidual.dictionaries.complete.closed_faces import cyclic_part, gordan
+from bidual.dictionaries.complete.integer_rows import (
+    echelon,
+    integer_rows,
+    lift,
+    orthogonal_basis,
+    restrict,
+)
 from bidual.kernels import arrangement as kernels
 
 
@@ -219,7 +230,7 @@ def test_witnesses_are_short():
 def test_order_does_not_depend_on_hash_seeds():
     code = (
         "import hashlib, numpy as np\n"
-        "from bidual.dictionaries.arrangement import threshold_patterns\n"
+        "from bidual.dictionaries.complete.arrangement import threshold_patterns\n"
         "X = np.random.default_rng(0).choice([-1, 1], (12, 4))\n"
         "done = threshold_patterns(X)\n"
         "print(hashlib.sha256(done.patterns.to_dense().tobytes() + done.witnesses.tobytes())\n"

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.optimize import linprog
 
-from bidual.dictionaries.arrangement import threshold_patterns
-from bidual.dictionaries.budget import Budget, BudgetExceeded
-from bidual.dictionaries.deep_patterns import deep_patterns, recurrent_patterns
+from bidual.dictionaries.complete.arrangement import threshold_patterns
+from bidual.dictionaries.complete.budget import Budget, BudgetExceeded
+from bidual.dictionaries.complete.deep_patterns import deep_patterns, recurrent_patterns
 
 EXAMPLE = [[-1, 1], [0, 1], [1, 1]]
 

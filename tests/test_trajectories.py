@@ -12,14 +12,14 @@ from scipy.optimize import linprog
 from sklearn.datasets import load_digits
 
 from bidual.dictionaries import BinaryMatrix, Layer, roll
-from bidual.dictionaries import prefix_trie as tries
-from bidual.dictionaries import trajectories as module
-from bidual.dictionaries import trajectory_counting as counting
-from bidual.dictionaries.budget import Budget, BudgetExceeded
-from bidual.dictionaries.prefix_trie import PrefixTrie, Refinement, check_neuron
-from bidual.dictionaries.trajectories import _listed, lif_trajectories
-from bidual.dictionaries.trajectory_cells import list_cells
-from bidual.dictionaries.trajectory_counting import (
+from bidual.dictionaries.complete import prefix_trie as tries
+from bidual.dictionaries.complete import trajectories as module
+from bidual.dictionaries.complete import trajectory_counting as counting
+from bidual.dictionaries.complete.budget import Budget, BudgetExceeded
+from bidual.dictionaries.complete.prefix_trie import PrefixTrie, Refinement, check_neuron
+from bidual.dictionaries.complete.trajectories import _listed, lif_trajectories
+from bidual.dictionaries.complete.trajectory_cells import list_cells
+from bidual.dictionaries.complete.trajectory_counting import (
     count_cells,
     count_lif_trajectories,
     most_cells,

@@ -11,14 +11,14 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..binary_matrix import BinaryMatrix
+from ..neuron import Layer
+from ..neuron_witnesses import NeuronWitnesses
+from ..rollout import check_sequences, roll_columns
+from ..spike_dictionary import Readout, SpikeDictionary
 from .arrangement import threshold_patterns
-from .binary_matrix import BinaryMatrix
 from .budget import Budget, Estimate
-from .neuron import Layer
-from .neuron_witnesses import NeuronWitnesses
 from .prefix_trie import SoftReset, check_neuron
-from .rollout import check_sequences, roll_columns
-from .spike_dictionary import Readout, SpikeDictionary
 from .trajectories import lif_trajectories
 
 _NEURONS_PER_BLOCK = 4096
@@ -82,8 +82,9 @@ def complete_lif(
     Examples
     --------
     >>> import bidual as bd
-    >>> bd.complete_lif([[[1], [1], [0]], [[0], [1], [1]]], leak="1/2").atoms.shape
-    (2, 3)
+    >>> bd.complete_lif([[[1], [1], [0]], [[0], [1], [1]]], leak="1/2").atoms.to_dense(int)
+    array([[0, 1],
+           [1, 1]])
     """
     if readout not in get_args(Readout):
         raise ValueError(f"readout: expected 'last' or 'every', got {readout!r}")

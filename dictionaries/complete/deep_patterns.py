@@ -22,12 +22,12 @@ from math import comb, prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..binary_matrix import BinaryMatrix
 from .arrangement import threshold_patterns
-from .binary_matrix import BinaryMatrix
 from .budget import Budget, Estimate
 from .cell_counting import most_patterns
 from .integer_rows import Row, integer_rows
-from .witnesses import check_widths
+from ..witnesses import check_widths
 
 Spikes = tuple[int, ...]  # the columns of a layer, as integers in which row i counts 2**i
 Fired = dict[int, Row]  # patterns, as such integers, and a witness of each
@@ -101,7 +101,7 @@ def deep_patterns(
 
     Examples
     --------
-    >>> from bidual.dictionaries.deep_patterns import deep_patterns
+    >>> from bidual.dictionaries.complete.deep_patterns import deep_patterns
     >>> deep_patterns([[-1, 1], [0, 1], [1, 1]], hidden=(2,)).patterns.shape
     (3, 8)
     """
@@ -157,7 +157,7 @@ def recurrent_patterns(
 
     Examples
     --------
-    >>> from bidual.dictionaries.deep_patterns import recurrent_patterns
+    >>> from bidual.dictionaries.complete.deep_patterns import recurrent_patterns
     >>> found = recurrent_patterns([[[1, 0], [0, 1]], [[0, 1], [0, 1]]], hidden=(1,))
     >>> found.trajectories.shape, found.patterns.shape
     ((4, 7), (2, 3))

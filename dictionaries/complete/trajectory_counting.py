@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..kernels.trajectories import count_cut_cells
-from ..kernels.trajectories import list_cells as list_compiled_cells
+from ...kernels.trajectories import count_cut_cells
+from ...kernels.trajectories import list_cells as list_compiled_cells
 from .budget import Budget, BudgetExceeded
 from .prefix_trie import PrefixTrie, Refinement, SoftReset, check_neuron
 from .trajectory_cells import list_cells
@@ -178,7 +178,7 @@ def count_lif_trajectories(
 
     Examples
     --------
-    >>> from bidual.dictionaries.trajectory_counting import count_lif_trajectories
+    >>> from bidual.dictionaries.complete.trajectory_counting import count_lif_trajectories
     >>> X = [[[1], [1], [0]], [[0], [1], [1]]]
     >>> count_lif_trajectories(X, leak="1/2")
     5

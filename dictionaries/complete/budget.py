@@ -49,7 +49,7 @@ class Budget:
     Examples
     --------
     >>> import bidual as bd
-    >>> from bidual.dictionaries.budget import Estimate
+    >>> from bidual.dictionaries.complete.budget import Estimate
     >>> bd.Budget(patterns=1000).check(Estimate(patterns=104, seconds=0.1, nbytes=10_000))
     """
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ..kernels import arrangement
+from ...kernels import arrangement
 from .integer_rows import Row, lift, line, pivot, primitive, restrict
 
 Witnesses = NDArray[np.int64] | NDArray[np.object_]

@@ -28,9 +28,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..kernels.trajectories import list_cells as list_compiled_cells
-from ..kernels.trajectories import replay, spread
-from .binary_matrix import BinaryMatrix
+from ...kernels.trajectories import list_cells as list_compiled_cells
+from ...kernels.trajectories import replay, spread
+from ..binary_matrix import BinaryMatrix
 from .budget import Budget, Estimate
 from .prefix_trie import Integers, PrefixTrie, Refinement, SoftReset, check_neuron
 from .trajectory_cells import inner_point, list_cells
@@ -134,7 +134,7 @@ def lif_trajectories(
 
     Examples
     --------
-    >>> from bidual.dictionaries.trajectories import lif_trajectories
+    >>> from bidual.dictionaries.complete.trajectories import lif_trajectories
     >>> found = lif_trajectories([[[1], [1], [0]], [[0], [1], [1]]], leak="1/2")
     >>> found.trajectories.shape
     (6, 5)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .binary_matrix import BinaryMatrix
+from ..binary_matrix import BinaryMatrix
 from .budget import Budget, Estimate
 from .cell_counting import (
     ENTRIES_PER_SECOND,
@@ -73,7 +73,7 @@ def count_threshold_patterns(X: ArrayLike) -> int:
     Examples
     --------
     >>> from itertools import product
-    >>> from bidual.dictionaries.arrangement import count_threshold_patterns
+    >>> from bidual.dictionaries.complete.arrangement import count_threshold_patterns
     >>> count_threshold_patterns([(*bits, 1) for bits in product((0, 1), repeat=4)])
     1882
     """
@@ -106,7 +106,7 @@ def threshold_patterns(
 
     Examples
     --------
-    >>> from bidual.dictionaries.arrangement import threshold_patterns
+    >>> from bidual.dictionaries.complete.arrangement import threshold_patterns
     >>> complete = threshold_patterns([[-1, 1], [0, 1], [1, 1]])
     >>> complete.patterns.to_dense(int)
     array([[0, 1, 1, 0, 0, 1],
