@@ -26,7 +26,7 @@ test: $(VENV)/.test
 # The networks of other libraries need torch: the release is pinned, for what it pulls in is large.
 test-all: $(VENV)/.interop
 	$(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests/test_interop.py
-	$(RUN)/python benchmarks/kernels.py --quick
+	$(RUN)/python benchmarks/kernels.py --rounds 2
 	$(RUN)/python benchmarks/rollout.py --rounds 3
 
 $(VENV)/.interop: $(VENV)/.test

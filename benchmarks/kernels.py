@@ -30,7 +30,6 @@ SHAPES = ((4096, 20000), (24576, 4096))
 DENSITIES = (0.05, 0.2, 0.5)
 BITS = (12, 24, 48)
 GRAM_COLUMNS = 500
-ROUNDS = 15
 TARGETS = {"D'r, 12 bits": 15, "D'r, 24 bits": 6, "D'r, 48 bits": 3, "Gram of 500": 10}
 TWO_THREADS_TARGET = 1.6
 FIRST_CALL_TARGET = 1.0  # seconds
@@ -58,10 +57,12 @@ print(json.dumps(seconds))
 """
 
 
-def medians(candidates: dict[str, Callable[[], Any]]) -> dict[str, tuple[float, float]]:
+def medians(
+    candidates: dict[str, Callable[[], Any]], rounds: int
+) -> dict[str, tuple[float, float]]:
     """Median seconds of each candidate, of the processor and of the clock; they take turns."""
     seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in candidates}
-    for turn in range(ROUNDS + 1):
+    for turn in range(rounds + 1):
         for name, call in candidates.items():
             start = time.process_time(), time.perf_counter()
             call()
@@ -79,7 +80,7 @@ def in_threads(count: int, call: Callable[[], Any]) -> Callable[[], Any]:
     return run
 
 
-def measure(rows: int, columns: int, density: float) -> list[dict[str, Any]]:
+def measure(rows: int, columns: int, density: float, rounds: int) -> list[dict[str, Any]]:
     """Measure every product at one shape and density; a record each."""
     rng = np.random.default_rng((rows, columns))
     dense = rng.random((rows, columns)) < density
@@ -120,7 +121,7 @@ def measure(rows: int, columns: int, density: float) -> list[dict[str, Any]]:
         for count in (1, 2):
             candidates[f"{name} x{count}"] = in_threads(count, call)
     with threadpool_limits(1):
-        seconds = medians(candidates)
+        seconds = medians(candidates, rounds)
 
     records = []
     for name, (kind, _) in ours.items():
@@ -154,6 +155,7 @@ def first_calls() -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=15, help="times that each takes its turn")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here too")
     arguments = parser.parse_args()
 
@@ -164,7 +166,7 @@ def main() -> None:
     records = []
     for shape in SHAPES:
         for density in DENSITIES:
-            for record in measure(*shape, density):
+            for record in measure(*shape, density, arguments.rounds):
                 records.append(record)
                 target = f"{record['target']:7d}" if record["target"] else " " * 7
                 print(

@@ -21,8 +21,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ..kernels import bits
-from .packed_copy import write_packed
-from .packed_file import Path, open_packed
+from .packed_file import open_packed
+from .packed_head import Path
+from .packed_writer import write_packed
 from .threads import split
 
 _ROWS_PER_BLOCK = 512  # one AVX-512 register of bits; columns start on such a boundary
@@ -593,7 +594,7 @@ class BinaryMatrix:
         """Unpack into a SciPy sparse array of float64 ones."""
         pointers = np.concatenate([[0], np.cumsum(self.column_sums())])
         ones = int(pointers[-1])
-        index = sparse.get_index_dtype(maxval=max(ones, *self.shape))
+        index = np.int32 if max(ones, *self.shape) < 2**31 else np.int64  # as SciPy chooses
         rows = np.empty(ones, dtype=index)
         bits.row_numbers(self._words, rows)
         return sparse.csc_array((np.ones(ones), rows, pointers.astype(index)), shape=self.shape)

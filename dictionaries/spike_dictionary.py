@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from .binary_matrix import BinaryMatrix
 from .live_line import LiveLine
-from .packed_copy import write_packed
-from .packed_file import PackedWriter, Path, open_packed
+from .packed_file import open_packed
+from .packed_head import Path
+from .packed_writer import PackedWriter, write_packed
 from .rollout import check_sequences, roll_columns
 from .witness_records import from_record, to_record
 from .witnesses import Witnesses
@@ -122,6 +123,8 @@ class SpikeDictionary:
         }
         line = LiveLine()
         with PackedWriter(path, rows, metadata, origin_width=2, arrays=arrays) as writer:
+            if writer.finished:
+                return cls.load(path)
             distinct = DistinctColumns()
             distinct.keep(writer.written())
             for start in range(writer.chunks_done * together, witnesses.subnetworks, together):
@@ -135,6 +138,7 @@ class SpikeDictionary:
                 line.show("{} of {} subnetworks, {} atoms".format(*done))
             line.clear()
             if writer.n_columns == 0:
+                writer.discard()
                 raise ValueError(NOTHING_FIRES)
             writer.finish()
         return cls.load(path)

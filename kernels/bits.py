@@ -367,10 +367,11 @@ def bit_planes(values, planes):  # type: ignore[no-untyped-def]
             for plane in range(2 * pairs):
                 shift = np.uint64(2 * pairs - 1 - plane)
                 for k in range(8):
+                    first = block * 512 + k * 64
                     word = np.uint64(0)
                     for i in range(64):
-                        value = np.uint64(values[c, (block * 8 + k) * 64 + i])
-                        word |= ((value >> shift) & np.uint64(1)) << np.uint64(i)
+                        bit = (np.uint64(values[c, first + i]) >> shift) & np.uint64(1)
+                        word |= bit << np.uint64(i)
                     planes[c, plane // 2, block, plane % 2, k] = word
 
 

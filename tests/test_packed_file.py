@@ -25,7 +25,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bidual as bd
-from bidual.dictionaries.packed_file import PackedWriter, open_packed
+from bidual.dictionaries.packed_file import open_packed
+from bidual.dictionaries.packed_writer import PackedWriter
 
 METADATA = {"seed": 7, "chunk": 4, "what": "spikes", "share": 0.1}
 
@@ -855,7 +856,7 @@ def test_a_second_writer_is_refused_by_name(path):
 def test_a_writer_in_another_process_is_refused_until_the_first_is_killed(path):
     code = (
         "import sys\n"
-        "from bidual.dictionaries.packed_file import PackedWriter\n"
+        "from bidual.dictionaries.packed_writer import PackedWriter\n"
         "with PackedWriter(sys.argv[1], 4000, {'chunks': 40}, origin_width=1):\n"
         "    print(flush=True)\n"
         "    sys.stdin.read()\n"

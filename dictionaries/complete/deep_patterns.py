@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..binary_matrix import BinaryMatrix
+from ..witnesses import check_widths
 from .arrangement import threshold_patterns
 from .budget import Budget, Estimate
 from .cell_counting import most_patterns
 from .integer_rows import Row, integer_rows
-from ..witnesses import check_widths
 
 Spikes = tuple[int, ...]  # the columns of a layer, as integers in which row i counts 2**i
 Fired = dict[int, Row]  # patterns, as such integers, and a witness of each

@@ -1,0 +1,218 @@
+"""The head of a packed file: rows, metadata and arrays (``packed_file.py`` has the format)."""
+
+import hashlib
+import json
+import math
+import os
+import reprlib
+import struct
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import FileIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+_MAGIC = b"BIDUAL\r\n"  # a transfer as text changes it
+_VERSION = 1
+_PREFIX = struct.Struct("<8s3Q")  # magic, version, bytes of the head, bytes of its JSON
+COUNTS = struct.Struct("<3Q")  # columns, chunks, bytes of the state
+ENTRY = np.dtype([("columns", "<u8"), ("sha256", "V32")])
+FOOTER_BYTES = COUNTS.size + 2 * 32
+ALIGNMENT = 64  # one AVX-512 register, one cache line
+_ARRAY_DTYPES = {np.dtype(code).newbyteorder("<").str for code in "bBhHiIqQefd"}
+_MOST_ROWS = 2**40
+_MOST_ORIGINS = 1024
+_MOST_JSON = 2**24
+_BUFFER_BYTES = 2**20
+
+Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """What the head of a file tells."""
+
+    n_rows: int
+    origin_width: int
+    metadata: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+
+    def packed(self) -> bytes:
+        """Return the bytes of the head."""
+        described = {
+            name: {"dtype": array.dtype.str, "shape": array.shape}
+            for name, array in self.arrays.items()
+        }
+        header = to_json(
+            {
+                "arrays": described,
+                "metadata": self.metadata,
+                "n_rows": self.n_rows,
+                "origin_width": self.origin_width,
+            }
+        )
+        contents = bytearray(_PREFIX.size) + header
+        for name in sorted(self.arrays):
+            contents += bytes(-len(contents) % ALIGNMENT) + self.arrays[name].tobytes()
+        contents += bytes(-(len(contents) + 32) % ALIGNMENT)
+        _PREFIX.pack_into(contents, 0, _MAGIC, _VERSION, len(contents) + 32, len(header))
+        return bytes(contents) + hashlib.sha256(contents).digest()
+
+    def told(self) -> dict[str, str]:
+        """Put what the head tells into words, by name."""
+        words = {"n_rows": str(self.n_rows), "origin_width": str(self.origin_width)}
+        for name, value in self.metadata.items():
+            words[f"metadata[{name!r}]"] = to_json(value).decode("ascii")
+        for name, array in self.arrays.items():
+            checksum = hashlib.sha256(array.tobytes()).hexdigest()[:16]
+            words[f"arrays[{name!r}]"] = f"{array.dtype} {array.shape} with SHA-256 {checksum}..."
+        return words
+
+
+def read_head(file: FileIO, path: Path) -> tuple[Head, int, bytes]:
+    """Verify the head of a file: what it tells, its length in bytes, its SHA-256."""
+    size = os.fstat(file.fileno()).st_size
+    prefix = read_bytes(file, 0, _PREFIX.size)
+    expect(prefix[:8] == _MAGIC, path, "a packed file of bidual", f"one that begins {prefix[:8]!r}")
+    expect(len(prefix) == _PREFIX.size, path, "a head", f"{size} bytes")
+    _, version, nbytes, json_bytes = _PREFIX.unpack(prefix)
+    expect(version == _VERSION, path, f"format {_VERSION}", f"{version}")
+    expect(
+        _PREFIX.size + json_bytes + 32 <= nbytes <= size,
+        path,
+        f"a head within the {size} bytes of the file",
+        f"one of {nbytes} bytes with {json_bytes} of JSON",
+    )
+    digest = hashlib.sha256()
+    hash_bytes(digest, file, 0, nbytes - 32)
+    checksum = read_bytes(file, nbytes - 32, 32)
+    expect(digest.digest() == checksum, path, "an intact head", "an altered one")
+    header = read_json(file, _PREFIX.size, json_bytes, path)
+    fields = {"arrays", "metadata", "n_rows", "origin_width"}
+    known = isinstance(header, dict) and header.keys() == fields
+    expect(known, path, f"a header with {sorted(fields)}", reprlib.repr(header))
+    for name, least, most in (("n_rows", 1, _MOST_ROWS), ("origin_width", 0, _MOST_ORIGINS)):
+        value = header[name]
+        whole = type(value) is int and least <= value <= most
+        expect(whole, path, f"{name} from {least} to {most}", reprlib.repr(value))
+    for name in ("arrays", "metadata"):
+        value = header[name]
+        expect(isinstance(value, dict), path, f"{name} by name", reprlib.repr(value))
+
+    arrays = {}
+    mapped = np.memmap(file, np.uint8, "r").view(np.ndarray)
+    end = _PREFIX.size + json_bytes
+    for name, described in sorted(header["arrays"].items()):
+        try:
+            arrays[name], end = _map_array(mapped[: nbytes - 32], end, described)
+        except (KeyError, TypeError, ValueError, OverflowError):
+            expect(False, path, f"an array {name!r} within the head", reprlib.repr(described))
+    padded = end + -(end + 32) % ALIGNMENT + 32
+    expect(padded == nbytes, path, f"a head of {padded} bytes", f"{nbytes}")
+    head = Head(header["n_rows"], header["origin_width"], header["metadata"], arrays)
+    return head, nbytes, checksum
+
+
+def _map_array(
+    within: NDArray[np.uint8], start: int, described: dict[str, Any]
+) -> tuple[NDArray[Any], int]:
+    """View an array that begins at the next multiple of 64 bytes; tell where it ends."""
+    dtype, shape = described["dtype"], tuple(described["shape"])
+    if dtype not in _ARRAY_DTYPES:
+        raise ValueError
+    start += -start % ALIGNMENT
+    end = start + math.prod(shape) * np.dtype(dtype).itemsize
+    array = within[start:end].view(dtype).reshape(shape)
+    if to_json(described) != to_json({"dtype": dtype, "shape": array.shape}):  # [true] is no shape
+        raise ValueError
+    return array, end
+
+
+def words_for(n_rows: int) -> int:
+    """Words of a column: rows are padded to 512."""
+    return -(-n_rows // 512) * 8
+
+
+def refuse_big_endian() -> None:
+    """Raise RuntimeError on a machine whose words are not those of the file."""
+    if sys.byteorder != "little":
+        raise RuntimeError("packed files: expected a little-endian machine, got a big-endian one")
+
+
+def expect(fine: bool, path: Path, expected: str, got: str) -> None:
+    """Raise ValueError unless a file is as expected."""
+    if not fine:
+        raise ValueError(f"{os.fspath(path)}: expected {expected}, got {got}")
+
+
+def checked_head(
+    n_rows: int, origin_width: int, metadata: Mapping[str, Any], arrays: Mapping[str, ArrayLike]
+) -> Head:
+    """Turn the arguments of a writer into a head."""
+    for name, value, least, most in (
+        ("n_rows", n_rows, 1, _MOST_ROWS),
+        ("origin_width", origin_width, 0, _MOST_ORIGINS),
+    ):
+        if not least <= value <= most or value != int(value):
+            raise ValueError(f"{name}: expected {least} to {most}, got {value!r}")
+    little = {}
+    for name, given in arrays.items():
+        array = np.asarray(given)
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
+        if not isinstance(name, str) or array.dtype.str not in _ARRAY_DTYPES:
+            raise ValueError(
+                f"arrays: expected integers or floats of at most 64 bits by name, "
+                f"got {name!r} with {array.dtype}"
+            )
+        little[name] = array
+    return Head(int(n_rows), int(origin_width), checked_object("metadata", metadata), little)
+
+
+def checked_object(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a file will give back for a JSON object."""
+    try:
+        text = to_json(dict(value))
+        parsed: dict[str, Any] = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{name}: expected a JSON object, got {reprlib.repr(value)}") from error
+    if len(text) > _MOST_JSON // 2:  # the head has more to say than the metadata
+        raise ValueError(f"{name}: expected at most {_MOST_JSON // 2} bytes, got {len(text)}")
+    return parsed
+
+
+def to_json(value: Any) -> bytes:
+    """Write JSON the one way that checksums need."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return text.encode("ascii")
+
+
+def read_json(file: FileIO, start: int, length: int, path: Path) -> Any:
+    """Read JSON from a file, and refuse what to_json would not write."""
+    expect(length <= _MOST_JSON, path, f"JSON of at most {_MOST_JSON} bytes", f"{length}")
+    text = read_bytes(file, start, length)
+    try:
+        return json.loads(text.decode("ascii"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{os.fspath(path)}: expected JSON, got {reprlib.repr(text)}") from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def read_bytes(file: FileIO, start: int, length: int) -> bytes:
+    """Read ``length`` bytes, fewer where the file ends."""
+    file.seek(start)
+    return file.read(length)
+
+
+def hash_bytes(digest: Any, file: FileIO, start: int, length: int) -> None:
+    """Feed ``length`` bytes of a file to a digest, fewer where the file ends."""
+    file.seek(start)
+    buffer = memoryview(bytearray(min(length, _BUFFER_BYTES)))
+    while length and (count := file.readinto(buffer[:length])):
+        digest.update(buffer[:count])
+        length -= count
