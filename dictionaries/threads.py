@@ -1,25 +1,27 @@
-"""Threads for products: how many, and how a product is split between them.
+"""Threads for products and rollouts: how many, and how the work is split between them.
 
-Kernels release the GIL, so a product is split into parts that plain Python
-threads run. They live as long as the product: no pool is kept that a fork would
-break, none spins, and Numba's own thread layers, which abort or hang where two
-threads or a fork meet in them, stay out. Parts never share a sum, so that every
+Kernels release the GIL, so work is split into parts that plain Python threads run.
+Idle ones wait without spinning, for waking one takes half as long as starting it,
+and a forked child starts its own; Numba's thread layers, which abort or hang where
+two threads or a fork meet in them, stay out. Parts never share a sum, so that every
 number of threads gives the same bits.
 
 BLAS and the solvers have threads of their own, which this does not change.
 """
 
+import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from operator import index
-from threading import Thread
 
 from numba import config
 
-# Registers (512 bits) handled per thread before a second one pays: starting it
-# takes about 0.1 ms, a register 0.5 ns (benchmarks/kernels.py shows the crossover)
+# Registers (512 bits) handled per thread before a second one pays: waking it takes
+# about 0.1 ms, a register 0.5 ns
 _REGISTERS_PER_THREAD = 500_000
+_PARTS_PER_THREAD = 4  # whoever is free takes the next: a thread that wakes late has fewer
 
 _for_all: int | None = None
 _for_this: ContextVar[int | None] = ContextVar("bidual_threads", default=None)
@@ -76,39 +78,55 @@ def use_threads(count: int) -> Iterator[None]:
 
 
 def split(task: Callable[[int, int], None], length: int, registers: int) -> None:
-    """Call ``task(first, last)`` over consecutive parts of ``range(length)``, a thread each.
+    """Call ``task(first, last)`` over consecutive parts of ``range(length)``, in threads.
 
     Parameters
     ----------
     task : callable
         Does its part and returns nothing; it releases the GIL.
     length : int
-        What is divided, in parts of equal size.
+        What is divided, in parts of equal size, a few for each thread.
     registers : int
         Work of the whole, in 512-bit registers handled; little is not split.
     """
-    parts = min(get_threads(), length, registers // _REGISTERS_PER_THREAD)
-    if parts < 2:
+    count = min(get_threads(), length, registers // _REGISTERS_PER_THREAD)
+    if count < 2:
         task(0, length)
         return
-    edges = [length * part // parts for part in range(parts + 1)]
-    errors: list[BaseException] = []
+    parts = min(count * _PARTS_PER_THREAD, length)
+    left = iter([(length * k // parts, length * (k + 1) // parts) for k in range(parts)])
 
-    def run(first: int, last: int) -> None:
-        try:
-            task(first, last)
-        except BaseException as error:
-            errors.append(error)
+    def work() -> None:
+        for part in left:  # next() of a list's iterator holds the GIL
+            task(*part)
 
-    # half the cost of a ThreadPoolExecutor, which has a queue and futures that nobody needs
-    others = [Thread(target=run, args=edges[part : part + 2]) for part in range(1, parts)]
-    for thread in others:
-        thread.start()
-    run(*edges[:2])
-    for thread in others:
-        thread.join()
+    others = [_pool(count - 1).submit(work) for _ in range(count - 1)]
+    try:
+        work()
+    finally:
+        # one that has not started by now has nothing to do; the others must not outlive this
+        running = [other for other in others if not other.cancel()]
+        errors = [error for error in (other.exception() for other in running) if error]
     if errors:
         raise errors[0]
+
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+_left_behind: list[ThreadPoolExecutor] = []  # a parent's, whose threads a child does not have
+
+
+def _pool(size: int) -> ThreadPoolExecutor:
+    """Return ``size`` threads that wait for work; callers at the same time share them."""
+    return _pools.get(size) or _pools.setdefault(size, ThreadPoolExecutor(size, "bidual"))
+
+
+def _forget_pools() -> None:
+    _left_behind.extend(_pools.values())
+    _pools.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pools)
 
 
 def _checked(count: int) -> int:

@@ -1,8 +1,9 @@
-"""Products are the same for any number of threads, which live as long as the product."""
+"""Products are the same for any number of threads, and threads outlive forks and errors."""
 
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -52,21 +53,61 @@ def test_every_number_of_threads_gives_the_same_bits(rows, columns, small_parts)
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 10, 1001])
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
-def test_parts_cover_the_whole_once_each_in_a_thread_of_its_own(length, count, small_parts):
-    seen, workers = np.zeros(length, dtype=int), []
-    together = threading.Barrier(max(1, min(length, count)))
+def test_parts_cover_the_whole_once_and_run_at_the_same_time(length, count, small_parts):
+    seen, workers = np.zeros(length, dtype=int), set()
+    wanted = max(1, min(length, count))
+    together = threading.Barrier(wanted)
 
     def task(first, last):
-        together.wait(timeout=30)  # passes only when every part runs at the same time
+        if threading.get_ident() not in workers:
+            workers.add(threading.get_ident())
+            together.wait(timeout=30)  # passes only when every thread has a part
         seen[first:last] += 1
-        workers.append(threading.get_ident())
 
     with use_threads(count):
         split(task, length, registers=10**9)
     assert (seen == 1).all()
-    assert len(set(workers)) == len(workers) == max(1, min(length, count))
+    assert len(workers) == wanted
     assert threading.get_ident() in workers
-    assert threading.active_count() == 1
+
+
+def test_threads_wait_for_the_next_product_instead_of_piling_up(small_parts):
+    def waiting():
+        return sum(thread.name.startswith("bidual") for thread in threading.enumerate())
+
+    with use_threads(3):
+        split(lambda first, last: time.sleep(0.01), 100, 10**9)
+        before = waiting()
+        for _ in range(50):
+            split(lambda first, last: None, 100, 10**9)
+    assert 2 <= before == waiting()
+
+
+def test_work_within_work_ends(small_parts):
+    # parts that split again, more of them than threads: none may wait for one that can't start
+    total = []
+
+    def inner(first, last):
+        total.extend(range(first, last))
+
+    with use_threads(4):
+        split(lambda first, last: split(inner, 10, 10**9), 32, 10**9)
+    assert sorted(total) == sorted(list(range(10)) * 16)
+
+
+def test_no_part_runs_on_after_an_error_arrived(small_parts):
+    running = []
+
+    def task(first, last):
+        running.append(first)
+        time.sleep(0.02)
+        running.remove(first)
+        if first == 0:
+            raise MemoryError
+
+    with use_threads(3), pytest.raises(MemoryError):
+        split(task, 3, 10**9)
+    assert not running
 
 
 def test_little_work_stays_in_the_calling_thread():
@@ -75,7 +116,7 @@ def test_little_work_stays_in_the_calling_thread():
         split(lambda *part: calls.append(part), 100, 2 * threads._REGISTERS_PER_THREAD - 1)
         assert calls == [(0, 100)]
         split(lambda *part: calls.append(part), 100, 2 * threads._REGISTERS_PER_THREAD)
-    assert sorted(calls[1:]) == [(0, 50), (50, 100)]
+    assert len(calls) == 1 + 2 * threads._PARTS_PER_THREAD
 
 
 @pytest.mark.parametrize("part", [0, 1, 2])
