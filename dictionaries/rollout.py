@@ -64,9 +64,9 @@ def roll(sequences: NDArray[np.float64], layers: Sequence[Layer]) -> list[NDArra
     ``sequences`` as :func:`check_sequences` returns them; layer l takes the
     spikes of layer l - 1. Takes a byte a spike: :func:`roll_columns` packs them.
     """
+    prepared = _prepare(sequences, layers)
     n, steps, _ = sequences.shape
     out = [np.empty((n, steps, layer.width), dtype=np.uint8) for layer in layers]
-    prepared = _prepare(layers)
 
     def unpack(first: int, last: int) -> None:
         for samples, spikes in _blocks(sequences, prepared, first, last):
@@ -88,11 +88,11 @@ def roll_columns(
         Columns as ``BinaryMatrix`` packs them: N = n rows at the last step, or
         N = n * T with ``every_step``, sample i at step t in row t * n + i.
     """
+    prepared = _prepare(sequences, layers)
     n, steps, _ = sequences.shape
     first_step = 0 if every_step else steps - 1
     width = layers[-1].width
     final = np.empty((steps - first_step, n, -(-width // 64)), dtype=np.uint64)
-    prepared = _prepare(layers)
 
     def keep(first: int, last: int) -> None:
         for samples, spikes in _blocks(sequences, prepared, first, last):
@@ -110,7 +110,7 @@ def spike_counts(
 ) -> list[NDArray[np.int64]]:
     """How often each neuron of each layer fires over all samples and steps: (width,) each."""
     counts = [np.zeros(layer.width, dtype=np.int64) for layer in layers]
-    for _, spikes in _blocks(sequences, _prepare(layers), 0, _n_blocks(len(sequences))):
+    for _, spikes in _blocks(sequences, _prepare(sequences, layers), 0, _n_blocks(len(sequences))):
         for count, packed in zip(counts, spikes, strict=True):
             count += _unpacked(packed, count.size).sum(axis=(0, 1), dtype=np.int64)
     return counts
@@ -125,7 +125,7 @@ def smallest_margins(
     margin well above that shows that no other library would fire otherwise.
     """
     margins = [np.full(1, np.inf) for _ in layers]
-    for _ in _blocks(sequences, _prepare(layers, margins), 0, _n_blocks(len(sequences))):
+    for _ in _blocks(sequences, _prepare(sequences, layers, margins), 0, _n_blocks(len(sequences))):
         pass
     return np.concatenate(margins)
 
@@ -163,12 +163,24 @@ def _unpacked(packed: NDArray[np.uint64], width: int) -> NDArray[np.uint8]:
 
 
 def _prepare(
-    layers: Sequence[Layer], margins: Sequence[NDArray[np.float64]] | None = None
+    sequences: NDArray[np.float64],
+    layers: Sequence[Layer],
+    margins: Sequence[NDArray[np.float64]] | None = None,
 ) -> list[list[Any]]:
     """Return what the kernels take for each layer: words a sample, then arrays, padded by vectors.
 
-    Spikes weighted on the grid are summed in float32 where that is exact.
+    Spikes weighted on the grid are summed in float32 where that is exact. The
+    kernels look at no shape, so that one that does not fit is refused here.
     """
+    if sequences.ndim != 3 or sequences.dtype != np.float64:
+        raise ValueError(
+            f"sequences: expected float64 of shape (n, T, d), got {sequences.dtype} of shape "
+            f"{sequences.shape}"
+        )
+    fan_ins = [layer.fan_in for layer in layers]
+    fed = [sequences.shape[2], *(layer.width for layer in layers)]
+    if not layers or fan_ins != fed[:-1]:
+        raise ValueError(f"layers: expected fan-ins {fed[:-1]}, each one's inputs, got {fan_ins}")
     prepared = []
     for depth, layer in enumerate(layers):
         exact = depth > 0 and _exact_in_float32(layer)

@@ -12,7 +12,7 @@ FLIPS = 1e-5  # share of spikes that another order of roundings may flip off the
 
 @pytest.fixture
 def nn():
-    return pytest.importorskip("torch", reason="reads PyTorch networks").nn
+    return pytest.importorskip("torch", reason="needs torch; make test-all installs it").nn
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def sj():
 
 @pytest.fixture
 def nir():
-    return pytest.importorskip("nir", reason="reads NIR graphs")
+    return pytest.importorskip("nir", reason="needs nir; make test-all installs it")
 
 
 def on_grid(array):

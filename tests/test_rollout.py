@@ -654,3 +654,16 @@ def test_sums_of_spikes_are_exact_on_the_grid_however_large(large, source):
         thresholds = [threshold, 1.0][: np.shape(parts["weights"])[1]]
         layer = Layer.build(**parts, leak=0.0, threshold=thresholds, reset=0.0)
         assert roll(steps, [relay, layer])[1][0, 1, 0] == spike
+
+
+@pytest.mark.parametrize("run", [roll, smallest_margins, lambda *a: roll_columns(*a, True)])
+def test_sequences_and_layers_that_do_not_fit_are_refused(run):
+    one, other = Layer.build(np.ones((3, 2)), 0.5, 1.0), Layer.build(np.ones((4, 2)), 0.5, 1.0)
+    sequences = np.ones((5, 6, 3))
+    for wrong in ([other], [one, other], [], [one, one]):
+        with pytest.raises(ValueError, match=r"^layers: expected fan-ins"):
+            run(sequences, wrong)
+    for wrong in (sequences[0], sequences.astype(np.float32), sequences > 0):
+        with pytest.raises(ValueError, match=r"^sequences: expected float64"):
+            run(wrong, [one])
+    assert run(sequences, [one, Layer.build(np.ones((2, 4)), 0.5, 1.0)]) is not None
