@@ -2,12 +2,13 @@
 
 The recurrence and its conventions are those of ``neuron.py``. Samples are
 independent and are rolled out in blocks, whose spikes are packed as they fire:
-memory is the packed result and one block. Currents are summed in one fixed order,
+memory is the packed result and one block a thread. Currents are summed in one fixed order,
 so that blocks, threads and machines never change a spike; on weights and inputs
 of the grids they are exact sums besides, the same in any order, any library.
 """
 
 from collections.abc import Iterator, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -91,17 +92,18 @@ def roll_columns(
     prepared = _prepare(sequences, layers)
     n, steps, _ = sequences.shape
     first_step = 0 if every_step else steps - 1
-    width = layers[-1].width
-    final = np.empty((steps - first_step, n, -(-width // 64)), dtype=np.uint64)
+    rows = (steps - first_step) * n
+    columns = np.zeros((layers[-1].width, 8 * -(-rows // 512)), dtype=np.uint64)
+    one_at_a_time = Lock()  # blocks share the words at their ends; setting rows takes little time
 
     def keep(first: int, last: int) -> None:
         for samples, spikes in _blocks(sequences, prepared, first, last):
-            final[:, samples] = spikes[-1][:, first_step:].transpose(1, 0, 2)
+            with one_at_a_time:
+                for t in range(first_step, steps):
+                    row = (t - first_step) * n + samples.start
+                    kernels.set_rows(spikes[-1], t, row, columns)
 
     split(keep, _n_blocks(n), _work(sequences, layers))
-    columns = np.zeros((width, 8 * -(-len(final) * n // 512)), dtype=np.uint64)
-    for t, spikes in enumerate(final):
-        kernels.set_rows(spikes, t * n, columns)
     return columns
 
 

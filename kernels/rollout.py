@@ -172,11 +172,11 @@ def _transpose(tile):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def set_rows(spikes, first_row, columns):  # type: ignore[no-untyped-def]
-    """Set rows ``first_row`` and on of packed ``columns`` (m, n_words) to ``spikes`` (b, words).
+def set_rows(spikes, t, first_row, columns):  # type: ignore[no-untyped-def]
+    """Set rows ``first_row`` and on of packed ``columns`` (m, n_words) to the spikes at step t.
 
-    The rows are zero before. Blocks may not share a word if they are set at the
-    same time by two threads.
+    ``spikes`` (b, T, words). The rows are zero before. Blocks share the words at
+    their ends: two threads may not set rows at the same time.
     """
     tile = np.empty(64, dtype=np.uint64)
     width = columns.shape[0]
@@ -184,10 +184,10 @@ def set_rows(spikes, first_row, columns):  # type: ignore[no-untyped-def]
     for start in range(0, spikes.shape[0], 64):
         rows = min(64, spikes.shape[0] - start)
         place = (first_row + start) // 64
-        for k in range(spikes.shape[1]):
+        for k in range(spikes.shape[2]):
             tile[:] = np.uint64(0)
             for i in range(rows):
-                tile[i] = spikes[start + i, k]
+                tile[i] = spikes[start + i, t, k]
             _transpose(tile)
             for j in range(min(64, width - 64 * k)):
                 column = columns[64 * k + j]

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import itertools
+import tracemalloc
 from fractions import Fraction
 
 import numpy as np
@@ -519,6 +520,25 @@ def test_packed_columns_are_the_final_spikes(n, every_step, width):
     rows = n * (5 if every_step else 1)
     expected = by_hand(roll(sequences, bank.layers(0))[-1], every_step)
     assert np.array_equal(bd.BinaryMatrix(words, rows).to_dense(np.uint8), expected)
+
+
+@pytest.mark.parametrize("every_step", [False, True])
+def test_memory_is_the_packed_result_and_a_block_a_thread(every_step):
+    n, steps, hidden = 6000, 10, (64, 64)
+    sequences = on_grid(9, n, steps, 8)
+    layers = bd.SampledWitnesses(8, hidden, 1, 0, NEURON).layers(0)
+    roll_columns(sequences[:10], layers, every_step)  # what compiling takes is not looked at
+    block = 256 * steps * 8 * len(hidden)  # a word of spikes a sample, step and layer
+    tracemalloc.start()
+    try:
+        with bd.use_threads(2):
+            words = roll_columns(sequences, layers, every_step)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    weights = 2 * sum(layer.weights.nbytes for layer in layers)  # prepared for the kernels
+    assert peak <= words.nbytes + 2 * block + weights + 200_000
+    assert n * steps * 64 * 8 > 10 * peak  # the floats of one layer would be far more
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
