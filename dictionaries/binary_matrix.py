@@ -653,7 +653,8 @@ class BinaryMatrix:
         def part(first: int, last: int) -> None:
             bits.matvec(self._words, used, weights, first, last, out)
 
-        split(part, n_words, 8 * used.size * n_words * outputs)
+        # of each column a part reads its own words: few of them would be a line of a cache each
+        split(part, n_words, 8 * used.size * n_words * outputs, shortest=32)
         return np.ascontiguousarray(out[:, : self._n_rows].T)
 
     def _count_planes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -77,7 +77,7 @@ def use_threads(count: int) -> Iterator[None]:
         _for_this.reset(token)
 
 
-def split(task: Callable[[int, int], None], length: int, registers: int) -> None:
+def split(task: Callable[[int, int], None], length: int, registers: int, shortest: int = 1) -> None:
     """Call ``task(first, last)`` over consecutive parts of ``range(length)``, in threads.
 
     Parameters
@@ -88,12 +88,15 @@ def split(task: Callable[[int, int], None], length: int, registers: int) -> None
         What is divided, in parts of equal size, a few for each thread.
     registers : int
         Work of the whole, in 512-bit registers handled; little is not split.
+    shortest : int
+        Length below which parts get in each other's way.
     """
-    count = min(get_threads(), length, registers // _REGISTERS_PER_THREAD)
+    most = max(1, length // shortest)
+    count = min(get_threads(), most, registers // _REGISTERS_PER_THREAD)
     if count < 2:
         task(0, length)
         return
-    parts = min(count * _PARTS_PER_THREAD, length)
+    parts = min(count * _PARTS_PER_THREAD, most)
     left = iter([(length * k // parts, length * (k + 1) // parts) for k in range(parts)])
 
     def work() -> None:

@@ -27,7 +27,7 @@ def small_parts(monkeypatch):
 
 
 @pytest.mark.parametrize("columns", [0, 1, 2, 5, 9, 70, 131])
-@pytest.mark.parametrize("rows", [1, 600, 1300])
+@pytest.mark.parametrize("rows", [1, 600, 1300, 5000])
 def test_every_number_of_threads_gives_the_same_bits(rows, columns, small_parts):
     rng = np.random.default_rng((rows, columns))
     D = bd.BinaryMatrix.from_dense(rng.random((rows, columns)) < 0.4)
