@@ -12,7 +12,7 @@ export OMP_WAIT_POLICY ?= passive
 help:
 	@echo "make demo      install everything into .venv and run the main job"
 	@echo "make test      install everything into .venv and pass the tests"
-	@echo "make test-all  the rest: networks of other libraries, and the benchmarks in miniature"
+	@echo "make test-all  the rest: networks of other libraries, and a short round of the benchmarks"
 	@echo "make check     format, lint, types and tests: all that a change must pass"
 	@echo "make wheel     build the wheel and try it from outside the repository"
 	@echo "make clean     remove .venv, build leftovers and results"

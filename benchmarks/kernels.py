@@ -6,8 +6,9 @@ BLAS gets float64, one thread, and the faster of the two memory orders; ours
 gets one thread, and two where asked. All candidates take turns, and a ratio is
 one of medians: of processor time against BLAS, since what else runs on a
 machine interrupts a long call and lets a short one pass. One and two threads take
-turns by themselves, as a solver calls them, and are compared by the clock. D'r to a number of bits includes rounding r and
-splitting it into planes; the Gram includes gathering its columns.
+turns by themselves, as a solver calls them, and are compared by the clock. D'r
+to a number of bits includes rounding r and splitting it into planes; the Gram
+includes gathering its columns.
 """
 
 import argparse

@@ -9,8 +9,9 @@ multiples of 2**-14 and inputs are rounded to multiples of 2**-20, so that every
 current is an exact sum: the same spikes on every machine, BLAS and chunking.
 
 To add a kind of witness: a class with ``subnetworks``, ``hidden``, ``inputs``
-and ``layers(index)`` in a file of its own, a line below, and a line in the
-table of ``tests/test_spike_dictionary.py``.
+and ``layers(index)`` in a file of its own, its record in ``witness_records.py``, a
+line below, and lines in the tables of ``tests/test_spike_dictionary.py`` and
+``tests/test_build.py``.
 """
 
 from .binary_matrix import BinaryMatrix

@@ -11,7 +11,7 @@ and is the fastest. All give the same bits for any number of threads
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, Literal, Self, overload
@@ -22,7 +22,7 @@ from scipy import sparse
 
 from ..kernels import bits
 from .packed_file import open_packed
-from .packed_head import Path
+from .packed_head import Path, words_for
 from .packed_writer import write_packed
 from .threads import split
 
@@ -69,9 +69,10 @@ class BinaryMatrix:
 
     def __init__(self, words: NDArray[np.uint64], n_rows: int) -> None:
         words = np.asarray(words)
-        if n_rows < 1:
-            raise ValueError(f"n_rows: expected at least 1 row, got {n_rows}")
-        n_words = _words_for(n_rows)
+        if isinstance(n_rows, bool) or not isinstance(n_rows, int | np.integer) or n_rows < 1:
+            raise ValueError(f"n_rows: expected a whole number, at least 1, got {n_rows!r}")
+        n_rows = int(n_rows)
+        n_words = words_for(n_rows)
         if words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != n_words:
             raise ValueError(
                 f"words: expected a uint64 array of shape (P, {n_words}) for {n_rows} rows, "
@@ -112,7 +113,7 @@ class BinaryMatrix:
         if array.ndim != 2 or array.shape[0] == 0:
             raise ValueError(f"dense: expected shape (n, P) with n >= 1, got {array.shape}")
         n_rows, n_columns = array.shape
-        words = np.zeros((n_columns, _words_for(n_rows)), dtype=np.uint64)
+        words = np.zeros((n_columns, words_for(n_rows)), dtype=np.uint64)
         by_column = array.flags.f_contiguous  # and else 64 rows at a time, a word of each column
         height = n_rows if by_column else 64
         for first in range(0, n_rows, height):
@@ -130,8 +131,9 @@ class BinaryMatrix:
         return cls._own(words, n_rows)
 
     @classmethod
-    def hstack(cls, matrices: Sequence["BinaryMatrix"]) -> Self:
+    def hstack(cls, matrices: Iterable["BinaryMatrix"]) -> Self:
         """Put matrices of the same number of rows side by side."""
+        matrices = _matrices(matrices)
         rows = {matrix.shape[0] for matrix in matrices}
         if len(rows) != 1:
             raise ValueError(f"matrices: expected one number of rows, got {sorted(rows)}")
@@ -139,7 +141,7 @@ class BinaryMatrix:
         return cls._own(np.ascontiguousarray(words), rows.pop())
 
     @classmethod
-    def vstack(cls, matrices: Sequence["BinaryMatrix"]) -> Self:
+    def vstack(cls, matrices: Iterable["BinaryMatrix"]) -> Self:
         """Put matrices of the same number of columns on top of each other.
 
         Examples
@@ -149,11 +151,12 @@ class BinaryMatrix:
         >>> bd.BinaryMatrix.vstack([D, D]).shape
         (6, 2)
         """
+        matrices = _matrices(matrices)
         columns = {matrix.shape[1] for matrix in matrices}
         if len(columns) != 1:
             raise ValueError(f"matrices: expected one number of columns, got {sorted(columns)}")
         n_rows = sum(matrix.shape[0] for matrix in matrices)
-        words = np.zeros((columns.pop(), _words_for(n_rows)), dtype=np.uint64)
+        words = np.zeros((columns.pop(), words_for(n_rows)), dtype=np.uint64)
         above = 0
         for matrix in matrices:
             start, shift = divmod(above, 64)
@@ -417,6 +420,12 @@ class BinaryMatrix:
         size = float(np.abs(operand).max(initial=0.0))
         if not math.isfinite(size):
             raise ValueError("rows: expected finite numbers, got NaN or infinity")
+        kind = np.asarray(rows).dtype
+        if (kind.kind in "iu" and size >= 2**53) or (kind.kind == "f" and kind.itemsize > 8):
+            raise ValueError(
+                "rows: expected float64, or integers below 2**53, whose rounding no bound has to "
+                f"tell of, got {kind} up to {size:.6g}; rmatvec_exact takes any int64"
+            )
         digits, bound = _grid(size, self._largest_column_sum, accuracy)
         grid = np.rint(_times_power(operand, digits)).astype(np.int64)
         if self._largest_column_sum * int(np.abs(grid).max(initial=0)) < 2**63:
@@ -673,10 +682,6 @@ class BinaryMatrix:
         return out
 
 
-def _words_for(n_rows: int) -> int:
-    return -(-n_rows // _ROWS_PER_BLOCK) * (_ROWS_PER_BLOCK // 64)
-
-
 def _column_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
     """Slices over all columns, each of a bounded number of entries."""
     size = max(1, _UNPACKED_BYTES // n_rows)
@@ -694,6 +699,15 @@ def _is_frozen(array: NDArray[Any]) -> bool:
         return owner is None or memoryview(owner).readonly
     except TypeError:  # no buffer: nobody can tell
         return False
+
+
+def _matrices(matrices: Iterable["BinaryMatrix"]) -> list["BinaryMatrix"]:
+    """List what is to be stacked; ValueError unless there are some, all of them matrices."""
+    listed = list(matrices)
+    if not listed or not all(isinstance(matrix, BinaryMatrix) for matrix in listed):
+        kinds = sorted({type(matrix).__name__ for matrix in listed})
+        raise ValueError(f"matrices: expected one or more BinaryMatrix, got {kinds}")
+    return listed
 
 
 def _two_dimensional(array: NDArray[Any]) -> NDArray[Any]:

@@ -21,6 +21,8 @@ def read_nir(graph: Any | str | PathLike[str], dt: float) -> list[Layer]:
     ValueError
         If dt is no positive number, the graph no chain of layers, or a node
         can't be said as a Layer.
+    OSError
+        If a path can't be read.
     """
     import nir
 
@@ -128,19 +130,19 @@ def _read_neurons(before: Any, states: Any, spiking: Any, feedback: Any, dt: flo
     leak, gain, drift = _euler(spiking if hard else states, dt)
     if hard and np.any(spiking.v_reset != 0):
         raise ValueError(f"expected v_reset 0, got {spiking.v_reset}")
-    weights = np.asarray(before.weight, dtype=np.float64).T
-    bias = np.asarray(getattr(before, "bias", 0.0), dtype=np.float64)
+    weights = _to_reals("weight", before.weight).T
+    bias = _to_reals("bias", getattr(before, "bias", 0.0))
     reset: Any = "hard" if hard else 0.0
     recurrent = None
     if feedback is not None:
-        recurrent = np.asarray(feedback.weight, dtype=np.float64).T * gain
+        recurrent = _to_reals("weight", feedback.weight).T * gain
         taken = -np.diagonal(recurrent)
         if not hard and (taken >= 0).all() and np.array_equal(recurrent, -np.diag(taken)):
             reset, recurrent = taken, None  # the same u, and rolled out faster
     return Layer.build(
         weights * gain,
         leak=leak,
-        threshold=spiking.v_threshold if hard else spiking.threshold,
+        threshold=_to_reals("threshold", spiking.v_threshold if hard else spiking.threshold),
         reset=reset,
         bias=gain * bias + drift,
         recurrent=recurrent,
@@ -152,10 +154,17 @@ def _euler(states: Any, dt: float) -> tuple[NDArray[np.float64], ...]:
     """Return leak, gain and drift of u[t] = leak * u[t-1] + gain * input[t] + drift."""
     if states is None:
         return np.zeros(()), np.ones(()), np.zeros(())
-    r = np.asarray(states.r, dtype=np.float64)
+    r = _to_reals("r", states.r)
     if not hasattr(states, "tau"):
         return np.ones(()), r * dt, np.zeros(())
-    tau = np.asarray(states.tau, dtype=np.float64)
+    tau = _to_reals("tau", states.tau)
     if not np.isfinite(tau).all() or np.any(tau < dt):
         raise ValueError(f"tau: expected finite times of at least dt = {dt}, got {tau}")
-    return 1.0 - dt / tau, r * dt / tau, np.asarray(states.v_leak, dtype=np.float64) * dt / tau
+    return 1.0 - dt / tau, r * dt / tau, _to_reals("v_leak", states.v_leak) * dt / tau
+
+
+def _to_reals(name: str, values: Any) -> NDArray[np.float64]:
+    """Return an array as float64; ValueError if it is complex, for NumPy would drop a part."""
+    if np.iscomplexobj(values):
+        raise ValueError(f"{name}: expected real numbers, got {np.asarray(values).dtype}")
+    return np.asarray(values, dtype=np.float64)

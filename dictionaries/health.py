@@ -139,8 +139,8 @@ def health(
     ((4, 2), 32)
     """
     sequences = check_readout(X, witnesses, readout)
-    if subnetworks < 1:
-        raise ValueError(f"subnetworks: expected at least 1, got {subnetworks}")
+    if not isinstance(subnetworks, int | np.integer) or subnetworks < 1:
+        raise ValueError(f"subnetworks: expected at least 1, got {subnetworks!r}")
     n, steps, _ = sequences.shape
     rates, silent, saturated, columns = [], [], [], []
     for k in range(min(subnetworks, witnesses.subnetworks)):

@@ -18,7 +18,7 @@ libraries, and are different networks:
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,6 +39,12 @@ def _check_range(name: str, value: Range, low: float, high: float) -> Range:
         limits = f" in [{low:g}, {high:g}]" if np.isfinite(high) else ""
         raise ValueError(f"{name}: expected finite numbers{limits}, low <= high, got {value!r}")
     return (float(ends[0]), float(ends[1])) if ends.ndim else float(ends)
+
+
+def _check_flag(name: str, value: Any) -> bool:
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name}: expected True or False, got {value!r}")
+    return bool(value)
 
 
 @dataclass(frozen=True)
@@ -84,8 +90,13 @@ class Neuron:
                     f"reset: expected 'delayed', 'immediate', 'hard' or a number, "
                     f"got {self.reset!r}"
                 )
+        elif not isinstance(self.reset, int | float | np.integer | np.floating):
+            raise ValueError(f"reset: expected a name or a number, got {self.reset!r}")
         elif not 0 <= self.reset < np.inf:
             raise ValueError(f"reset: expected a finite number >= 0, got {self.reset}")
+        else:
+            object.__setattr__(self, "reset", float(self.reset))
+        object.__setattr__(self, "strict", _check_flag("strict", self.strict))
 
 
 THRESHOLD_UNIT = Neuron(leak=0.0, threshold=0.0, reset=0.0)
@@ -133,14 +144,18 @@ class Layer:
             if array is None:
                 continue
             shape = shapes.get(name, (width,))
-            if array.dtype != np.float64 or array.shape != shape or not np.isfinite(array).all():
-                raise ValueError(
-                    f"{name}: expected finite float64 numbers of shape {shape}, "
-                    f"got {array.dtype} of shape {array.shape}"
-                )
+            if not isinstance(array, np.ndarray) or array.dtype != np.float64:
+                raise ValueError(f"{name}: expected a float64 array, got {type(array).__name__}")
+            if array.shape != shape or not np.isfinite(array).all():
+                what = "NaN or infinity" if array.shape == shape else f"shape {array.shape}"
+                raise ValueError(f"{name}: expected finite numbers of shape {shape}, got {what}")
             object.__setattr__(self, name, np.ascontiguousarray(array))
         if not ((self.leak >= 0) & (self.leak <= 1)).all():
             raise ValueError(f"leak: expected numbers in [0, 1], got {self.leak}")
+        for name in ("hard", "strict"):
+            object.__setattr__(self, name, _check_flag(name, getattr(self, name)))
+        if self.hard and self.reset.any():
+            raise ValueError(f"reset: expected 0 in a hard reset, got {self.reset}")
 
     @classmethod
     def build(
@@ -190,6 +205,8 @@ class Layer:
             taken = per_neuron("reset", amounts[reset])
         else:
             taken = per_neuron("reset", reset)
+            if (taken < 0).any():
+                raise ValueError(f"reset: expected a name or numbers >= 0, got {reset}")
         return cls(
             weights=matrix,
             leak=leaks,
@@ -200,6 +217,11 @@ class Layer:
             hard=isinstance(reset, str) and reset == "hard",
             strict=strict,
         )
+
+    def __repr__(self) -> str:
+        kinds = [name for name in ("hard", "strict") if getattr(self, name)]
+        kinds += [] if self.recurrent is None else ["recurrent"]
+        return f"Layer({', '.join([f'{self.fan_in} to {self.width} neurons', *kinds])})"
 
     @property
     def fan_in(self) -> int:

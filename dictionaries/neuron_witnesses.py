@@ -34,6 +34,9 @@ class NeuronWitnesses:
         if self.layer.recurrent is not None:
             raise ValueError("layer: expected one without recurrent weights")
 
+    def __repr__(self) -> str:
+        return f"NeuronWitnesses(inputs={self.inputs}, subnetworks={self.subnetworks})"
+
     @property
     def inputs(self) -> int:
         """Inputs d."""

@@ -7,7 +7,7 @@ import os
 import reprlib
 import struct
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from io import FileIO
 from typing import Any
@@ -61,15 +61,43 @@ class Head:
         _PREFIX.pack_into(contents, 0, _MAGIC, _VERSION, len(contents) + 32, len(header))
         return bytes(contents) + hashlib.sha256(contents).digest()
 
-    def told(self) -> dict[str, str]:
+    def differences(self, wanted: "Head") -> list[str]:
+        """Name each entry, of nested objects too, that is another one in ``wanted``."""
+        there, other = self._told(), wanted._told()
+        return [
+            "{} is {}, not {}".format(name, *_where_they_part(there[name], other[name]))
+            if name in there and name in other
+            else f"{name} is {there.get(name, 'absent'):.80}, not {other.get(name, 'absent'):.80}"
+            for name in sorted(there.keys() | other.keys())
+            if there.get(name) != other.get(name)
+        ]
+
+    def _told(self) -> dict[str, str]:
         """Put what the head tells into words, by name."""
         words = {"n_rows": str(self.n_rows), "origin_width": str(self.origin_width)}
-        for name, value in self.metadata.items():
-            words[f"metadata[{name!r}]"] = to_json(value).decode("ascii")
+        words.update(_entries("metadata", self.metadata))
         for name, array in self.arrays.items():
             checksum = hashlib.sha256(array.tobytes()).hexdigest()[:16]
             words[f"arrays[{name!r}]"] = f"{array.dtype} {array.shape} with SHA-256 {checksum}..."
         return words
+
+
+def _entries(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Name and JSON of each entry of an object; of what is no object, of itself."""
+    if not isinstance(value, dict) or not value:
+        yield name, to_json(value).decode("ascii")
+        return
+    for key, entry in value.items():
+        yield from _entries(f"{name}[{key!r}]", entry)
+
+
+def _where_they_part(one: str, other: str) -> tuple[str, str]:
+    """Cut two texts to 80 characters that tell them apart."""
+    start = 0
+    if max(len(one), len(other)) > 80:
+        start = max(0, len(os.path.commonprefix([one, other])) - 20)
+    mark = "..." if start else ""
+    return mark + one[start : start + 80], mark + other[start : start + 80]
 
 
 def read_head(file: FileIO, path: Path) -> tuple[Head, int, bytes]:

@@ -65,6 +65,8 @@ class PackedWriter:
         build (the message tells what differs) or damaged.
     BlockingIOError
         If another writer is at work on the path, in any process.
+    FileNotFoundError
+        If there is no such folder.
     RuntimeError
         On a big-endian machine.
 
@@ -244,8 +246,7 @@ class PackedWriter:
 
     def _start(self, resume: bool) -> None:
         """Find out what is there, and go on from it or begin."""
-        # the head is synced before the journal gets its first line
-        begun = os.path.exists(self._partial) and os.path.getsize(self._journal) > 0
+        begun = _has_begun(self._partial, self._journal)
         if resume and begun:
             self._refuse_another(self._partial)
         elif resume and os.path.exists(self._path):
@@ -270,15 +271,10 @@ class PackedWriter:
         with open(path, "rb", buffering=0) as file:
             if read_bytes(file, 0, len(self._packed_head)) == self._packed_head:
                 return
-            there, wanted = read_head(file, path)[0].told(), self._head.told()
-        differences = "; ".join(
-            f"{name} is {there.get(name, 'absent'):.80}, not {wanted.get(name, 'absent'):.80}"
-            for name in sorted(there.keys() | wanted.keys())
-            if there.get(name) != wanted.get(name)
-        )
+            differences = read_head(file, path)[0].differences(self._head)
         raise ValueError(
-            f"{path}: expected the same build, got another one: {differences}; "
-            "choose another path, or resume=False to build in its place"
+            f"{path}: expected the same build, got another one: {'; '.join(differences)}; "
+            "choose another path, or delete the file"
         )
 
     def _recover(self) -> None:
@@ -339,22 +335,49 @@ def write_packed(
     origins: NDArray[np.int64] | None = None,
     arrays: Mapping[str, ArrayLike] | None = None,
 ) -> None:
-    """Write packed columns (P, n_words) to a file, in place of what is there.
+    """Write packed columns (P, n_words) to a file, in place of a finished one that is there.
 
     Raises
     ------
+    ValueError
+        If an unfinished build waits at the path; it stays.
+    BlockingIOError
+        If another writer is at work on the path, in any process.
     OSError
         If the file can't be written; what was there stays.
     """
+    _refuse_unfinished(os.fspath(path))
     if origins is None:
         origins = np.empty((len(words), 0), dtype=np.int64)
     together = max(1, _CHUNK_BYTES // (8 * words.shape[1]))
     options = {"origin_width": origins.shape[1], "arrays": arrays, "resume": False}
     with PackedWriter(path, n_rows, metadata, **options) as writer:
-        for start in range(0, len(words), together):
-            chunk = slice(start, start + together)
-            writer.append(words[chunk], origins[chunk])
-        writer.finish()
+        try:
+            for start in range(0, len(words), together):
+                chunk = slice(start, start + together)
+                writer.append(words[chunk], origins[chunk])
+            writer.finish()
+        except BaseException:
+            writer.discard()  # nobody will go on with it, and it would refuse the next try
+            raise
+
+
+def _has_begun(partial: str, journal: str) -> bool:
+    """Whether a partial build has a chunk: its head is synced before the journal's first line."""
+    return os.path.exists(partial) and os.path.exists(journal) and os.path.getsize(journal) > 0
+
+
+def _refuse_unfinished(path: str) -> None:
+    """Raise ValueError if a build waits at ``path``, BlockingIOError if one is at work."""
+    partial, journal = path + ".partial", path + ".journal"
+    if not _has_begun(partial, journal):
+        return
+    os.close(_open_locked(journal))
+    if _has_begun(partial, journal):  # the writer before may have finished meanwhile
+        raise ValueError(
+            f"{path}: expected no unfinished build there, got {partial}; "
+            "delete that, or choose another path"
+        )
 
 
 def _checked_words(words: NDArray[np.uint64], n_rows: int) -> NDArray[np.uint64]:
@@ -423,6 +446,11 @@ def _journal_entries(path: str, chain: bytes) -> Iterator[tuple[dict[str, Any], 
 
 def _open_locked(journal: str) -> int:
     """Open the journal for one writer alone; the lock ends with it and processes it forked."""
+    folder = os.path.dirname(journal) or "."
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(
+            f"{journal.removesuffix('.journal')}: expected a folder {folder}, got none"
+        )
     while True:
         descriptor = os.open(journal, _OPEN_FLAGS, 0o666)
         if sys.platform == "win32":

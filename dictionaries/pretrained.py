@@ -167,7 +167,8 @@ class GivenWitnesses:
         Flatten, Identity and Dropout at rest pass signals on. A Linear after the
         last spiking layer is the network's readout and left out: the program
         finds its own. Neurons start at rest, whatever state the modules hold.
-        In float64, and where sums are exact, spikes are snnTorch's bit for bit;
+        Forward hooks, or a ``forward`` set on a module, may compute anything and
+        are refused, on containers too. In float64, and where sums are exact, spikes are snnTorch's bit for bit;
         a network that runs in float32 rounds otherwise near the threshold.
 
         ============================================ =============================
@@ -193,7 +194,8 @@ class GivenWitnesses:
         """Read spikingjelly networks, one a subnetwork: Linear layers, each followed by its node.
 
         A network is an ``nn.Sequential`` or a list of layers, in either step
-        mode, as in :meth:`from_snntorch`. ``1 - 1 / tau`` and the share of the
+        mode, as in :meth:`from_snntorch`. Nodes start as after ``reset()``: the
+        state that they hold now is ignored. ``1 - 1 / tau`` and the share of the
         input are rounded to float64, and spikingjelly adds in another order: all
         is exact where tau is a power of 2 and sums are exact, and elsewhere a
         membrane within rounding of its threshold may fire there and not here.
@@ -253,5 +255,7 @@ class GivenWitnesses:
         ------
         ValueError
             If a node computes anything else; the message names the node.
+        OSError
+            If a path can't be read.
         """
         return cls([read_nir(graph, dt) for graph in graphs])

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..kernels import rollout as kernels
 from .neuron import Layer
+from .packed_head import words_for
 from .threads import split
 from .witnesses import WEIGHT_GRID
 
@@ -40,11 +41,13 @@ def check_sequences(X: ArrayLike, inputs: int | None = None) -> NDArray[np.float
         If X has another shape, no entries, NaN or infinite ones, or too large ones.
     """
     try:
-        sequences = np.asarray(X, dtype=np.float64)
+        if np.iscomplexobj(X) or np.ma.isMaskedArray(X):
+            raise TypeError(f"{type(X).__name__} of real numbers without a mask is expected")
+        sequences = np.ascontiguousarray(X, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"X: expected numbers of shape (n, T, d): {error}") from error
-    if sequences.ndim != 3:
-        raise ValueError(f"X: expected sequences of shape (n, T, d), got {sequences.shape}")
+    if np.ndim(X) != 3:
+        raise ValueError(f"X: expected sequences of shape (n, T, d), got {np.shape(X)}")
     if sequences.size == 0:
         raise ValueError(f"X: expected at least one entry, got shape {sequences.shape}")
     if inputs is not None and sequences.shape[2] != inputs:
@@ -93,7 +96,7 @@ def roll_columns(
     n, steps, _ = sequences.shape
     first_step = 0 if every_step else steps - 1
     rows = (steps - first_step) * n
-    columns = np.zeros((layers[-1].width, 8 * -(-rows // 512)), dtype=np.uint64)
+    columns = np.zeros((layers[-1].width, words_for(rows)), dtype=np.uint64)
     one_at_a_time = Lock()  # blocks share the words at their ends; setting rows takes little time
 
     def keep(first: int, last: int) -> None:
@@ -188,9 +191,9 @@ def _prepare(
         exact = depth > 0 and _exact_in_float32(layer)
         weights = np.float32 if exact else np.float64
         recurrent = np.empty((0, layer.width)) if layer.recurrent is None else layer.recurrent
-        threshold = layer.threshold
+        fires_from = layer.threshold
         if layer.strict:  # u > threshold is u >= the next number up
-            threshold = np.nextafter(threshold, np.inf)
+            fires_from = np.nextafter(fires_from, np.inf)
         prepared.append(
             [
                 -(-layer.width // 64),
@@ -198,9 +201,10 @@ def _prepare(
                 _padded(recurrent, weights),
                 _padded(layer.bias, weights),
                 _padded(layer.leak),
-                _padded(threshold, fill=np.inf),  # the padding never fires
+                _padded(fires_from, fill=np.inf),  # the padding never fires
                 _padded(layer.reset),
                 layer.hard,
+                _padded(layer.threshold[:0] if margins is None else layer.threshold, fill=np.inf),
                 np.empty(0) if margins is None else margins[depth],
             ]
         )

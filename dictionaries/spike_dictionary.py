@@ -178,9 +178,12 @@ class SpikeDictionary:
         told = found.metadata
         if told.get("contents") != "spike dictionary" or found.origins.shape[1] != 2:
             raise ValueError(f"{os.fspath(path)}: expected a spike dictionary, got {told!r:.200}")
-        witnesses = from_record(told["witnesses"], found.arrays)
+        try:
+            witnesses = from_record(told["witnesses"], found.arrays)
+            shape = (told["readout"], told["samples"], told["steps"])
+        except (KeyError, ValueError) as error:
+            raise ValueError(f"{os.fspath(path)}: expected a spike dictionary: {error}") from error
         atoms = BinaryMatrix(found.words, found.n_rows)
-        shape = (told["readout"], told["samples"], told["steps"])
         return cls(atoms, witnesses, found.origins, *shape)
 
     def __repr__(self) -> str:

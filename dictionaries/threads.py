@@ -11,7 +11,7 @@ BLAS and the solvers have threads of their own, which this does not change.
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from operator import index
@@ -103,7 +103,7 @@ def split(task: Callable[[int, int], None], length: int, registers: int, shortes
         for part in left:  # next() of a list's iterator holds the GIL
             task(*part)
 
-    others = [_pool(count - 1).submit(work) for _ in range(count - 1)]
+    others = _submitted(work, count - 1)
     try:
         work()
     finally:
@@ -114,22 +114,34 @@ def split(task: Callable[[int, int], None], length: int, registers: int, shortes
         raise errors[0]
 
 
-_pools: dict[int, ThreadPoolExecutor] = {}
+_pool = ThreadPoolExecutor(1, "bidual")  # starts no thread before its first work
+_pool_size = 1
 _left_behind: list[ThreadPoolExecutor] = []  # a parent's, whose threads a child does not have
 
 
-def _pool(size: int) -> ThreadPoolExecutor:
-    """Return ``size`` threads that wait for work; callers at the same time share them."""
-    return _pools.get(size) or _pools.setdefault(size, ThreadPoolExecutor(size, "bidual"))
+def _submitted(work: Callable[[], None], count: int) -> list[Future[None]]:
+    """Have ``count`` threads, which callers at the same time share, run ``work``."""
+    global _pool, _pool_size
+    if count > _pool_size:
+        smaller, _pool, _pool_size = _pool, ThreadPoolExecutor(count, "bidual"), count
+        smaller.shutdown(wait=False)
+    started: list[Future[None]] = []
+    try:
+        for _ in range(count):
+            started.append(_pool.submit(work))
+    except RuntimeError:  # the interpreter is on its way out: the caller does the rest alone
+        pass
+    return started
 
 
-def _forget_pools() -> None:
-    _left_behind.extend(_pools.values())
-    _pools.clear()
+def _forget_pool() -> None:
+    global _pool
+    _left_behind.append(_pool)
+    _pool = ThreadPoolExecutor(_pool_size, "bidual")
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pools)
+    os.register_at_fork(after_in_child=_forget_pool)
 
 
 def _checked(count: int) -> int:

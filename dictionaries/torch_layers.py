@@ -16,7 +16,17 @@ Reader = Callable[[Any, NDArray[np.float64], NDArray[np.float64]], Layer]
 
 
 def to_array(tensor: Any) -> NDArray[np.float64]:
-    """Return a tensor as float64, which holds all of PyTorch's floats."""
+    """Return a tensor as float64, which holds all of PyTorch's real floats.
+
+    Raises
+    ------
+    ValueError
+        If it is complex, or on the meta device, where it has no values.
+    """
+    if tensor.is_complex():
+        raise ValueError(f"expected real numbers, got {tensor.dtype}")
+    if tensor.is_meta:
+        raise ValueError("expected values, got a tensor on the meta device, which has none")
     array: NDArray[np.float64] = tensor.detach().cpu().double().numpy()
     return array
 
@@ -43,10 +53,28 @@ def fires_above_only(surrogate: Callable[[Any], Any]) -> bool:
     raise ValueError(f"expected spikes of a step at the threshold, got {spikes} at {x.numpy()}")
 
 
+def _check_called_as_written(name: str, module: Any) -> None:
+    """Raise ValueError where calling a module may compute more than its class says."""
+    if module._forward_pre_hooks:
+        raise ValueError(
+            f"{name}: expected no forward pre-hooks, which may change its inputs or weights; "
+            f"remove them (for pruning or weight norm: make it permanent)"
+        )
+    if module._forward_hooks:
+        raise ValueError(
+            f"{name}: expected no forward hooks, which may change its outputs; remove them"
+        )
+    if "forward" in vars(module):
+        raise ValueError(f"{name}: expected the forward of its class, got one set on the module")
+
+
 def _in_order(network: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Name and module of each layer, as they run."""
+    """Name and module of each layer, as they run; ValueError for hooks on a module."""
     from torch import nn
 
+    if isinstance(network, nn.Module):
+        name = f"layer {path[:-1]} ({type(network).__name__})" if path else "network"
+        _check_called_as_written(name, network)
     if isinstance(network, list | tuple | nn.ModuleList):
         modules: Any = ((str(i), module) for i, module in enumerate(network))
     else:
@@ -54,8 +82,13 @@ def _in_order(network: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     for name, module in modules:
         if getattr(type(module), "forward", None) is nn.Sequential.forward:
             yield from _in_order(module, f"{path}{name}.")
-        else:
-            yield path + name, module
+            continue
+        # with the modules inside, such as the recurrent Linear of an RLeaky
+        parts = module.named_modules() if isinstance(module, nn.Module) else ()
+        for part, inside in parts:
+            whole = f"{path}{name}.{part}" if part else path + name
+            _check_called_as_written(f"layer {whole} ({type(inside).__name__})", inside)
+        yield path + name, module
 
 
 def read_layers(
@@ -77,7 +110,8 @@ def read_layers(
     Raises
     ------
     ValueError
-        If a layer is of another type, out of turn, or refused by its reader.
+        If a layer is of another type, out of turn, or refused by its reader; or if
+        hooks, or a forward set on a module, may change what it computes.
     """
     from torch import nn
 
@@ -94,7 +128,7 @@ def read_layers(
     spiking = " or ".join(kind.__name__ for kind in neurons)
     layers: list[Layer] = []
     seen: set[int] = set()
-    before = None  # the Linear whose neurons come next
+    before = None  # weights and bias of the Linear whose neurons come next
     for name, module in _in_order(network):
         kind = type(module)
         try:
@@ -103,22 +137,22 @@ def read_layers(
             elif kind in linear:
                 if before is not None:
                     raise ValueError(f"expected {spiking} between two Linear layers")
-                if module._forward_pre_hooks:
-                    raise ValueError(
-                        "expected no forward pre-hooks, which may change its weights; "
-                        "make pruning or weight norm permanent first"
-                    )
-                before = module
+                weights = to_array(module.weight).T
+                bias = np.zeros(weights.shape[1]) if module.bias is None else to_array(module.bias)
+                before = weights, bias
             elif kind in neurons:
                 if before is None:
                     raise ValueError("expected a Linear before it")
                 if id(module) in seen:
                     raise ValueError("is there twice and would share its membrane; use a copy")
                 seen.add(id(module))
-                weights = to_array(before.weight).T
-                bias = np.zeros(weights.shape[1]) if before.bias is None else to_array(before.bias)
-                layers.append(neurons[kind](module, weights, bias))
+                layers.append(neurons[kind](module, *before))
                 before = None
+            elif isinstance(module, nn.modules.batchnorm._BatchNorm):
+                raise ValueError(
+                    f"expected Linear and {spiking} layers only; once trained, it can be folded "
+                    f"into the Linear before it: torch.nn.utils.fusion.fuse_linear_bn_eval"
+                )
             else:
                 raise ValueError(f"expected Linear and {spiking} layers only")
         except ValueError as error:

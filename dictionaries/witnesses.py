@@ -17,7 +17,7 @@ recurrent weights, biases, leaks, thresholds; arrays row by row.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,10 +72,20 @@ def _probabilities(words: NDArray[np.uint64]) -> NDArray[np.float64]:
 
 def check_widths(hidden: Sequence[int]) -> tuple[int, ...]:
     """Return layer widths as ints; ValueError unless there are some, all whole and at least 1."""
-    widths = tuple(hidden)
-    if not widths or any(width != int(width) or width < 1 for width in widths):
+    try:
+        widths = tuple(_whole("hidden", width) for width in hidden)
+    except (TypeError, ValueError):
+        widths = ()
+    if not widths or min(widths) < 1:
         raise ValueError(f"hidden: expected whole widths of at least 1, got {hidden!r}")
-    return tuple(int(width) for width in widths)
+    return widths
+
+
+def _whole(name: str, value: Any) -> int:
+    """Return a whole number as an int; ValueError by its name unless it is one."""
+    if isinstance(value, int | np.integer) or (isinstance(value, float) and value.is_integer()):
+        return int(value)
+    raise ValueError(f"{name}: expected a whole number, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -129,14 +139,13 @@ class SampledWitnesses:
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", check_widths(self.hidden))
         for name in ("inputs", "subnetworks", "seed"):
-            value = getattr(self, name)
-            if value != int(value):
-                raise ValueError(f"{name}: expected a whole number, got {value!r}")
-            object.__setattr__(self, name, int(value))
+            object.__setattr__(self, name, _whole(name, getattr(self, name)))
+        if not isinstance(self.neuron, Neuron):
+            raise ValueError(f"neuron: expected a Neuron, got {self.neuron!r}")
         if self.inputs < 1:
             raise ValueError(f"inputs: expected at least 1, got {self.inputs}")
-        if self.subnetworks < 1:
-            raise ValueError(f"subnetworks: expected at least 1, got {self.subnetworks}")
+        if not 1 <= self.subnetworks <= 2**64:
+            raise ValueError(f"subnetworks: expected 1 to 2**64, got {self.subnetworks}")
         if not 0 <= self.seed < 2**64:
             raise ValueError(f"seed: expected 0 <= seed < 2**64, got {self.seed}")
         if self.law not in get_args(Law):
@@ -144,6 +153,7 @@ class SampledWitnesses:
 
     def layers(self, index: int) -> list[Layer]:
         """Layers of subnetwork ``index``, from its own stream; IndexError past the last."""
+        index = _whole("index", index)
         if not 0 <= index < self.subnetworks:
             raise IndexError(f"index: expected 0 to {self.subnetworks - 1}, got {index}")
         stream = np.random.Philox(key=np.array([index, self.seed], dtype=np.uint64))

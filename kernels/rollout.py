@@ -93,7 +93,7 @@ def _smallest_margin(current, leak, threshold, reset, membrane, spike, smallest)
 
 @njit(cache=True, nogil=True)
 def _roll(  # type: ignore[no-untyped-def]
-    values, inputs, weights, recurrent, bias, leak, threshold, reset, hard, margin, spikes
+    values, inputs, weights, recurrent, bias, leak, threshold, reset, hard, level, margin, spikes
 ):
     """Roll a layer out over ``values`` (b, T, k) floats, or where it has none ``inputs``, bits."""
     m = weights.shape[1]
@@ -117,9 +117,7 @@ def _roll(  # type: ignore[no-untyped-def]
             if recurrent.shape[0] > 0 and t > 0:
                 _add_fired(spikes, i, t - 1, recurrent, active, current)
             if margin.shape[0] > 0:
-                smallest = _smallest_margin(
-                    current, leak, threshold, reset, membrane, spike, smallest
-                )
+                smallest = _smallest_margin(current, leak, level, reset, membrane, spike, smallest)
             _step(current, leak, threshold, reset, hard, membrane, spike, fired)
             for k in range(words):
                 word = np.uint64(0)
@@ -133,25 +131,29 @@ def _roll(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def roll_values(  # type: ignore[no-untyped-def]
-    values, weights, recurrent, bias, leak, threshold, reset, hard, margin, spikes
+    values, weights, recurrent, bias, leak, threshold, reset, hard, level, margin, spikes
 ):
     """Roll a layer out over ``values`` (b, T, k) float64 into ``spikes`` (b, T, words) uint64.
 
     m, the width of the arrays, is a multiple of 8, the spikes of a vector of bytes.
     ``recurrent`` is (m, m), or (0, m) for none; ``margin`` (1,) is lowered to the
-    smallest |u - threshold| met, or (0,) for not looking.
+    smallest |u - level| met, or (0,) for not looking.
     """
     none = np.empty((0, 0, 0), dtype=np.uint64)
-    _roll(values, none, weights, recurrent, bias, leak, threshold, reset, hard, margin, spikes)
+    _roll(
+        values, none, weights, recurrent, bias, leak, threshold, reset, hard, level, margin, spikes
+    )
 
 
 @njit(cache=True, nogil=True)
 def roll_spikes(  # type: ignore[no-untyped-def]
-    inputs, weights, recurrent, bias, leak, threshold, reset, hard, margin, spikes
+    inputs, weights, recurrent, bias, leak, threshold, reset, hard, level, margin, spikes
 ):
     """Roll a layer out over packed ``inputs`` (b, T, words of k) into ``spikes``; else as above."""
     none = np.empty((0, 0, 0))
-    _roll(none, inputs, weights, recurrent, bias, leak, threshold, reset, hard, margin, spikes)
+    _roll(
+        none, inputs, weights, recurrent, bias, leak, threshold, reset, hard, level, margin, spikes
+    )
 
 
 @njit(cache=True, nogil=True)

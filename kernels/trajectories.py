@@ -387,6 +387,7 @@ def count_cut_cells(  # type: ignore[no-untyped-def]
     if normals[k, 0] == 0 and normals[k, 1] == 0:
         return cells, steps
     for history in range(np.int64(1) << np.int64(min(n_given, 62))):  # never all of 2**62
+        steps += n_given + 1
         reset = 0
         for i in range(n_given):
             spikes[order[i]] = (history >> i) & 1

@@ -521,14 +521,16 @@ def test_bits_past_the_last_row_are_refused(n_rows):
 def test_hstack_of_other_numbers_of_rows_or_of_nothing_is_refused():
     low, high = (bd.BinaryMatrix.from_dense(np.ones((n, 2))) for n in (511, 512))
     for matrices in ([low, high], []):
-        with pytest.raises(ValueError, match=r"^matrices: expected one number of rows"):
+        with pytest.raises(ValueError, match=r"^matrices: expected one (number of rows|or more)"):
             bd.BinaryMatrix.hstack(matrices)
 
 
 def test_vstack_of_other_numbers_of_columns_or_of_nothing_is_refused():
     narrow, wide = (bd.BinaryMatrix.from_dense(np.ones((2, p))) for p in (3, 4))
     for matrices in ([narrow, wide], []):
-        with pytest.raises(ValueError, match=r"^matrices: expected one number of columns"):
+        with pytest.raises(
+            ValueError, match=r"^matrices: expected one (number of columns|or more)"
+        ):
             bd.BinaryMatrix.vstack(matrices)
 
 
@@ -631,3 +633,17 @@ def test_price_refuses_columns_that_it_would_not_fill(columns):
     D = bd.BinaryMatrix.from_dense(np.eye(5))
     with pytest.raises(ValueError, match=r"^columns"):
         D.price(np.ones(5), columns)
+
+
+@pytest.mark.parametrize("stack", [bd.BinaryMatrix.hstack, bd.BinaryMatrix.vstack])
+def test_matrices_are_stacked_from_any_iterable_and_nothing_else_is(stack):
+    D = bd.BinaryMatrix.from_dense([[1, 0], [0, 1]])
+    assert stack(D for _ in range(2)).to_dense().sum() == 4
+    with pytest.raises(ValueError, match=r"^matrices: expected one or more BinaryMatrix"):
+        stack([D, D.to_dense()])
+
+
+@pytest.mark.parametrize("n_rows", [True, 3.0, "3", None, 0, -1])
+def test_what_is_no_number_of_rows_is_refused(n_rows):
+    with pytest.raises(ValueError, match=r"^n_rows: expected a whole number"):
+        bd.BinaryMatrix(np.zeros((2, 8), dtype=np.uint64), n_rows)

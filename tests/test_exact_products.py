@@ -350,3 +350,14 @@ def test_smaller_machines_give_the_same_bits(cpu, features, tmp_path, capsys):
     )  # fmt: skip
     assert shown.stdout.split() == [here, "False", str(cpu == "haswell")]
     assert len(here) == hashlib.sha256().digest_size * 2
+
+
+@pytest.mark.parametrize("rows", [[2**62 + 2**11 + 1], [2**53 + 1], [-(2**53) - 1]])
+def test_rows_that_float64_does_not_hold_are_refused_where_a_bound_is_told(rows):
+    # their rounding would be missing from the bound
+    one = bd.BinaryMatrix.from_dense([[1]])
+    with pytest.raises(ValueError, match=r"^rows: expected float64, or integers below 2\*\*53"):
+        one.rmatvec_within(np.array(rows), 2048)
+    with pytest.raises(ValueError, match=r"^rows: expected float64"):
+        one.rmatvec_within(np.ones(1, dtype=np.longdouble), 1e-3)
+    assert one.rmatvec_within(np.array([2**53 - 1]), 2**40)[1] <= 2**40

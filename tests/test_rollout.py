@@ -557,7 +557,7 @@ def test_any_number_of_threads_fires_the_same(count, monkeypatch):
 @drawn
 @given(layers=exact_layers(), data=st.data())
 def test_smallest_margin_is_that_of_the_membranes(layers, data):
-    layer = dataclasses.replace(layers[0], strict=False)
+    layer = layers[0]
     sequences = data.draw(eighths(-8, 8, (2, 4, layer.fan_in)))
     (margin,) = smallest_margins(sequences, [layer])
     # below the margin nothing flips, at the margin something does
@@ -600,6 +600,9 @@ def closest(sequences, layer):
         ({"threshold": np.ones((3, 1))}, "threshold"),
         ({"reset": "soft"}, "reset"),
         ({"reset": np.ones(2)}, "reset"),
+        ({"reset": -1.0}, "reset"),
+        ({"strict": np.array([True, False, True])}, "strict"),
+        ({"strict": "no"}, "strict"),
         ({"bias": [1, 2, 3, 4]}, "bias"),
         ({"bias": np.nan}, "bias"),
         ({"recurrent": np.ones((3, 2))}, "recurrent"),
@@ -687,3 +690,34 @@ def test_sequences_and_layers_that_do_not_fit_are_refused(run):
         with pytest.raises(ValueError, match=r"^sequences: expected float64"):
             run(wrong, [one])
     assert run(sequences, [one, Layer.build(np.ones((2, 4)), 0.5, 1.0)]) is not None
+
+
+def test_arrays_of_a_layer_are_told_apart_from_what_is_wrong_with_them():
+    layer = Layer.build(np.ones((2, 3)), 0.5, 1.0)
+    with pytest.raises(ValueError, match=r"^weights: expected finite .* got NaN or infinity"):
+        dataclasses.replace(layer, weights=np.full((2, 3), np.nan))
+    with pytest.raises(ValueError, match=r"^leak: expected a float64 array, got list"):
+        dataclasses.replace(layer, leak=[0.5, 0.5, 0.5])
+    with pytest.raises(ValueError, match=r"^reset: expected 0 in a hard reset"):
+        dataclasses.replace(layer, hard=True)
+    assert repr(dataclasses.replace(layer, strict=True)) == "Layer(2 to 3 neurons, strict)"
+
+
+def test_numbers_of_a_neuron_are_plain_so_that_equal_ones_are_written_alike():
+    neuron = Neuron(np.float32(0.5), np.int64(1), np.int64(1), np.bool_(True))
+    assert neuron == Neuron(0.5, 1.0, 1.0, True)
+    assert [type(value) for value in dataclasses.astuple(neuron)] == [float, float, float, bool]
+
+
+@pytest.mark.parametrize("reset", [None, [1.0], 1j, np.ones(3)])
+def test_what_is_no_reset_is_refused(reset):
+    with pytest.raises(ValueError, match=r"^reset: expected"):
+        Neuron(0.5, 1.0, reset)
+
+
+def test_layouts_of_sequences_compile_nothing_more():
+    X = on_grid(1, 5, 4, 3)
+    assert check_sequences(X.transpose(1, 0, 2)).flags.c_contiguous
+    for wrong in (X.astype(complex), np.ma.masked_array(X, X > 0)):
+        with pytest.raises(ValueError, match=r"^X: expected numbers"):
+            check_sequences(wrong)

@@ -83,6 +83,43 @@ def test_threads_wait_for_the_next_product_instead_of_piling_up(small_parts):
     assert 2 <= before == waiting()
 
 
+def test_numbers_of_threads_that_change_share_the_same_ones(small_parts):
+    code = """
+import threading
+from bidual.dictionaries import threads
+threads._REGISTERS_PER_THREAD = 1
+for count in (2, 5, 3, 9, 4, 9, 2):
+    with threads.use_threads(count):
+        for _ in range(20):
+            threads.split(lambda first, last: None, 100, 10**9)
+print(threading.active_count())
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(shown.stdout) <= 9 + 4  # the largest number, and some that are about to end
+
+
+@pytest.mark.parametrize(
+    "end", ["threading.Thread(target=late).start()", "import atexit; atexit.register(late)"]
+)
+def test_products_work_while_the_interpreter_ends(end):
+    code = f"""
+import threading, time
+import numpy as np, bidual as bd
+from bidual.dictionaries import threads
+threads._REGISTERS_PER_THREAD = 1
+threads.set_threads(3)
+D = bd.BinaryMatrix.from_dense(np.eye(600, 40))
+D.rmatvec(np.ones(600))
+def late():
+    time.sleep(0.5)  # the main thread is over by now
+    print(D.rmatvec(np.ones(600)).sum())
+{end}
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == ["40.0"]
+    assert not shown.stderr
+
+
 def test_work_within_work_ends(small_parts):
     # parts that split again, more of them than threads: none may wait for one that can't start
     total = []

@@ -231,6 +231,12 @@ def bank(**changes):
         ("seed", -1),
         ("seed", 2**64),
         ("law", "normal"),
+        ("neuron", 0.9),
+        ("hidden", 4),
+        ("hidden", "ab"),
+        ("hidden", (np.nan,)),
+        ("seed", None),
+        ("subnetworks", 2**64 + 1),
     ],
 )
 def test_a_number_out_of_its_range_is_refused_by_name(name, value):
@@ -336,6 +342,11 @@ def test_other_laws_have_the_pinned_digest(law):
     arrays = (layer.weights, layer.recurrent, layer.bias, layer.leak, layer.threshold)
     digest = hashlib.sha256(b"".join(array.astype("<f8").tobytes() for array in arrays))
     assert digest.hexdigest() == OTHER_LAWS[law]
+
+
+def test_an_index_that_is_not_whole_is_refused():
+    with pytest.raises(ValueError, match=r"^index: expected a whole number"):
+        bank().layers(0.5)
 
 
 def test_the_ends_of_every_range_are_taken():

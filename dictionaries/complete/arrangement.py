@@ -14,20 +14,24 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..binary_matrix import BinaryMatrix
-from .budget import Budget, Estimate
+from ..packed_head import words_for
+from .budget import Budget, BudgetExceeded, Estimate, check_budget
 from .cell_counting import (
     ENTRIES_PER_SECOND,
     CellCounter,
     CountStopped,
     counting_work,
+    fewest_cells,
     most_cells,
     most_patterns,
 )
 from .cell_listing import Witnesses, evaluate, list_cells, whole_numbers
 from .closed_faces import cyclic_flats, off_the_flat
-from .integer_rows import Row, echelon, integer_rows, line
+from .integer_rows import Row, echelon, integer_rows, line, rank_modulo_a_prime
 
 _PRODUCTS_PER_SECOND = 3e8  # rows x inputs x inputs a pattern, on one core; measured
+_HOPELESS_RANK = 64  # 2**64 patterns
+_MANY = 10**100  # floats hold it, and what is multiplied with it
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +104,8 @@ def threshold_patterns(
     Raises
     ------
     ValueError
-        If X is not two-dimensional, empty, or holds NaN, infinity or no numbers.
+        If X is not two-dimensional, empty, or holds NaN, infinity or no numbers, or
+        budget is something else.
     BudgetExceeded
         If listing, or even counting, would take more than the budget.
 
@@ -113,12 +118,12 @@ def threshold_patterns(
            [0, 0, 1, 0, 1, 1],
            [0, 0, 0, 1, 1, 1]])
     """
+    budget = check_budget(budget)
     rows = integer_rows(X)
-    parts = _within_budget(rows, budget or Budget(), report)
+    parts = _within_budget(rows, budget, report)
     expected = sum(part.cells for part in parts)
     witnesses = np.concatenate([_witnesses(part, len(rows[0])) for part in parts])
-    n_words = 8 * -(-len(rows) // 512)
-    words = evaluate(rows, witnesses, n_words)
+    words = evaluate(rows, witnesses, words_for(len(rows)))
     used = -(-len(rows) // 64)
     order = np.lexsort(words[:, :used].T)
     words = words[order]
@@ -163,8 +168,18 @@ def _within_budget(
     """Count the parts, having refused what is too long to count or to list."""
     n, inputs = len(rows), len(rows[0])
     lines = _lines(rows)
+    # long integers are eliminated only where the fewest patterns possible are not too many
+    fewest = fewest_cells(len(lines), rank_modulo_a_prime(lines, _HOPELESS_RANK))
+    try:
+        budget.check(_estimate(fewest, n, inputs))
+    except BudgetExceeded:
+        most = most_patterns(len(set(rows)), min(n, inputs))
+        estimate = _estimate(most, n, inputs, exact=False)
+        if report is not None:
+            report(estimate)
+        budget.check(estimate)
     rank = len(echelon(lines)[0])
-    counting = counting_work(len(lines), rank) / ENTRIES_PER_SECOND
+    counting = min(counting_work(len(lines), rank), _MANY) / ENTRIES_PER_SECOND
     # too long in general position: half a second tells whether X has more structure
     work = ENTRIES_PER_SECOND // 2 if counting > budget.seconds else None
     counter = CellCounter(work, most=budget.patterns)
@@ -177,16 +192,24 @@ def _within_budget(
                 raise CountStopped
     except CountStopped:
         count, counted = most_patterns(len(set(rows)), rank), False
-    estimate = Estimate(
-        patterns=count,
-        seconds=count * n * inputs**2 / _PRODUCTS_PER_SECOND + (0.0 if counted else counting),
-        nbytes=count * (2 * 64 * -(-n // 512) + 4 * 8 * inputs + 100),
-        exact=counted,
-    )
+    estimate = _estimate(count, n, inputs, 0.0 if counted else counting, exact=counted)
     if report is not None:
         report(estimate)
     budget.check(estimate)
     return parts
+
+
+def _estimate(
+    count: int, n: int, inputs: int, counting: float = 0.0, exact: bool = True
+) -> Estimate:
+    """What listing so many patterns takes, after so many seconds of counting."""
+    many = min(count, _MANY)
+    return Estimate(
+        patterns=count,
+        seconds=many * n * inputs**2 / _PRODUCTS_PER_SECOND + counting,
+        nbytes=many * (2 * 8 * words_for(n) + 4 * 8 * inputs + 100),
+        exact=exact,
+    )
 
 
 def _witnesses(part: _Part, inputs: int) -> Witnesses:

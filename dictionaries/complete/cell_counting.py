@@ -91,6 +91,15 @@ def most_cells(n: int, rank: int) -> int:
     return 2 * sum(comb(n - 1, k) for k in range(rank)) if n else 1
 
 
+def fewest_cells(n: int, rank: int) -> int:
+    """Bound from below on the open cells of n distinct lines of at least that rank.
+
+    As many independent ones have 2**rank; each other adds the cells of a restriction, of
+    rank - 1, so at least 2**(rank - 1).
+    """
+    return (1 << rank) + (n - rank << rank >> 1)
+
+
 def most_patterns(n: int, rank: int) -> int:
     """Bound on the closed patterns of n rows: an affine arrangement x.h = -1/2 tells all apart."""
     return sum(comb(n, k) for k in range(rank + 1))

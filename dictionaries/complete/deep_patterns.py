@@ -14,7 +14,7 @@ the patterns 1[Z h >= 0] (``threshold_patterns``):
 There is no bias but a column of ones in X; spikes have none.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from math import comb, prod
@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..binary_matrix import BinaryMatrix
 from ..witnesses import check_widths
 from .arrangement import threshold_patterns
-from .budget import Budget, Estimate
+from .budget import Budget, Estimate, check_budget, in_digits
 from .cell_counting import most_patterns
 from .integer_rows import Row, integer_rows
 
@@ -37,6 +37,7 @@ Weights = tuple[Sequence[Row], ...]  # of each layer so far, by columns
 _SECONDS_PER_STATE = 2e-3
 _SECONDS_PER_PATTERN = 5e-6
 _BYTES_PER_STATE = 1000
+_MANY = 10**100
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +84,10 @@ class RecurrentPatterns:
 
 
 def deep_patterns(
-    X: ArrayLike, hidden: Sequence[int], budget: Budget | None = None
+    X: ArrayLike,
+    hidden: Sequence[int],
+    budget: Budget | None = None,
+    report: Callable[[Estimate], None] | None = None,
 ) -> DeepPatterns:
     """List what one neuron above the hidden layers of a threshold network can do on X (n, d).
 
@@ -91,13 +95,26 @@ def deep_patterns(
     within networks of the widths ``hidden``. From two hidden layers on, (13) as printed lets
     columns meet that no one layer below realises together; those are left out here.
 
+    Parameters
+    ----------
+    X : (n, d) array
+        Whole numbers or floats.
+    hidden : sequence of int
+        Widths of the hidden layers, the first first.
+    budget : Budget, optional
+        What a layer may take, ``Budget()`` unless given: its ``patterns`` bound the joint
+        states of the layer, and the patterns of the neurons above each.
+    report : callable, optional
+        Told the estimate of each layer, which counts joint states, before it is listed.
+
     Raises
     ------
     ValueError
-        If X is not two-dimensional, empty or not of finite numbers, or a width not
-        whole and at least 1.
+        If X is not two-dimensional, empty or not of finite numbers, a width not
+        whole and at least 1, or budget something else.
     BudgetExceeded
-        If a layer would take more than the budget; the layers below it have been listed.
+        If a layer would take more than the budget, which is checked before each: the
+        layers below it have been listed by then.
 
     Examples
     --------
@@ -106,7 +123,7 @@ def deep_patterns(
     (3, 8)
     """
     widths = check_widths(hidden)
-    arrangements = _Arrangements(budget or Budget())
+    arrangements = _Arrangements(check_budget(budget), report)
     rows = integer_rows(X)
     n, inputs = len(rows), len(rows[0])
     states: dict[Spikes, Weights] = {}
@@ -140,20 +157,36 @@ def deep_patterns(
 
 
 def recurrent_patterns(
-    X: ArrayLike, hidden: Sequence[int], budget: Budget | None = None
+    X: ArrayLike,
+    hidden: Sequence[int],
+    budget: Budget | None = None,
+    report: Callable[[Estimate], None] | None = None,
 ) -> RecurrentPatterns:
     """List the trajectories of a last-layer neuron of a recurrent threshold network.
 
     Spikes are H_t = 1[X_t W + H_(t-1) R >= 0] from H_0 = 0, X (n, T, d); a next layer
     takes the spikes of the layer below as its X. Weights are the same at all steps.
 
+    Parameters
+    ----------
+    X : (n, T, d) array
+        Whole numbers or floats.
+    hidden : sequence of int
+        Widths of the layers, the first first.
+    budget : Budget, optional
+        What a step of a layer may take, ``Budget()`` unless given: its ``patterns`` bound
+        the joint states so far, and the patterns of a neuron after each.
+    report : callable, optional
+        Told the estimates of each step, which count joint states, before it is listed.
+
     Raises
     ------
     ValueError
-        If X is not three-dimensional, empty or not of finite numbers, or a width not
-        whole and at least 1.
+        If X is not three-dimensional, empty or not of finite numbers, a width not
+        whole and at least 1, or budget something else.
     BudgetExceeded
-        If a step would take more than the budget; the steps before it have been listed.
+        If a step would take more than the budget, which is checked before each: the steps
+        before it, and the layers below, have been listed by then.
 
     Examples
     --------
@@ -170,7 +203,7 @@ def recurrent_patterns(
     # one scale for all, that of the 1 at the end: spikes are as tall as it
     *flat, one = integer_rows(np.append(array.transpose(1, 0, 2), 1)[None])[0]
     rows = [tuple(flat[at : at + inputs]) for at in range(0, len(flat), inputs)]
-    arrangements = _Arrangements(budget or Budget())
+    arrangements = _Arrangements(check_budget(budget), report)
     states: dict[Spikes, Weights] = {(): ()}
     for layer, width in enumerate(widths):
         above: dict[Spikes, Weights] = {}
@@ -272,20 +305,27 @@ def _reordered(
 class _Arrangements:
     """Patterns of integer rows; those of the same set of rows are listed once."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, report: Callable[[Estimate], None] | None) -> None:
         self._budget = budget
+        self._report = report
         self._known: dict[tuple[Row, ...], list[tuple[list[int], Row]]] = {}
 
     def check(self, states: int, rows: int = 0, inputs: int = 0) -> None:
         """Refuse so many joint states, each with an arrangement of so many rows, if too many."""
         patterns = most_patterns(rows, inputs)
-        self._budget.check(
-            Estimate(
-                patterns=states,
-                seconds=states * (_SECONDS_PER_STATE + patterns * _SECONDS_PER_PATTERN),
-                nbytes=states * _BYTES_PER_STATE + patterns * _BYTES_PER_STATE,
-            )
+        each = f", each with up to {in_digits(patterns)} patterns" if rows else ""
+        # within what floats hold
+        many, on_each = min(states, _MANY), min(patterns, _MANY)
+        estimate = Estimate(
+            patterns=states,
+            seconds=many * (_SECONDS_PER_STATE + on_each * _SECONDS_PER_PATTERN),
+            nbytes=(many + on_each) * _BYTES_PER_STATE,
+            exact=False,  # some of the states may coincide
+            counts=f"joint states of neurons{each}",
         )
+        if self._report is not None:
+            self._report(estimate)
+        self._budget.check(estimate)
 
     def fired(self, rows: Sequence[Row]) -> Fired:
         """All patterns of these rows."""

@@ -15,7 +15,7 @@ from ..binary_matrix import BinaryMatrix
 from ..neuron import Layer
 from ..neuron_witnesses import NeuronWitnesses
 from ..rollout import check_sequences, roll_columns
-from ..spike_dictionary import Readout, SpikeDictionary
+from ..spike_dictionary import NOTHING_FIRES, Readout, SpikeDictionary
 from .arrangement import threshold_patterns
 from .budget import Budget, Estimate
 from .prefix_trie import SoftReset, check_neuron
@@ -75,7 +75,7 @@ def complete_lif(
     Raises
     ------
     ValueError
-        If a part does not fit, or float64 can't hold a neuron that fires a pattern.
+        If a part does not fit, no neuron ever fires, or float64 can't hold one that does.
     BudgetExceeded
         As :func:`lif_trajectories`.
 
@@ -89,7 +89,7 @@ def complete_lif(
     if readout not in get_args(Readout):
         raise ValueError(f"readout: expected 'last' or 'every', got {readout!r}")
     sequences = check_sequences(X)
-    found = lif_trajectories(sequences, leak, reset, budget or Budget(), report)
+    found = lif_trajectories(sequences, leak, reset, budget, report)
     patterns, witnesses = found.trajectories, found.witnesses
     if readout == "last":
         patterns, witnesses = found.final()
@@ -111,6 +111,8 @@ def _dictionary(
 ) -> SpikeDictionary:
     """Drop the all-zero pattern, and see that each neuron fires its atom in float64 too."""
     kept = np.flatnonzero(patterns.column_sums())
+    if not kept.size:
+        raise ValueError(NOTHING_FIRES)
     atoms = patterns.take(kept)
     layer = Layer.build(weights, **constants).take(kept)
     for start in range(0, layer.width, _NEURONS_PER_BLOCK):

@@ -116,6 +116,26 @@ def echelon(rows: Sequence[Row]) -> tuple[list[int], list[list[int]]]:
     return pivots, work[: len(pivots)]
 
 
+def rank_modulo_a_prime(rows: Sequence[Row], most: int) -> int:
+    """A lower bound on the rank of the rows, at most ``most``, that takes no long integers.
+
+    Minors that are not 0 modulo 2**31 - 1 are not 0, so that the rank is no smaller.
+    """
+    prime = 2**31 - 1
+    work = (np.array(rows, dtype=object) % prime).astype(np.int64) if rows else np.empty((0, 0))
+    rank = 0
+    for column in range(work.shape[1]):
+        found = np.flatnonzero(work[rank:, column])
+        if not found.size or rank == most:
+            continue
+        work[[rank, rank + found[0]]] = work[[rank + found[0], rank]]
+        top = work[rank] * pow(int(work[rank, column]), -1, prime) % prime
+        below = work[rank + 1 :]
+        below[:] = (below - below[:, [column]] * top % prime) % prime
+        rank += 1
+    return rank
+
+
 def orthogonal_basis(rows: Sequence[Row], inputs: int) -> list[Row]:
     """Primitive vectors that span all h in R^inputs orthogonal to every row."""
     pivots, reduced = echelon(rows)

@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import gcd
+from numbers import Integral
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -38,7 +39,11 @@ def check_neuron(leak: Any, reset: Any) -> tuple[Fraction, Fraction]:
         If ``leak`` is not a rational number in [0, 1], or ``reset`` not one of the two names.
     """
     try:
-        share = Fraction(*leak) if isinstance(leak, tuple) else Fraction(leak)
+        if isinstance(leak, np.floating):
+            leak = leak.as_integer_ratio()
+        parts = leak if isinstance(leak, tuple) else (leak,)
+        # NumPy's integers would overflow in fractions
+        share = Fraction(*(int(part) if isinstance(part, Integral) else part for part in parts))
     except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
         raise ValueError(
             "leak: expected a rational number as a Fraction, an int, a string such as '9/10', "

@@ -31,10 +31,11 @@ from numpy.typing import ArrayLike, NDArray
 from ...kernels.trajectories import list_cells as list_compiled_cells
 from ...kernels.trajectories import replay, spread
 from ..binary_matrix import BinaryMatrix
-from .budget import Budget, Estimate
+from ..packed_head import words_for
+from .budget import Budget, Estimate, check_budget
 from .prefix_trie import Integers, PrefixTrie, Refinement, SoftReset, check_neuron
 from .trajectory_cells import inner_point, list_cells
-from .trajectory_counting import DEFAULT_BUDGET, count_cells, most_cells
+from .trajectory_counting import count_cells, most_cells
 
 _COUNT_SHARE = 0.1  # of the budget's seconds, which the count may take
 _SECONDS_PER_STEP = 3.5e-8  # a cell through one node
@@ -89,7 +90,7 @@ def lif_trajectories(
     X: ArrayLike,
     leak: Any,
     reset: SoftReset = "delayed",
-    budget: Budget = DEFAULT_BUDGET,
+    budget: Budget | None = None,
     report: Callable[[Estimate], object] | None = None,
 ) -> CompleteTrajectories:
     """List every trajectory of one LIF neuron on X, with a witness each, exactly.
@@ -112,7 +113,7 @@ def lif_trajectories(
         What a spike takes from the next membrane: theta, as in snnTorch, or leak * theta, which
         is theta within the step.
     budget : Budget, optional
-        How many trajectories, seconds and bytes it may take.
+        How many trajectories, seconds and bytes it may take; ``Budget()`` unless given.
     report : callable, optional
         Called with the Estimate before the budget is checked.
 
@@ -125,7 +126,7 @@ def lif_trajectories(
     ------
     ValueError
         If X is not made of finite numbers of shape (n, T, d), leak not a rational number in
-        [0, 1], or reset another word.
+        [0, 1], reset another word, or budget something else.
     BudgetExceeded
         If the estimate is past the budget. Counting stops where the list is, or at a tenth of the
         seconds; the estimate is then a bound, by hyperplanes in general position.
@@ -146,6 +147,7 @@ def lif_trajectories(
     >>> patterns.shape, witnesses.shape
     ((2, 3), (3, 2))
     """
+    budget = check_budget(budget)
     trie = PrefixTrie.of(X)
     neuron = check_neuron(leak, reset)
     refinement = trie.refinement(*neuron)
@@ -157,7 +159,7 @@ def lif_trajectories(
     if estimate.exact and len(keys) != estimate.patterns:
         raise RuntimeError(f"listed {len(keys)} trajectories, but counted {estimate.patterns}")
     _check_order(keys)
-    words = np.zeros((len(keys), _words(len(trie.rows))), dtype=np.uint64)
+    words = np.zeros((len(keys), words_for(len(trie.rows))), dtype=np.uint64)
     spread(keys, trie.rows, words)
     witnesses = points[:, [*range(trie.inputs.shape[1]), -1]]
     _check_replay(trie, *neuron, witnesses, words)
@@ -168,11 +170,6 @@ def lif_trajectories(
     return CompleteTrajectories(
         BinaryMatrix(words, len(trie.rows)), witnesses, trie.sequences.shape[0]
     )
-
-
-def _words(n_rows: int) -> int:
-    """64-bit words of a BinaryMatrix's column."""
-    return 8 * -(-n_rows // 512)
 
 
 def _estimate(trie: PrefixTrie, refinement: Refinement, budget: Budget) -> Estimate:
@@ -187,7 +184,9 @@ def _estimate(trie: PrefixTrie, refinement: Refinement, budget: Budget) -> Estim
     patterns = counted[0] if counted else most_cells(refinement)
     steps = counted[1] if counted else patterns * n_nodes
     # spikes at the nodes and the differences of neighbours; the matrix; points and witnesses
-    nbytes = patterns * 8 * (3 * -(-n_nodes // 64) + _words(n_rows) + 3 * (refinement.inputs + 1))
+    nbytes = (
+        patterns * 8 * (3 * -(-n_nodes // 64) + words_for(n_rows) + 3 * (refinement.inputs + 1))
+    )
     if refinement.compiled() is None:
         nbytes += patterns * 100 * (refinement.inputs + 2)
     seconds = per_step * min(steps, _MANY) + _SECONDS_PER_SPIKE * min(patterns * n_rows, _MANY)

@@ -23,15 +23,13 @@ from numpy.typing import ArrayLike
 
 from ...kernels.trajectories import count_cut_cells
 from ...kernels.trajectories import list_cells as list_compiled_cells
-from .budget import Budget, BudgetExceeded
+from .budget import Budget, BudgetExceeded, check_budget, in_digits
 from .prefix_trie import PrefixTrie, Refinement, SoftReset, check_neuron
 from .trajectory_cells import list_cells
 
 SECONDS_PER_STEP = 1.2e-8  # a compiled step of an interval or a cell through one node
 _STEPS_OF_PYTHON = 1000  # compiled steps that take as long as one in Python
 _LIMIT = 2**62
-
-DEFAULT_BUDGET = Budget()
 
 
 class _Stopped(Exception):
@@ -157,7 +155,7 @@ def most_cells(refinement: Refinement) -> int:
 
 
 def count_lif_trajectories(
-    X: ArrayLike, leak: Any, reset: SoftReset = "delayed", budget: Budget = DEFAULT_BUDGET
+    X: ArrayLike, leak: Any, reset: SoftReset = "delayed", budget: Budget | None = None
 ) -> int:
     """Count the trajectories of one LIF neuron on X exactly, without listing them.
 
@@ -172,7 +170,7 @@ def count_lif_trajectories(
     Raises
     ------
     ValueError
-        If X, leak or reset is not what :func:`lif_trajectories` expects.
+        If X, leak, reset or budget is not what :func:`lif_trajectories` expects.
     BudgetExceeded
         Once the count passes ``budget.patterns`` or takes about ``budget.seconds``.
 
@@ -183,11 +181,12 @@ def count_lif_trajectories(
     >>> count_lif_trajectories(X, leak="1/2")
     5
     """
+    budget = check_budget(budget)
     refinement = PrefixTrie.of(X).refinement(*check_neuron(leak, reset))
     counted = count_cells(refinement, budget.patterns, inf, budget.seconds)
     if counted is None:
         raise BudgetExceeded(
-            f"budget: counting stopped, past {budget.patterns:,} patterns or about "
+            f"budget: counting stopped, past {in_digits(budget.patterns)} patterns or about "
             f"{budget.seconds:g} s; raise the budget, or take fewer rows, inputs or steps"
         )
     return counted[0]
