@@ -133,9 +133,10 @@ class SpikeDictionary:
                 words, origins = (np.concatenate(parts) for parts in zip(*found, strict=True))
                 writer.append(words, origins)
                 done = (stop, witnesses.subnetworks, writer.n_columns)
-                if report is not None:
+                if report is None:
+                    line.show("{} of {} subnetworks, {} atoms".format(*done))
+                else:
                     report(*done)
-                line.show("{} of {} subnetworks, {} atoms".format(*done))
             line.clear()
             if writer.n_columns == 0:
                 writer.discard()
