@@ -15,10 +15,11 @@ from scipy.optimize import linprog
 
 from bidual.dictionaries.complete import arrangement, cell_listing
 from bidual.dictionaries.complete.arrangement import count_threshold_patterns, threshold_patterns
-from bidual.dictionaries.complete.budget import Budget, BudgetExceeded
+from bidual.dictionaries.complete.budget import Budget, BudgetExceeded, Estimate, in_digits
 from bidual.dictionaries.complete.cell_counting import (
     CellCounter,
     CountStopped,
+    fewest_cells,
     most_cells,
     most_patterns,
 )
@@ -27,7 +28,9 @@ from bidual.dictionaries.complete.integer_rows import (
     echelon,
     integer_rows,
     lift,
+    line,
     orthogonal_basis,
+    rank_modulo_a_prime,
     restrict,
 )
 from bidual.kernels import arrangement as kernels
@@ -255,6 +258,8 @@ def test_matrices_that_are_none_are_refused(X):
     for function in (threshold_patterns, count_threshold_patterns):
         with pytest.raises(ValueError, match=r"^X: expected .*"):
             function(X)
+    with pytest.raises(ValueError, match=r"^budget: expected a Budget, got 100"):
+        threshold_patterns([[1]], budget=100)
 
 
 def test_estimate_comes_first_and_is_the_count():
@@ -285,6 +290,64 @@ def test_hopeless_sizes_are_refused_at_once(shape):
     with pytest.raises(BudgetExceeded, match="up to"):
         threshold_patterns(X)
     assert time.process_time() - started < 10  # under 3 s where measured
+
+
+@pytest.mark.parametrize("shape", [(2000, 64), (300, 40), (400, 150)])
+def test_hopeless_ranks_are_refused_without_elimination_in_long_integers(shape, monkeypatch):
+    monkeypatch.setattr(arrangement, "echelon", None)
+    X = np.random.default_rng(0).standard_normal(shape)
+    told = []
+    started = time.process_time()
+    with pytest.raises(
+        BudgetExceeded, match=r"up to \d\.\d\de\+\d+ patterns, .* patterns 2,000,000"
+    ):
+        threshold_patterns(X, report=told.append)
+    assert time.process_time() - started < 10  # under 1 s where measured
+    assert not told[0].exact
+    assert told[0].patterns == most_patterns(*shape)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 8), st.integers(1, 4), st.integers(0, 2**32))
+def test_rank_modulo_a_prime_and_fewest_cells_are_lower_bounds(n, d, seed):
+    rng = np.random.default_rng(seed)
+    distinct = {line(row) for row in integer_rows(rng.integers(-1, 2, (n, d))) if any(row)}
+    rows = sorted(distinct)
+    rank = np.linalg.matrix_rank(np.array(rows)) if rows else 0
+    for most in range(d + 1):
+        assert rank_modulo_a_prime(rows, most) == min(rank, most)
+        assert fewest_cells(len(rows), min(rank, most)) <= CellCounter().cells(rows)
+    multiples = [tuple((2**31 - 1) * x for x in row) for row in rows]
+    assert rank_modulo_a_prime(multiples, d) == 0
+
+
+@pytest.mark.parametrize(("n", "rank"), [(2, 2), (7, 2), (4, 4), (7, 4)])
+def test_pencils_have_the_fewest_cells(n, rank):
+    pencil = [(1, k) + (0,) * (rank - 2) for k in range(n - rank + 2)]
+    rows = pencil + [tuple(row) for row in np.eye(rank, dtype=int)[2:].tolist()]
+    assert CellCounter().cells(rows) == fewest_cells(n, rank)
+    # what fits a budget exactly is not refused for its bound
+    count = count_threshold_patterns(rows)
+    assert threshold_patterns(rows, Budget(patterns=count)).patterns.shape[1] == count
+
+
+def test_large_numbers_are_told_by_three_digits():
+    assert in_digits(10**15 - 1) == "999,999,999,999,999"
+    assert in_digits(10**15) == "1.00e+15"
+    assert in_digits(12345 * 10**600) == "1.23e+604"
+    assert in_digits(np.int64(2**62)) == "4.61e+18"
+    assert in_digits(0.5) == "0.5"
+    told = str(Estimate(10**400, seconds=1.0, nbytes=10**6, exact=False))
+    assert told == "up to 1.00e+400 patterns, about 1 s and 1 MB"
+    with pytest.raises(BudgetExceeded, match=r"past the budget of patterns 1\.00e\+30;"):
+        Budget(patterns=10**30).check(Estimate(10**31, 1.0, 1))
+
+
+@pytest.mark.parametrize("name", ["patterns", "seconds", "nbytes"])
+@pytest.mark.parametrize("value", [0, -1, float("nan"), "2", None])
+def test_limits_are_numbers_above_zero(name, value):
+    with pytest.raises(ValueError, match=f"^{name}: expected a number above 0, got"):
+        Budget(**{name: value})
 
 
 def test_bound_on_patterns_holds_where_covers_does_not():

@@ -1,5 +1,6 @@
 """A complete dictionary holds every atom that a neuron can fire, and neurons that fire them."""
 
+import re
 from itertools import product
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 import bidual as bd
 from bidual.dictionaries import THRESHOLD_UNIT
+from bidual.dictionaries.spike_dictionary import NOTHING_FIRES
 
 STRINGS = np.array([[[*np.eye(2)[bit]] for bit in bits] for bits in product((0, 1), repeat=4)])
 FIRST_LAST_XOR = STRINGS[:, 0, 1] != STRINGS[:, -1, 1]
@@ -109,6 +111,11 @@ def test_estimates_are_told_and_budgets_kept():
         bd.complete_thresholds(np.eye(3), budget=bd.Budget(patterns=7))
 
 
+def test_a_neuron_that_never_fires_has_no_dictionary():
+    with pytest.raises(ValueError, match="^" + re.escape(NOTHING_FIRES)):
+        bd.complete_lif(np.zeros((2, 2, 2)), "1/2")
+
+
 def test_wrong_arguments_are_refused_by_name():
     with pytest.raises(ValueError, match=r"^X: expected shape \(n, d\)"):
         bd.complete_thresholds(STRINGS)
@@ -118,3 +125,5 @@ def test_wrong_arguments_are_refused_by_name():
         bd.complete_lif(STRINGS, "1/2", readout="lats")
     with pytest.raises(ValueError, match=r"^leak: expected"):
         bd.complete_lif(STRINGS, "3/2")
+    with pytest.raises(ValueError, match=r"^budget: expected a Budget"):
+        bd.complete_lif(STRINGS, "1/2", budget=100)

@@ -1,6 +1,7 @@
 """Deep and recurrent dictionaries are what networks of those widths can do: no more, no less."""
 
 import itertools
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -235,6 +236,29 @@ def test_budget_is_refused():
         recurrent_patterns(X.reshape(3, 10, 3), (3,))
     with pytest.raises(BudgetExceeded):
         recurrent_patterns(X[:4].reshape(2, 2, 3), (2, 1), Budget(patterns=30))
+    for function, sequences in ((deep_patterns, EXAMPLE), (recurrent_patterns, [EXAMPLE])):
+        with pytest.raises(ValueError, match=r"^budget: expected a Budget, got 100"):
+            function(sequences, (1,), 100)
+
+
+def test_estimates_name_joint_states_before_each_layer():
+    told = []
+    deep_patterns(EXAMPLE, (2, 1), report=told.append)
+    # 5 patterns of neurons that spike, by two; then one of the patterns above each pair
+    assert told[0].patterns == math.comb(5, 2)
+    assert len(told) == 2
+    with pytest.raises(BudgetExceeded) as refusal:
+        deep_patterns(EXAMPLE, (2,), Budget(patterns=9))
+    assert "has up to 10 joint states of neurons, each with up to 7 patterns" in str(refusal.value)
+    assert str(told[0]) in str(refusal.value)
+    steps = []
+    X = np.random.default_rng(0).integers(-99, 100, (60, 2, 8))
+    with pytest.raises(BudgetExceeded, match="up to 1 joint states of neurons, each with up to"):
+        recurrent_patterns(X, (4,), report=steps.append)
+    assert [estimate.patterns for estimate in steps] == [1]
+    assert not any(estimate.exact for estimate in told + steps)
+    recurrent_patterns([[[1, 0], [0, 1]]], (1,), report=steps.append)
+    assert len(steps) > 2
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from bidual.dictionaries.complete.trajectory_counting import (
     count_lif_trajectories,
     most_cells,
 )
-from bidual.kernels.trajectories import replay
+from bidual.kernels.trajectories import count_cut_cells, replay
 
 drawn = settings(deadline=None, max_examples=60)
 leaks = st.sampled_from(["0", "1/3", "1/2", "9/10", "1"])
@@ -405,6 +405,18 @@ def test_counting_stops_at_its_budget():
         count_lif_trajectories(X, "1/2", budget=Budget(seconds=0.01))
 
 
+@pytest.mark.parametrize("steps", [8, 15])
+def test_histories_count_as_work_by_their_length(steps):
+    # of the 2**depth histories of a constant current most end at once, but all are set up
+    refinement = PrefixTrie.of(np.ones((1, steps, 2))).refinement(*check_neuron("1/2", "delayed"))
+    c, depth = refinement.compiled(), steps - 1
+    arrays = (c.parent, c.normals, c.base, c.unit, c.scale, c.carry)
+    _, work = count_cut_cells(depth, *arrays, 2**62, 2**62)
+    assert work >= 2**depth * (depth + 1)
+    _, stopped = count_cut_cells(depth, *arrays, 2**62, 100)
+    assert 100 < stopped <= 100 + 2 * (depth + 1)
+
+
 def test_without_a_count_the_bound_serves(monkeypatch):
     expected = columns(lif_trajectories(strings(3), "9/10"))
     monkeypatch.setattr(module, "count_cells", lambda *arguments: None)
@@ -484,6 +496,7 @@ def test_a_wrong_witness_of_many_bits_is_noticed(monkeypatch):
         ([[[1]]], (1, 0), "delayed", "leak: expected a rational"),
         ([[[1]]], None, "delayed", "leak: expected a rational"),
         ([[[1]]], float("nan"), "delayed", "leak: expected a rational"),
+        ([[[1]]], np.float32("inf"), "delayed", "leak: expected a rational"),
         ([[[1]]], "3/2", "delayed", "leak: expected a number"),
         ([[[1]]], -1, "delayed", "leak: expected a number"),
         ([[[1]]], 1, "hard", "reset: expected"),
@@ -493,6 +506,31 @@ def test_wrong_arguments_are_named(X, leak, reset, named):
     for function in (lif_trajectories, count_lif_trajectories):
         with pytest.raises(ValueError, match=named):
             function(X, leak, reset)
+
+
+def test_budgets_are_optional_and_of_their_class():
+    for function in (lif_trajectories, count_lif_trajectories):
+        function([[[1]]], "1/2", budget=None)
+        with pytest.raises(ValueError, match=r"^budget: expected a Budget, got 100"):
+            function([[[1]]], "1/2", budget=100)
+
+
+@pytest.mark.parametrize(
+    ("leak", "exact"),
+    [
+        (np.int64(1), Fraction(1)),
+        (np.uint8(0), Fraction(0)),
+        ((np.int64(9), np.int32(10)), Fraction(9, 10)),
+        (np.float32(0.9), Fraction(float(np.float32(0.9)))),
+        (np.longdouble("0.5"), Fraction(1, 2)),
+    ],
+)
+def test_numpy_scalars_are_the_numbers_that_they_are(leak, exact):
+    share, taken = check_neuron(leak, "immediate")
+    assert share == taken == exact
+    assert {type(share.numerator), type(share.denominator)} == {int}
+    X = np.random.default_rng(0).integers(0, 3, (4, 6, 1))
+    assert columns(lif_trajectories(X, leak)) == columns(lif_trajectories(X, exact))
 
 
 def test_the_result_is_a_binary_matrix_of_one_bit_an_entry():

@@ -73,7 +73,8 @@ class Budget:
     def __post_init__(self) -> None:
         for name in (field.name for field in fields(self)):
             value = getattr(self, name)
-            if not isinstance(value, Real) or not value > 0:
+            is_number = isinstance(value, Real)
+            if not (is_number and value > 0):
                 raise ValueError(f"{name}: expected a number above 0, got {value!r}")
 
     def check(self, estimate: Estimate) -> None:
@@ -101,4 +102,6 @@ def check_budget(budget: Budget | None) -> Budget:
 
 def in_digits(number: float) -> str:
     """A number with all its digits, or with three where it is very large; any size will do."""
-    return f"{number:,}" if number < _LONGEST else f"{Decimal(number):.2e}"
+    if number < _LONGEST:
+        return f"{number:,}"
+    return f"{Decimal(number if isinstance(number, int) else float(number)):.2e}"

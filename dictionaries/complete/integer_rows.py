@@ -125,8 +125,10 @@ def rank_modulo_a_prime(rows: Sequence[Row], most: int) -> int:
     work = (np.array(rows, dtype=object) % prime).astype(np.int64) if rows else np.empty((0, 0))
     rank = 0
     for column in range(work.shape[1]):
+        if rank == most:
+            break
         found = np.flatnonzero(work[rank:, column])
-        if not found.size or rank == most:
+        if not found.size:
             continue
         work[[rank, rank + found[0]]] = work[[rank + found[0], rank]]
         top = work[rank] * pow(int(work[rank, column]), -1, prime) % prime
