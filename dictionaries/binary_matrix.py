@@ -184,6 +184,8 @@ class BinaryMatrix:
 
         Raises
         ------
+        ValueError
+            If an unfinished build waits at the path.
         OSError
             If the file can't be written; what was there stays.
         """

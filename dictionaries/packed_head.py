@@ -1,6 +1,7 @@
 """The head of a packed file: rows, metadata and arrays (``packed_file.py`` has the format)."""
 
 import hashlib
+import itertools
 import json
 import math
 import os
@@ -84,18 +85,21 @@ class Head:
 
 def _entries(name: str, value: Any) -> Iterator[tuple[str, str]]:
     """Name and JSON of each entry of an object; of what is no object, of itself."""
-    if not isinstance(value, dict) or not value:
-        yield name, to_json(value).decode("ascii")
-        return
-    for key, entry in value.items():
-        yield from _entries(f"{name}[{key!r}]", entry)
+    waiting = [(name, value)]
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, dict) and value:
+            waiting += [(f"{name}[{key!r}]", entry) for key, entry in value.items()]
+        else:
+            yield name, to_json(value).decode("ascii")
 
 
 def _where_they_part(one: str, other: str) -> tuple[str, str]:
     """Cut two texts to 80 characters that tell them apart."""
     start = 0
     if max(len(one), len(other)) > 80:
-        start = max(0, len(os.path.commonprefix([one, other])) - 20)
+        same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+        start = max(0, sum(1 for _ in same) - 20)
     mark = "..." if start else ""
     return mark + one[start : start + 80], mark + other[start : start + 80]
 

@@ -168,8 +168,9 @@ class GivenWitnesses:
         last spiking layer is the network's readout and left out: the program
         finds its own. Neurons start at rest, whatever state the modules hold.
         Forward hooks, or a ``forward`` set on a module, may compute anything and
-        are refused, on containers too. In float64, and where sums are exact, spikes are snnTorch's bit for bit;
-        a network that runs in float32 rounds otherwise near the threshold.
+        are refused, on containers too. In float64, and where sums are exact, spikes
+        are snnTorch's bit for bit; a network that runs in float32 rounds otherwise
+        near the threshold.
 
         ============================================ =============================
         ``Leaky``, ``RLeaky``                         here

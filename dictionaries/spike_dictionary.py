@@ -149,6 +149,9 @@ class SpikeDictionary:
 
         Raises
         ------
+        ValueError
+            If an unfinished build waits at the path, or a layer of the bank is
+            recurrent in some subnetworks alone.
         TypeError
             If a file can't describe the bank.
         OSError

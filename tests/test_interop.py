@@ -318,7 +318,82 @@ def behind(*names):
     return make
 
 
+def altered(change, container=list):
+    """[Linear, Leaky] after ``change(linear, leaky, net)``, as an nn.Sequential or a list."""
+
+    def make(nn, snn):
+        modules = nn.Linear(8, 4), snn.Leaky(0.5)
+        net = nn.Sequential(*modules)
+        change(*modules, net)
+        return (
+            net if container == "net" else nn.Sequential(net) if container == "inner" else modules
+        )
+
+    return make
+
+
+def double_outputs(module):
+    module.register_forward_hook(lambda module, inputs, output: 2 * output)
+
+
+def triple_inputs(module):
+    module.register_forward_pre_hook(lambda module, inputs: (3 * inputs[0],))
+
+
+def own_forward_set(module):
+    module.forward = lambda x: x
+
+
+def recurrence_altered(change):
+    def make(nn, snn):
+        neuron = snn.RLeaky(0.5, linear_features=4)
+        change(neuron.recurrent)
+        return nn.Sequential(nn.Linear(8, 4), neuron)
+
+    return make
+
+
+def in_dtype(dtype):
+    def make(nn, snn):
+        import torch
+
+        return nn.Sequential(nn.Linear(8, 4, dtype=getattr(torch, dtype)), snn.Leaky(0.5))
+
+    return make
+
+
+CHANGES = {
+    "forward hook": (double_outputs, "expected no forward hooks"),
+    "pre-hook": (triple_inputs, "expected no forward pre-hooks"),
+    "forward set": (own_forward_set, "expected the forward of its class"),
+}
+ALTERED = {
+    f"{name} on {where}": (make(change), place + told)
+    for name, (change, told) in CHANGES.items()
+    for where, make, place in (
+        ("Linear", lambda f: altered(lambda a, b, c: f(a)), r"^layer 0 \(Linear\): "),
+        ("Leaky", lambda f: altered(lambda a, b, c: f(b)), r"^layer 1 \(Leaky\): "),
+        ("network", lambda f: altered(lambda a, b, c: f(c), "net"), "^network: "),
+        (
+            "inner",
+            lambda f: altered(lambda a, b, c: f(c), "inner"),
+            r"^layer 0 \(Sequential\): ",
+        ),
+        ("recurrence", recurrence_altered, r"^layer 1\.recurrent \(Linear\): "),
+    )
+}
+
 SNNTORCH_REFUSALS = {
+    **ALTERED,
+    "complex": (in_dtype("complex64"), r"^layer 0 \(Linear\): expected real numbers, got .*64"),
+    "meta Linear": (
+        lambda nn, snn: [nn.Linear(8, 4, device="meta"), snn.Leaky(0.5)],
+        r"^layer 0 \(Linear\): expected values, got a tensor on the meta device",
+    ),
+    "meta Leaky": (
+        lambda nn, snn: [nn.Linear(8, 4), snn.Leaky(0.5).to("meta")],
+        r"^layer 1 \(Leaky\): expected values, got a tensor on the meta device",
+    ),
     "own forward": (own_forward, "network: expected an nn.Sequential or a list of layers.*Net"),
     "own forward inside": (
         lambda nn, snn: nn.Sequential(own_forward(nn, snn)),
@@ -402,6 +477,24 @@ def test_refused_resets_are_other_networks(nn, snn):
         for reset in ("delayed", "immediate", "hard"):
             other = type(layer).build(**built, leak=0.5, threshold=1.0, reset=reset, strict=True)
             assert (roll(X, [other])[0] != theirs).mean() > 0.001
+
+
+def test_a_batch_norm_can_be_folded_as_its_refusal_says(nn, snn):
+    import torch
+    from torch.nn.utils.fusion import fuse_linear_bn_eval
+
+    first, leaky = leaky_pair(nn, snn)[:2]
+    norm = nn.BatchNorm1d(16).double()
+    with torch.no_grad():
+        norm(first(torch.tensor(sequences().reshape(-1, 8))))  # statistics to fold
+    norm.eval()
+    with pytest.raises(ValueError, match=r"layer 1 \(BatchNorm1d\): .*fuse_linear_bn_eval"):
+        GivenWitnesses.from_snntorch([first, norm, leaky])
+    folded = GivenWitnesses.from_snntorch([fuse_linear_bn_eval(first.eval(), norm), leaky])
+    ours = roll(sequences(), folded.layers(0))
+    assert_same(ours, run_snntorch([first, norm, leaky], sequences()), FLIPS)
+    plain = GivenWitnesses.from_snntorch([first, leaky])
+    assert (roll(sequences(), plain.layers(0))[0] != ours[0]).mean() > 0.01
 
 
 # spikingjelly
@@ -539,6 +632,27 @@ def test_spikingjelly_layers_that_compute_something_else_are_refused(nn, sj, mak
     module = make(sj)
     with pytest.raises(ValueError, match=rf"layer 1 \({type(module).__name__}\): {message}"):
         GivenWitnesses.from_spikingjelly(nn.Sequential(nn.Linear(8, 4), module))
+
+
+@pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES.keys())
+def test_spikingjelly_modules_that_hooks_change_are_refused(nn, sj, change, message):
+    for index, where in enumerate(
+        [r"layer 0 \(Linear\)", r"layer 1 \(IFNode\)", r"layer 1.surrogate_function \(Sigmoid\)"]
+    ):
+        # a surrogate of its own, for nodes share the one that is their default
+        node = sj.neuron.IFNode(surrogate_function=sj.surrogate.Sigmoid())
+        net = nn.Sequential(sj.layer.Linear(8, 4), node)
+        change([*net, net[1].surrogate_function][index])
+        with pytest.raises(ValueError, match=f"^{where}: {message}"):
+            GivenWitnesses.from_spikingjelly(net)
+
+
+def test_the_state_that_a_node_holds_is_ignored(nn, sj):
+    X = sequences(steps=10)
+    modules = node_pair(nn, sj, NODES["soft"])
+    theirs = run_spikingjelly(modules, X)
+    assert modules[1].v.any()
+    assert_same(roll(X, GivenWitnesses.from_spikingjelly(modules).layers(0)), theirs)
 
 
 # NIR
@@ -869,6 +983,18 @@ NIR_REFUSALS = {
         chain(lambda nir: lif(nir, 4, tau=0.5)),
         r"node lif \(LIF\): tau: expected finite times of at least dt = 1.0, got \[0.5",
     ),
+    "complex weights": (
+        lambda nir: nir.NIRGraph.from_list(nir.Linear(np.full((4, 8), 1j)), lif(nir, 4)),
+        r"node lif \(LIF\): weight: expected real numbers, got complex128",
+    ),
+    "complex threshold": (
+        chain(lambda nir: lif(nir, 4, v_threshold=1 + 1j)),
+        r"node lif \(LIF\): threshold: expected real numbers",
+    ),
+    "complex tau": (
+        chain(lambda nir: lif(nir, 4, tau=2 + 1j)),
+        r"node lif \(LIF\): tau: expected real numbers",
+    ),
     "endless tau": (chain(lambda nir: lif(nir, 4, tau=np.inf)), r"node lif \(LIF\): tau: expected"),
     "widths": (chain(lambda nir: lif(nir, 3)), r"node lif \(LIF\)"),
     "flatten": (
@@ -883,6 +1009,13 @@ NIR_REFUSALS = {
 def test_nir_nodes_that_compute_something_else_are_refused(nir, make, message):
     with pytest.raises(ValueError, match=message):
         GivenWitnesses.from_nir(make(nir), dt=1.0)
+
+
+def test_a_file_that_cannot_be_read_is_an_os_error(nir, tmp_path):
+    (tmp_path / "other.nir").write_bytes(b"no HDF5")
+    for name in ("absent.nir", "other.nir"):
+        with pytest.raises(OSError, match="open file"):
+            GivenWitnesses.from_nir(tmp_path / name, dt=1.0)
 
 
 @pytest.mark.parametrize("dt", [0.0, -1.0, np.inf, np.nan])

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 import bidual as bd
 from bidual.dictionaries.packed_file import open_packed
-from bidual.dictionaries.packed_writer import PackedWriter
+from bidual.dictionaries.packed_writer import PackedWriter, write_packed
 
 METADATA = {"seed": 7, "chunk": 4, "what": "spikes", "share": 0.1}
 
@@ -339,6 +339,100 @@ def test_another_build_is_refused_and_the_difference_told(path, finished, change
         writer.finish()
     assert len(open_packed(path).words) == 0
     assert names(path.parent) == [path.name]
+
+
+NESTED = {"witnesses": {"neuron": {"leak": [0.5, 0.9], "bias": False}, "seed": 0, "hidden": [4]}}
+LONG = [0] * 100
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "told"),
+    [
+        (NESTED, {"seed": 1}, "metadata['witnesses']['seed'] is 0, not 1"),
+        (
+            NESTED,
+            {"neuron": {"leak": [0.5, 0.8], "bias": False}, "hidden": [5]},
+            "metadata['witnesses']['hidden'] is [4], not [5]; "
+            "metadata['witnesses']['neuron']['leak'] is [0.5,0.9], not [0.5,0.8]",
+        ),
+        (
+            NESTED,
+            {"seed": {"a": 1}},
+            "metadata['witnesses']['seed'] is 0, not absent; "
+            "metadata['witnesses']['seed']['a'] is absent, not 1",
+        ),
+        (NESTED, {"more": {}}, "metadata['witnesses']['more'] is absent, not {}"),
+        (
+            {"witnesses": {"long": [*LONG, 1]}},
+            {"long": [*LONG, 2, 3]},
+            "metadata['witnesses']['long'] is ...0,0,0,0,0,0,0,0,0,0,1], "
+            "not ...0,0,0,0,0,0,0,0,0,0,2,3]",
+        ),
+    ],
+    ids=["seed", "two", "kind", "new", "long"],
+)
+def test_of_another_build_only_what_differs_is_told(path, there, wanted, told):
+    with PackedWriter(path, 70, there) as writer:
+        writer.append(CHUNKS[1][0])
+    wanted = {"witnesses": there["witnesses"] | wanted}
+    for finished in (False, True):
+        named = path if finished else path.with_name(path.name + ".partial")
+        with pytest.raises(ValueError, match="another one") as refused:
+            PackedWriter(path, 70, wanted)
+        assert str(refused.value) == (
+            f"{named}: expected the same build, got another one: {told}; "
+            "choose another path, or delete the file"
+        )
+        with PackedWriter(path, 70, there) as writer:
+            writer.finish()
+    path.unlink()  # as it says
+    with PackedWriter(path, 70, wanted) as writer:
+        assert writer.chunks_done == 0
+        writer.append(CHUNKS[1][0])
+    path.with_name(path.name + ".partial").unlink()
+    with PackedWriter(path, 70, there) as writer:
+        assert writer.chunks_done == 0
+
+
+def test_a_matrix_is_not_written_over_an_unfinished_build(path):
+    partial, journal = partial_build(path)
+    before = partial.read_bytes(), journal.read_bytes()
+    with pytest.raises(ValueError, match=r"no unfinished build there, got .*\.partial; delete"):
+        write_packed(path, CHUNKS[1][0], 70, {})
+    assert (partial.read_bytes(), journal.read_bytes()) == before
+    build(path)  # goes on, and what is finished may be replaced
+    write_packed(path, CHUNKS[1][0], 70, {})
+    assert_equal(open_packed(path).words, CHUNKS[1][0])
+    partial_build(path)
+    partial.unlink()  # as it says
+    write_packed(path, CHUNKS[4][0], 70, {})
+    assert_equal(open_packed(path).words, CHUNKS[4][0])
+    assert names(path.parent) == [path.name]
+
+
+def test_a_matrix_is_not_written_over_a_build_at_work(path):
+    with PackedWriter(path, 70, METADATA, origin_width=2) as writer:
+        for i in range(2):
+            with pytest.raises(BlockingIOError, match="only writer"):
+                write_packed(path, CHUNKS[1][0], 70, {})
+            writer.append(*CHUNKS[i], {"chunk": i})
+    build(path)
+    assert path.read_bytes() == EXPECTED
+
+
+def test_a_matrix_that_could_not_be_written_leaves_nothing_in_the_way(path, monkeypatch):
+    build(path)
+
+    def sink(*arguments):
+        raise OSError("the disk is full")
+
+    with monkeypatch.context() as full:
+        full.setattr(PackedWriter, "finish", sink)
+        with pytest.raises(OSError, match="full"):
+            write_packed(path, CHUNKS[1][0], 70, {})
+    assert names(path.parent) == [path.name]
+    assert path.read_bytes() == EXPECTED
+    write_packed(path, CHUNKS[1][0], 70, {})
 
 
 def test_a_build_without_a_chunk_gives_way(path):
@@ -909,8 +1003,26 @@ def test_a_refused_build_leaves_no_file(path):
     with pytest.raises(ValueError, match="same build"):
         PackedWriter(path, 71, METADATA)
     assert names(path.parent) == [path.name]
-    with pytest.raises(FileNotFoundError):
-        PackedWriter(path.parent / "nowhere" / "file", 1, {})
+
+
+def test_a_folder_that_is_not_there_is_named(path):
+    folder = path.parent / "nowhere"
+    for call in (
+        lambda: PackedWriter(folder / "file", 1, {}),
+        lambda: write_packed(folder / "file", CHUNKS[1][0], 70, {}),
+    ):
+        with pytest.raises(FileNotFoundError) as refused:
+            call()
+        assert str(refused.value) == f"{folder / 'file'}: expected a folder {folder}, got none"
+    path.write_bytes(b"")
+    with pytest.raises(FileNotFoundError, match=r"expected a folder .*spikes\.packed, got none"):
+        PackedWriter(path / "file", 1, {})
+
+
+def test_a_name_alone_is_in_the_working_folder(path, monkeypatch):
+    monkeypatch.chdir(path.parent)
+    write_packed(path.name, CHUNKS[1][0], 70, {})
+    assert_equal(open_packed(path).words, CHUNKS[1][0])
 
 
 def test_a_closed_writer_takes_nothing(path):
