@@ -21,7 +21,7 @@ from numba import config
 # Registers (512 bits) handled per thread before a second one pays: waking it takes
 # about 0.1 ms, a register 0.5 ns
 _REGISTERS_PER_THREAD = 500_000
-_PARTS_PER_THREAD = 4  # whoever is free takes the next: a thread that wakes late has fewer
+_PARTS_PER_THREAD = 8  # whoever is free takes the next: a thread that wakes late has fewer
 
 _for_all: int | None = None
 _for_this: ContextVar[int | None] = ContextVar("bidual_threads", default=None)
