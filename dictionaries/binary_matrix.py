@@ -38,13 +38,13 @@ class BinaryMatrix:
 
     Parameters
     ----------
-    words : (P, 8 * ceil(n / 512)) uint64 array
+    words : (P, 8 * max(1, ceil(n / 512))) uint64 array
         The packed columns. Copied, unless it is C-ordered and neither the array
         nor anything it is a view of can be written to (a file mapped with mode
         "r", bytes, an array whose ``flags.writeable`` was cleared). Who makes
         such memory writeable again, or changes the mapped file, changes the matrix.
     n_rows : int
-        n, at least 1.
+        n, at least 0.
 
     Raises
     ------
@@ -69,8 +69,8 @@ class BinaryMatrix:
 
     def __init__(self, words: NDArray[np.uint64], n_rows: int) -> None:
         words = np.asarray(words)
-        if isinstance(n_rows, bool) or not isinstance(n_rows, int | np.integer) or n_rows < 1:
-            raise ValueError(f"n_rows: expected a whole number, at least 1, got {n_rows!r}")
+        if isinstance(n_rows, bool) or not isinstance(n_rows, int | np.integer) or n_rows < 0:
+            raise ValueError(f"n_rows: expected a whole number, at least 0, got {n_rows!r}")
         n_rows = int(n_rows)
         n_words = words_for(n_rows)
         if words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != n_words:
@@ -107,15 +107,15 @@ class BinaryMatrix:
         Raises
         ------
         ValueError
-            If it is not two-dimensional, has no rows, or holds another number.
+            If it is not two-dimensional, or holds another number.
         """
         array = np.asarray(dense)
-        if array.ndim != 2 or array.shape[0] == 0:
-            raise ValueError(f"dense: expected shape (n, P) with n >= 1, got {array.shape}")
+        if array.ndim != 2:
+            raise ValueError(f"dense: expected shape (n, P), got {array.shape}")
         n_rows, n_columns = array.shape
         words = np.zeros((n_columns, words_for(n_rows)), dtype=np.uint64)
         by_column = array.flags.f_contiguous  # and else 64 rows at a time, a word of each column
-        height = n_rows if by_column else 64
+        height = max(1, n_rows) if by_column else 64
         for first in range(0, n_rows, height):
             for columns in _column_blocks(height, n_columns):
                 tile = array[first : first + height, columns]
@@ -176,7 +176,7 @@ class BinaryMatrix:
 
     @property
     def words(self) -> NDArray[np.uint64]:
-        """The packed columns, (P, 8 * ceil(n / 512)) uint64, read-only."""
+        """The packed columns, (P, 8 * max(1, ceil(n / 512))) uint64, read-only."""
         return self._words
 
     def save(self, path: Path) -> None:
@@ -686,7 +686,7 @@ class BinaryMatrix:
 
 def _column_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
     """Slices over all columns, each of a bounded number of entries."""
-    size = max(1, _UNPACKED_BYTES // n_rows)
+    size = max(1, _UNPACKED_BYTES // max(1, n_rows))
     return (slice(first, first + size) for first in range(0, n_columns, size))
 
 

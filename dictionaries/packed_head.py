@@ -126,7 +126,7 @@ def read_head(file: FileIO, path: Path) -> tuple[Head, int, bytes]:
     fields = {"arrays", "metadata", "n_rows", "origin_width"}
     known = isinstance(header, dict) and header.keys() == fields
     expect(known, path, f"a header with {sorted(fields)}", reprlib.repr(header))
-    for name, least, most in (("n_rows", 1, _MOST_ROWS), ("origin_width", 0, _MOST_ORIGINS)):
+    for name, least, most in (("n_rows", 0, _MOST_ROWS), ("origin_width", 0, _MOST_ORIGINS)):
         value = header[name]
         whole = type(value) is int and least <= value <= most
         expect(whole, path, f"{name} from {least} to {most}", reprlib.repr(value))
@@ -164,8 +164,8 @@ def _map_array(
 
 
 def words_for(n_rows: int) -> int:
-    """Words of a column: rows are padded to 512."""
-    return -(-n_rows // 512) * 8
+    """Words of a column: rows are padded to a multiple of 512, none of them to 512."""
+    return max(8, -(-n_rows // 512) * 8)
 
 
 def refuse_big_endian() -> None:
@@ -185,7 +185,7 @@ def checked_head(
 ) -> Head:
     """Turn the arguments of a writer into a head."""
     for name, value, least, most in (
-        ("n_rows", n_rows, 1, _MOST_ROWS),
+        ("n_rows", n_rows, 0, _MOST_ROWS),
         ("origin_width", origin_width, 0, _MOST_ORIGINS),
     ):
         if not least <= value <= most or value != int(value):

@@ -31,7 +31,7 @@ class ConvexProgram:
     Parameters
     ----------
     design : BinaryMatrix
-        The dictionary D, shape (N, P) with P >= 1.
+        The dictionary D, shape (N, P) with N and P >= 1.
     target : (N,) or (N, C) array
         Numbers that the loss takes: -1 and +1 for hinge and logistic.
     loss : {"squared", "hinge", "logistic"} or Loss
@@ -73,8 +73,8 @@ class ConvexProgram:
         if not isinstance(design, BinaryMatrix):
             raise TypeError(f"design: expected a BinaryMatrix, got {type(design).__name__}")
         n, atoms = design.shape
-        if atoms == 0:
-            raise ValueError(f"design: expected at least one atom, got an empty {design!r}")
+        if n == 0 or atoms == 0:
+            raise ValueError(f"design: expected at least one row and one atom, got {design!r}")
         targets = np.array(target, dtype=np.float64)
         if targets.ndim not in (1, 2) or targets.shape[0] != n or targets.size == 0:
             raise ValueError(f"target: expected shape ({n},) or ({n}, C), got {targets.shape}")

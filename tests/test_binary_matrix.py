@@ -12,7 +12,7 @@ from scipy.sparse import linalg
 
 import bidual as bd
 
-SHAPES = [(n, p) for n in (63, 64, 65, 511, 512, 513, 1024) for p in (0, 1, 63, 64, 65)]
+SHAPES = [(n, p) for n in (0, 63, 64, 65, 511, 512, 513, 1024) for p in (0, 1, 63, 64, 65)]
 # more than one block of what is packed or unpacked at a time, and a last one cut short
 LARGE = [(700, 4099), (2**18 + 3, 2), (3, 5000)]
 
@@ -25,7 +25,7 @@ def bernoulli(rows, columns, density, seed=0):
 @st.composite
 def dense_matrices(draw):
     dense = bernoulli(
-        draw(st.integers(1, 200)),
+        draw(st.integers(0, 200)),
         draw(st.integers(0, 200)),
         draw(st.sampled_from([0.0, 0.03, 0.5, 0.97, 1.0])),
         draw(st.integers(0, 2**32 - 1)),
@@ -76,7 +76,7 @@ def test_dense_array_comes_back(dense):
 @on_matrices
 def test_bit_i_mod_64_of_word_i_div_64_is_row_i(dense):
     n, columns = dense.shape
-    words = np.zeros((columns, 8 * math.ceil(n / 512)), dtype=np.uint64)
+    words = np.zeros((columns, max(8, 8 * math.ceil(n / 512))), dtype=np.uint64)
     for i, j in np.argwhere(dense).tolist():
         words[j, i // 64] |= np.uint64(1 << (i % 64))
     same(bd.BinaryMatrix(words, n).to_dense(), dense)
@@ -85,7 +85,7 @@ def test_bit_i_mod_64_of_word_i_div_64_is_row_i(dense):
 @on_matrices
 def test_an_entry_costs_one_bit(dense):
     n, columns = dense.shape
-    padded = 512 * math.ceil(n / 512)
+    padded = max(512, 512 * math.ceil(n / 512))
     assert bd.BinaryMatrix.from_dense(dense).nbytes == columns * padded // 8
 
 
@@ -256,13 +256,13 @@ def test_hstack_takes_empty_and_single_columns(widths):
 def test_vstack_joins_what_was_split(dense):
     rng = np.random.default_rng(dense.shape)
     cuts = sorted(rng.integers(0, dense.shape[0] + 1, 3))
-    parts = [part for part in np.split(dense, cuts) if part.shape[0]]
+    parts = np.split(dense, cuts)
     joined = bd.BinaryMatrix.vstack([bd.BinaryMatrix.from_dense(part) for part in parts])
     same(joined.to_dense(), dense)
 
 
-@pytest.mark.parametrize("above", [1, 63, 64, 65, 448, 449, 511, 512, 513])
-@pytest.mark.parametrize("below", [1, 63, 64, 65, 511, 512, 513])
+@pytest.mark.parametrize("above", [0, 1, 63, 64, 65, 448, 449, 511, 512, 513])
+@pytest.mark.parametrize("below", [0, 1, 63, 64, 65, 511, 512, 513])
 def test_vstack_shifts_by_any_number_of_rows(above, below):
     parts = [bernoulli(n, 3, 0.5, seed) for seed, n in enumerate((above, below, 3))]
     joined = bd.BinaryMatrix.vstack([bd.BinaryMatrix.from_dense(part) for part in parts])
@@ -473,7 +473,6 @@ def words(rows, count, dtype=np.uint64):
 @pytest.mark.parametrize(
     ("name", "make"),
     [
-        ("n_rows", lambda: bd.BinaryMatrix(words(2, 0), 0)),
         ("n_rows", lambda: bd.BinaryMatrix(words(2, 8), -1)),
         ("words", lambda: bd.BinaryMatrix(words(2, 7), 512)),
         ("words", lambda: bd.BinaryMatrix(words(2, 8), 513)),
@@ -487,7 +486,6 @@ def words(rows, count, dtype=np.uint64):
         ("dense", lambda: bd.BinaryMatrix.from_dense([0, 1])),
         ("dense", lambda: bd.BinaryMatrix.from_dense(1)),
         ("dense", lambda: bd.BinaryMatrix.from_dense(np.zeros((2, 2, 2)))),
-        ("dense", lambda: bd.BinaryMatrix.from_dense(np.zeros((0, 2)))),
     ],
 )
 def test_wrong_shape_or_dtype_is_refused_by_name(name, make):
@@ -643,7 +641,7 @@ def test_matrices_are_stacked_from_any_iterable_and_nothing_else_is(stack):
         stack([D, D.to_dense()])
 
 
-@pytest.mark.parametrize("n_rows", [True, 3.0, "3", None, 0, -1])
+@pytest.mark.parametrize("n_rows", [True, 3.0, "3", None, -1])
 def test_what_is_no_number_of_rows_is_refused(n_rows):
     with pytest.raises(ValueError, match=r"^n_rows: expected a whole number"):
         bd.BinaryMatrix(np.zeros((2, 8), dtype=np.uint64), n_rows)

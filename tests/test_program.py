@@ -551,6 +551,13 @@ def test_a_design_that_is_no_binary_matrix_is_refused_by_name():
         bd.ConvexProgram(np.eye(3), [1.0, 2.0, 3.0], "squared", 1.0)
 
 
+@pytest.mark.parametrize("shape", [(0, 3), (3, 0)])
+def test_a_design_without_rows_or_atoms_is_refused_by_name(shape):
+    D = bd.BinaryMatrix.from_dense(np.zeros(shape))
+    with pytest.raises(ValueError, match=r"^design: expected at least one row and one atom"):
+        bd.ConvexProgram(D, np.zeros(shape[0]), "squared", 1.0)
+
+
 @pytest.mark.parametrize("strength", [-1.0, np.nan, np.inf])
 def test_with_strength_refuses_what_the_program_refuses(strength):
     with pytest.raises(ValueError, match=r"^strength: "):

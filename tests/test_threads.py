@@ -128,8 +128,8 @@ def test_work_within_work_ends(small_parts):
         total.extend(range(first, last))
 
     with use_threads(4):
-        split(lambda first, last: split(inner, 10, 10**9), 32, 10**9)
-    assert sorted(total) == sorted(list(range(10)) * 16)
+        split(lambda first, last: split(inner, 10, 10**9), 1000, 10**9)
+    assert sorted(total) == sorted(list(range(10)) * 4 * threads._PARTS_PER_THREAD)
 
 
 def test_no_part_runs_on_after_an_error_arrived(small_parts):
