@@ -47,7 +47,17 @@ from .dictionaries import (
     threshold_patterns,
     use_threads,
 )
-from .formulations import L1, LIF, LOSSES, ConicForm, ConvexProgram
+from .formulations import (
+    L1,
+    LIF,
+    LOSSES,
+    PENALTIES,
+    ConicForm,
+    ConvexProgram,
+    Group,
+    Huber,
+    QuadraticProgram,
+)
 from .networks import SpikingNetwork
 from .solvers import (
     BACKENDS,
@@ -56,6 +66,7 @@ from .solvers import (
     Progress,
     Solution,
     Status,
+    path,
     solve,
 )
 
@@ -64,6 +75,7 @@ __all__ = [
     "L1",
     "LIF",
     "LOSSES",
+    "PENALTIES",
     "THRESHOLD_UNIT",
     "BackendUnavailable",
     "BinaryMatrix",
@@ -77,11 +89,14 @@ __all__ = [
     "DeadLayerWarning",
     "DeepPatterns",
     "GivenWitnesses",
+    "Group",
     "Health",
+    "Huber",
     "Layer",
     "Neuron",
     "ProgramNotAccepted",
     "Progress",
+    "QuadraticProgram",
     "RecurrentPatterns",
     "SampledWitnesses",
     "Solution",
@@ -96,6 +111,7 @@ __all__ = [
     "deep_patterns",
     "health",
     "lif_trajectories",
+    "path",
     "recurrent_patterns",
     "set_threads",
     "solve",

@@ -1,13 +1,14 @@
 """The float grade of a certificate: a duality gap as a sum of non-negative terms.
 
-For W, b, Z = D W + b and a dual point V that is feasible, the gap of output c is
+For W, b, Z = D W + b and a dual point V that is feasible, the gap of a block of
+outputs that are solved together is, with norms and losses of that block,
 
-    sum_i [a_i loss(Z_ic) + (a_i loss)*(-V_ic) + Z_ic V_ic]
-    + sum_j [lambda |W_jc| - W_jc d_j'V_c],
+    sum_i [a_i loss(Z_i) + (a_i loss)*(-V_i) + Z_i'V_i]
+    + sum_j [lambda norm(W_j) - W_j'(V'd_j)],
 
 each bracket >= 0 (Fenchel-Young). Primal minus dual is the same number, but
 loses digits to cancellation. V is made feasible by moving it into the domain
-of the conjugate and then shrinking it by min(1, lambda / max_j |d_j'V_c|). The
+of the conjugate and then shrinking it by min(1, lambda / max_j norm(V'd_j)). The
 prices of all candidates come from one pass over the packed columns. In float64
 the bound holds up to rounding, about 1e-15 of sum_i |V_i| (|Z_i| + |y_i|): less
 than 1e-13 of the reference, unless targets lie far from 0 for their spread.
@@ -40,8 +41,8 @@ class Certificate:
     relative_gap : float
         Gap / reference, the reference being the objective at W = 0 and the best
         intercept. Where that is 0, W = 0 is optimal: 0 for no gap, else infinity.
-    primals, gaps : (C,) array
-        Both output by output; they add up to ``primal`` and ``gap``.
+    primals, gaps : (B,) array
+        Both for each of ``program.blocks``; they add up to ``primal`` and ``gap``.
     dual_point : (N, C) array
         The feasible V that proves the bound.
     """
@@ -75,7 +76,7 @@ def certify(
         b, 0 unless given.
     dual_point : (N,) or (N, C) array, optional
         A V to try besides the one that belongs to the weights; the better of
-        the two (and of V = 0) counts, output by output.
+        the two (and of V = 0) counts, block by block.
 
     Returns
     -------
@@ -112,24 +113,31 @@ def certify(
         candidates.append(program.into_domain(given))
 
     active = np.flatnonzero(W.any(axis=1))
-    largest, prices = program.design.price(np.hstack(candidates), active)
-    scales = np.ones_like(largest)
-    np.divide(program.strength, largest, out=scales, where=largest > program.strength)
-    primals = program.data_loss(fit) + program.strength * program.penalty.value(W)
+    largest, prices = program.price(np.hstack(candidates), active)
+    a = program.row_weights[:, None]
+    primals = program.objectives(W, fit)
     gaps, dual_points = primals, np.zeros_like(fit)  # V = 0 proves 0, since no loss is negative
-    for k, candidate in enumerate(candidates):
+    # one number a block, (B,), goes with its columns: B is 1 or C
+    for k, (candidate, steepest) in enumerate(
+        zip(candidates, largest.reshape(len(candidates), -1), strict=True)
+    ):
+        shrunk = np.ones_like(steepest)
+        np.divide(program.strength, steepest, out=shrunk, where=steepest > program.strength)
+        v = shrunk * candidate
         columns = slice(k * program.outputs, (k + 1) * program.outputs)
-        v = scales[columns] * candidate
-        terms = program.loss.fenchel_young(fit, v, program.target, program.row_weights[:, None])
+        terms = program.loss.fenchel_young(fit, v, program.target, a)
         priced = program.penalty.fenchel_young(
-            W[active], scales[columns] * prices[:, columns], program.strength
+            W[active], shrunk * prices[:, columns], program.strength
         )
-        found = terms.sum(axis=0) + np.maximum(priced, 0.0).sum(axis=0)
-        dual_points = np.where(found < gaps, v, dual_points)
-        gaps = np.where(found < gaps, found, gaps)
+        found = program.by_block(terms.sum(axis=0))
+        found = found + program.by_block(np.maximum(priced, 0.0).sum(axis=0))
+        better = found < gaps
+        dual_points = np.where(better, v, dual_points)
+        gaps = np.where(better, found, gaps)
     primal, gap = float(primals.sum()), float(gaps.sum())
     # by the conjugate, since a bad answer's primal would swallow the digits of the bound;
     # around b0, since sums of V are 0 but for rounding and targets may lie far from 0
-    conjugates = program.loss.conjugate(dual_points, program.target, program.row_weights[:, None])
-    dual = float((-conjugates - program.null_intercept * dual_points).sum())
+    conjugates = program.loss.conjugate(dual_points, program.target, a)
+    dual = -float(conjugates.sum()) - float((program.null_intercept * dual_points).sum())
+    dual = min(dual, primal)  # which rounding alone could part
     return Certificate(primal, dual, gap, program.relative(gap), primals, gaps, dual_points)

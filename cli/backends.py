@@ -1,9 +1,18 @@
-"""bidual backends: which are ready here, in which version, and what each takes."""
+"""bidual backends: what is installed, what can solve here, and what each backend takes."""
 
 import argparse
+from collections.abc import Iterator
 from typing import Any
 
-from .. import BACKENDS, LOSSES, BinaryMatrix, ConvexProgram
+from .. import BACKENDS, LOSSES, PENALTIES
+from .tiny import tiny_program
+
+_SHOWN = {
+    (True, True): "yes",
+    (True, False): "one",
+    (False, True): "several",
+    (False, False): "-",
+}
 
 
 def add_parser(commands: Any) -> None:
@@ -12,31 +21,42 @@ def add_parser(commands: Any) -> None:
         "backends",
         help="list the backends: version, licence, what each takes",
         description=(
-            "Lists every backend with its version, whether it can solve here (and what to do "
-            "if not), and which losses it takes, with and without an intercept."
+            "Lists every backend with its version and whether it can solve here (and what to do "
+            "if not); then the grid of losses and penalties that each takes, with and without an "
+            "intercept, for one output and for several; and why the others are refused."
         ),
     )
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    programs = {
-        (loss, intercept): ConvexProgram(
-            BinaryMatrix.from_dense([[1], [0]]), [1.0, -1.0], loss, 0.1, intercept=intercept
-        )
-        for loss in LOSSES
-        for intercept in (False, True)
-    }
-    heads = [f"{loss}{' + b' if intercept else ''}" for loss, intercept in programs]
-    print(f"{'backend':<9} {'version':<9} {'ready':<6}" + "".join(f"{head:>15}" for head in heads))
-    remarks = []
+    print(f"{'backend':<9} {'version':<9} ready")
     for name, backend in BACKENDS.items():
         missing = backend.available()
-        refusals = [backend.accepts(program) for program in programs.values()]
-        marks = "".join(f"{'-' if refusal else 'yes':>15}" for refusal in refusals)
-        print(f"{name:<9} {backend.version or '-':<9} {'no' if missing else 'yes':<6}{marks}")
-        remarks += [f"{name}: {missing}"] if missing else []
-        remarks += [f"{name}: {refusal}" for refusal in dict.fromkeys(refusals) if refusal]
-    print("\n+ b is with an intercept. All take row weights and several outputs.")
-    print("\n".join(remarks))
+        print(f"{name:<9} {backend.version or '-':<9} {missing or 'yes'}")
+    print()
+    print("\n".join(_grid()))
     return 0
+
+
+def _grid() -> Iterator[str]:
+    """Lines of the grid: a row for each loss and penalty, a column for each backend."""
+    yield f"{'loss + penalty':<23}" + "".join(f"{name:>9}" for name in BACKENDS)
+    remarks: dict[str, dict[str, None]] = {name: {} for name in BACKENDS}  # each once, in order
+    for loss in LOSSES:
+        least = 2 if loss == "softmax" else 1
+        for penalty in PENALTIES:
+            cells = []
+            for name, backend in BACKENDS.items():
+                taken = []
+                for outputs in (least, 2):
+                    programs = [tiny_program(loss, penalty, outputs, b) for b in (False, True)]
+                    refusals = [backend.accepts(program) for program in programs]
+                    remarks[name] |= {f"{name}: {each}": None for each in refusals if each}
+                    taken.append(not any(refusals))
+                cells.append(_SHOWN[taken[0], taken[1]])
+            yield f"{loss + ' + ' + penalty:<23}" + "".join(f"{cell:>9}" for cell in cells)
+    yield ""
+    yield "yes: with and without an intercept, of any number of outputs; one: of one output only."
+    for each in remarks.values():
+        yield from each

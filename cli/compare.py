@@ -18,7 +18,7 @@ from .. import (
     BACKENDS,
     LIF,
     LOSSES,
-    BinaryMatrix,
+    PENALTIES,
     ConvexProgram,
     Progress,
     Solution,
@@ -28,6 +28,7 @@ from .. import (
     tasks,
 )
 from ..dictionaries.live_line import LiveLine
+from .tiny import tiny_program
 
 _HIDDEN = (64, 32)
 _POINTS = 200  # of a backend's history that the results keep
@@ -39,6 +40,7 @@ class Job:
 
     task: str = "digits"
     loss: str = "squared"
+    penalty: str = "l1"
     strength: float = 0.1
     subnetworks: int = 16
     backends: tuple[str, ...] = tuple(BACKENDS)
@@ -52,6 +54,8 @@ class Job:
             raise ValueError(f"task: expected one of {sorted(tasks.TASKS)}, got {self.task!r}")
         if self.loss not in LOSSES:
             raise ValueError(f"loss: expected one of {sorted(LOSSES)}, got {self.loss!r}")
+        if self.penalty not in PENALTIES:
+            raise ValueError(f"penalty: expected one of {sorted(PENALTIES)}, got {self.penalty!r}")
         if not 0 <= self.strength < np.inf:
             raise ValueError(f"strength: expected a finite share >= 0, got {self.strength}")
         if self.subnetworks < 1:
@@ -93,6 +97,9 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--loss", default=default.loss, help=f"one of: {', '.join(sorted(LOSSES))}")
     parser.add_argument(
+        "--penalty", default=default.penalty, help=f"one of: {', '.join(sorted(PENALTIES))}"
+    )
+    parser.add_argument(
         "--strength",
         type=float,
         default=default.strength,
@@ -129,6 +136,7 @@ def _run(options: argparse.Namespace) -> int:
         Job(
             task=options.task,
             loss=options.loss,
+            penalty=options.penalty,
             strength=options.strength,
             subnetworks=options.subnetworks,
             backends=names,
@@ -159,7 +167,9 @@ def run_job(job: Job) -> int:
     start = perf_counter()
     atoms = lif.sample(data.X_train, subnetworks=job.subnetworks, seed=job.seed)
     print(f"dictionary  {atoms} in {perf_counter() - start:.1f} s")
-    program = lif.program(atoms, data.y_train, loss=job.loss, strength=0.0, intercept=True)
+    program = lif.program(
+        atoms, data.y_train, job.loss, strength=0.0, intercept=True, penalty=job.penalty
+    )
     program = program.with_strength(job.strength * program.lambda_max)
     print(
         f"program     {program.loss.name} + {program.penalty.name}, {program.outputs} outputs with "
@@ -224,9 +234,7 @@ def _warm_up(job: Job) -> None:
     """Compile the kernels, so that no backend is charged for it."""
     line = LiveLine()
     line.show("compiling kernels (the first run only)")
-    design = BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
-    target = [[1.0, -1.0], [-1.0, 1.0], [1.0, -1.0]]
-    tiny = ConvexProgram(design, target, job.loss, 1e-3, intercept=True)
+    tiny = tiny_program(job.loss, job.penalty, 2, True)
     for name in job.backends:
         if BACKENDS[name].available() is None and BACKENDS[name].accepts(tiny) is None:
             solve(tiny, name)
@@ -243,6 +251,8 @@ def _try_backend(name: str, program: ConvexProgram, job: Job) -> tuple[dict[str,
         "version": backend.version,
         "compile_seconds": None,
         "solve_seconds": None,
+        "recover_seconds": None,
+        "iterations": None,
         "primal": None,
         "dual": None,
         "relative_gap": None,
@@ -278,6 +288,8 @@ def _try_backend(name: str, program: ConvexProgram, job: Job) -> tuple[dict[str,
         "message": solution.message,
         "compile_seconds": solution.compile_seconds,
         "solve_seconds": solution.solve_seconds,
+        "recover_seconds": solution.recover_seconds,
+        "iterations": solution.iterations,
         "primal": certificate.primal,
         "dual": certificate.dual,
         "relative_gap": certificate.relative_gap,
@@ -355,8 +367,8 @@ def _gap_then_time(row: dict[str, Any]) -> tuple[bool, float]:
 
 
 _HEAD = (
-    f"{'backend':<9} {'status':<12} {'compile s':>9} {'solve s':>8} {'primal':>12} "
-    f"{'relative gap':>12} {'atoms':>6} {'train %':>8} {'test %':>7}"
+    f"{'backend':<9} {'status':<12} {'compile s':>9} {'solve s':>8} {'recover s':>9} "
+    f"{'primal':>12} {'relative gap':>12} {'atoms':>6} {'train %':>8} {'test %':>7}"
 )
 
 
@@ -366,7 +378,8 @@ def _table_row(row: dict[str, Any]) -> str:
 
     return (
         f"{row['backend']:<9} {row['status']:<12} {number('compile_seconds', '.2f'):>9} "
-        f"{number('solve_seconds', '.2f'):>8} {number('primal', '.8f'):>12} "
+        f"{number('solve_seconds', '.2f'):>8} {number('recover_seconds', '.2f'):>9} "
+        f"{number('primal', '.8f'):>12} "
         f"{number('relative_gap', '.1e'):>12} {number('active_atoms', '.0f'):>6} "
         f"{number('train_accuracy', '.1f', 100):>8} {number('test_accuracy', '.1f', 100):>7}"
     )

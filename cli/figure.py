@@ -54,7 +54,7 @@ def _draw_gaps(axes: Any, results: dict[str, Any]) -> None:
     axes.axhline(results["program"]["gap"], color="0.6", lw=0.8, ls=":")
     program = results["program"]
     axes.set(
-        xlabel="seconds of solving",
+        xlabel="seconds of compiling and solving",
         ylabel="certified relative gap",
         title=f"{program['loss']} loss, {program['rows']} x {program['atoms']}, "
         f"{program['outputs']} outputs",
@@ -77,6 +77,10 @@ def _draw_raster(
     axes: Any, network: SpikingNetwork, sequence: NDArray[np.float64], winner: str
 ) -> None:
     """Spikes of the final neuron of every subnetwork, coloured by its weight for the answer."""
+    if network.readout_weights.shape[0] == 0:
+        axes.set_axis_off()
+        axes.set_title(f"{winner}'s network has no neurons: it says its intercept")
+        return
     spikes = np.array([layers[-1][0, :, 0] for layers in network.simulate(sequence[None])])
     outputs = network.decision_function(sequence[None]).reshape(-1, network.intercept.size)
     answer = int(outputs[-1].argmax())

@@ -480,21 +480,24 @@ class BinaryMatrix:
         bits.add_column(self._words[self._column(column)], float(scale), out)
 
     def price(
-        self, duals: ArrayLike, columns: ArrayLike
+        self, duals: ArrayLike, columns: ArrayLike, width: int = 1
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Price all columns in one pass, and keep the prices of a few.
 
         Parameters
         ----------
         duals : (n, K) array
-            K dual points side by side.
+            Dual points side by side.
         columns : (A,) int array
             Columns whose prices are wanted, each once.
+        width : int
+            How many dual points next to each other make a group; it divides K.
 
         Returns
         -------
-        largest : (K,) array
-            max_j |d_j' duals[:, k]| over all columns; 0 where there are none.
+        largest : (K / width,) array
+            The largest 2-norm over all columns d_j of the prices d_j' duals of a
+            group, max_j |d_j' duals[:, k]| for groups of one; 0 without columns.
         prices : (A, K) array
             d_j' duals for the chosen columns.
 
@@ -515,13 +518,17 @@ class BinaryMatrix:
             kept[chosen] = np.arange(chosen.size)
         if np.count_nonzero(kept >= 0) < chosen.size:
             raise ValueError(f"columns: expected each column once, got {columns!r}")
+        if width < 1 or operand.shape[1] % width:
+            raise ValueError(
+                f"width: expected a divisor of the {operand.shape[1]} dual points, got {width}"
+            )
         padded = self._padded(operand)
         prices = np.empty((chosen.size, operand.shape[1]))
         largest: list[NDArray[np.float64]] = []
 
         def part(first: int, last: int) -> None:
-            found = np.empty(operand.shape[1])
-            bits.price(self._words[first:last], padded, kept[first:last], found, prices)
+            found = np.empty(operand.shape[1] // width)
+            bits.price(self._words[first:last], padded, kept[first:last], width, found, prices)
             largest.append(found)
 
         split(part, self.shape[1], 8 * self._words.size * operand.shape[1])

@@ -7,14 +7,26 @@ intercept b (C,), row weights a (N,), dual points V (N, C). V is minus the
 gradient of the weighted loss at Z; ``strength`` is lambda, the factor of the
 penalty, and beta / m**(1/q) is applied in :class:`LIF` alone.
 
-To add a loss: its class and a line in ``LOSSES`` in ``losses.py``, its code in
-``kernels/proximal.py``, and a line in the table of ``tests/test_losses.py``.
+``losses/__init__.py`` says how to add a loss.
 """
 
 from .conic import ConicForm
 from .lif import LIF
-from .losses import LOSSES, Loss
-from .penalties import L1
+from .losses import LOSSES, Huber, Loss
+from .penalties import L1, PENALTIES, Group, Penalty
 from .program import ConvexProgram
+from .qp import QuadraticProgram
 
-__all__ = ["L1", "LIF", "LOSSES", "ConicForm", "ConvexProgram", "Loss"]
+__all__ = [
+    "L1",
+    "LIF",
+    "LOSSES",
+    "PENALTIES",
+    "ConicForm",
+    "ConvexProgram",
+    "Group",
+    "Huber",
+    "Loss",
+    "Penalty",
+    "QuadraticProgram",
+]

@@ -1,17 +1,20 @@
 """ConicForm: a program lowered to the standard form of conic solvers.
 
-    minimise    1/2 x' quadratic x + linear_c' x + offset_c
-    subject to  matrix x + s = bounds_c,   s in the cones, for each output c
+    minimise    1/2 x' quadratic x + linear_k' x + offset_k
+    subject to  matrix x + s = bounds_k,   s in the cones, for each k
 
-with x = (w, b, t, z, auxiliaries of the loss): weights, intercept if any,
-bounds on |w|, fits. Rows come in the order zero, nonnegative, second-order,
-exponential; an exponential cone is {(p, q, r): q exp(p / q) <= r, q > 0}. The
-first rows say D w + b - z = 0, and minus their multipliers is the dual V.
-Outputs differ in ``linear``, ``bounds`` and ``offset`` alone, whose columns are
-contiguous: OSQP reads a strided vector as if it were not, and says nothing.
+with x = (w, b, t, z, auxiliaries of the loss): weights, intercepts if any,
+bounds on the penalty's norms, fits. Where outputs separate and share every
+matrix, each is a k of its own, and k tells vectors apart; else the only k has
+all outputs, stacked one after the other in w, b and z. Rows come in the order
+zero, nonnegative, second-order, exponential; the first entry of a second-order
+cone bounds the norm of the others, and an exponential cone is {(p, q, r):
+q exp(p / q) <= r, q > 0}. The first rows say D w + b - z = 0, and minus their
+multipliers is the dual V. Columns of ``linear`` and ``bounds`` are contiguous:
+OSQP reads a strided vector as if it were not, and says nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +22,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..dictionaries import BinaryMatrix
+from .epigraph import stack
 from .losses import Loss
+from .penalties import Penalty
 
 Array = NDArray[np.float64]
 
@@ -32,22 +37,34 @@ class ConicForm:
     ----------
     quadratic : (N, N) sparse CSC array
         Diagonal; all zero where the form is purely conic.
-    linear : (N, C) array
-    offset : (C,) array
+    linear : (N, K) array
+    offset : (K,) array
     matrix : (M, N) sparse CSC array
-    bounds : (M, C) array
+    bounds : (M, K) array
     zero, nonnegative : int
         Rows of the first two kinds.
     second_order : tuple of int
         Size of each second-order cone.
     exponential : int
         Number of exponential cones, three rows each.
-    weight_count, has_intercept : int, bool
-        Where w ends and b stands in x.
+    atoms, width : int
+        P, and the outputs of one k: w are the first ``atoms * width`` of x.
+    has_intercept : bool
+        Whether ``width`` intercepts stand in x behind w.
+    norms : int
+        Entries of x that bound norms, t; their costs are the strength.
     rows : (n,) int array
         Rows of D that carry weight; the others have no part in the form.
     row_count : int
         Rows of D.
+
+    Examples
+    --------
+    >>> import bidual as bd
+    >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+    >>> form = bd.ConvexProgram(D, [1.0, 2.0, -1.0], "squared", 0.1).to_conic()
+    >>> form.matrix.shape, form.zero, form.nonnegative
+    ((7, 7), 3, 4)
     """
 
     quadratic: Any
@@ -59,23 +76,34 @@ class ConicForm:
     nonnegative: int
     second_order: tuple[int, ...]
     exponential: int
-    weight_count: int
+    atoms: int
+    width: int
     has_intercept: bool
+    norms: int
     rows: NDArray[np.intp]
     row_count: int
 
-    def weights(self, x: Array) -> Array:
-        """The weights (P,) in a solution x (N,)."""
-        return x[: self.weight_count]
+    def with_strength(self, strength: float) -> "ConicForm":
+        """Return the form at another strength; all but ``linear`` is shared."""
+        linear = self.linear.copy(order="F")
+        start = self.atoms * self.width + self.has_intercept * self.width
+        linear[start : start + self.norms] = strength
+        return replace(self, linear=linear)
 
-    def intercept(self, x: Array) -> float:
-        """The intercept in a solution x, 0 where the program has none."""
-        return float(x[self.weight_count]) if self.has_intercept else 0.0
+    def weights(self, x: Array) -> Array:
+        """The weights (P, width) in a solution x (N,)."""
+        return x[: self.atoms * self.width].reshape(self.width, self.atoms).T
+
+    def intercept(self, x: Array) -> Array:
+        """The intercepts (width,) in a solution x, zeros where the program has none."""
+        start = self.atoms * self.width
+        return x[start : start + self.width] if self.has_intercept else np.zeros(self.width)
 
     def dual(self, multipliers: Array) -> Array:
-        """V (row_count,) from the multipliers (M,) with quadratic x + linear + matrix' y = 0."""
-        v = np.zeros(self.row_count)
-        v[self.rows] = -multipliers[: self.rows.size]
+        """V (row_count, width) from multipliers (M,) with quadratic x + linear + matrix' y = 0."""
+        v = np.zeros((self.row_count, self.width))
+        n = self.rows.size
+        v[self.rows] = -multipliers[: n * self.width].reshape(self.width, n).T
         return v
 
 
@@ -83,6 +111,7 @@ def lower(
     design: BinaryMatrix,
     target: Array,
     loss: Loss,
+    penalty: Penalty,
     strength: float,
     row_weights: Array,
     intercept: bool,
@@ -92,50 +121,80 @@ def lower(
     rows = np.flatnonzero(row_weights > 0)
     held = design.to_csc()[rows]
     n, atoms = held.shape
-    outputs = target.shape[1]
-    epigraph = loss.epigraph(target[rows], row_weights[rows, None], quadratic)
-    extra = epigraph.auxiliary.shape[0]
-    ones = np.ones((n, int(intercept)))
-    eye = sparse.eye_array(atoms)
+    y, a = target[rows], row_weights[rows, None]
+    alike = y.shape[1] == 1 or (loss.separable and loss.one_matrix and penalty.separable)
+    width = 1 if alike else y.shape[1]
+    if alike or not loss.separable:
+        epigraph = loss.epigraph(y, a, quadratic)
+    else:
+        epigraph = stack([loss.epigraph(y[:, [c]], a, quadratic) for c in range(width)])
+    columns = epigraph.offset.size
+    extra = epigraph.squares.size
+    eye = sparse.eye_array(width)
+    ones = sparse.csc_array(np.ones((n, int(intercept))))
     # each row of blocks: columns w, b, t, z, auxiliaries
-    link: list[Any] = [held, ones, None, -sparse.eye_array(n), None]
-    upper: list[Any] = [eye, None, -eye, None, None]
-    under: list[Any] = [-eye, None, -eye, None, None]
-    groups: dict[str, list[tuple[list[Any], Array]]] = {
-        "zero": [(link, np.zeros((n, outputs)))],
-        "nonnegative": [(row, np.zeros((atoms, outputs))) for row in (upper, under)],
+    fits = sparse.eye_array(n * width)
+    link: list[Any] = [sparse.kron(eye, held), sparse.kron(eye, ones), None, -fits, None]
+    groups: dict[str, list[tuple[list[Any], Array, int]]] = {
+        "zero": [(link, np.zeros((n * width, columns)), 1)],
+        "nonnegative": [],
         "second_order": [],
         "exponential": [],
     }
+    if penalty.separable or width == 1:
+        # |w| <= t
+        norms = atoms * width
+        each = sparse.eye_array(norms)
+        for side in (each, -each):
+            row = [side, None, -each, None, None]
+            groups["nonnegative"].append((row, np.zeros((norms, columns)), 1))
+    else:
+        # (t_j, w_j1, ..., w_jC) in a cone each
+        norms = atoms
+        on_norm, on_weights = _cones_of_rows(atoms, width)
+        bounds = np.zeros((atoms * (width + 1), columns))
+        groups["second_order"].append(([on_weights, None, on_norm, None, None], bounds, width + 1))
     for block in epigraph.blocks:
-        groups[block.cone].append(
-            ([None, None, None, block.on_fit, block.on_auxiliary], block.bounds)
-        )
-    stacked = [row for group in groups.values() for row in group]
-    widths = (atoms, ones.shape[1], atoms, n, extra)
-    matrix = sparse.vstack([_filled(row, widths) for row, _ in stacked], format="csc")
-    sizes = {name: [bounds.shape[0] for _, bounds in group] for name, group in groups.items()}
-    before = atoms + ones.shape[1]
-    costs = np.zeros((before, outputs)), np.full((atoms, outputs), strength)
-    linear = [*costs, epigraph.linear, epigraph.auxiliary]
+        row = [None, None, None, block.on_fit, block.on_auxiliary]
+        groups[block.cone].append((row, block.bounds, block.bounds.shape[0]))
+    stacked = [part for group in groups.values() for part in group]
+    widths = (atoms * width, ones.shape[1] * width, norms, n * width, extra)
+    before = widths[0] + widths[1]
+    costs = np.zeros((before, columns)), np.full((norms, columns), strength)
+    squares = np.zeros(before + norms), epigraph.fit_squares, epigraph.squares
+    heights = {
+        name: sum(bounds.shape[0] for _, bounds, _ in group) for name, group in groups.items()
+    }
     return ConicForm(
-        quadratic=sparse.diags_array(
-            np.concatenate([np.zeros(before + atoms), epigraph.quadratic, np.zeros(extra)]),
-            format="csc",
-        ),
-        linear=np.asfortranarray(np.vstack(linear)),
+        quadratic=sparse.diags_array(np.concatenate(squares), format="csc"),
+        linear=np.asfortranarray(np.vstack([*costs, epigraph.linear, epigraph.auxiliary])),
         offset=epigraph.offset,
-        matrix=matrix,
-        bounds=np.asfortranarray(np.vstack([bounds for _, bounds in stacked])),
-        zero=sum(sizes["zero"]),
-        nonnegative=sum(sizes["nonnegative"]),
-        second_order=tuple(sizes["second_order"]),
-        exponential=sum(sizes["exponential"]) // 3,
-        weight_count=atoms,
+        matrix=sparse.vstack([_filled(row, widths) for row, _, _ in stacked], format="csc"),
+        bounds=np.asfortranarray(np.vstack([bounds for _, bounds, _ in stacked])),
+        zero=heights["zero"],
+        nonnegative=heights["nonnegative"],
+        second_order=sum(
+            ((size,) * (bounds.shape[0] // size) for _, bounds, size in groups["second_order"]), ()
+        ),
+        exponential=heights["exponential"] // 3,
+        atoms=atoms,
+        width=width,
         has_intercept=intercept,
+        norms=norms,
         rows=rows,
         row_count=design.shape[0],
     )
+
+
+def _cones_of_rows(atoms: int, width: int) -> tuple[Any, Any]:
+    """Matrices that put (t_j, w_j1, ..., w_jC) side by side, of t (P,) and of stacked w (P C,)."""
+    height = width + 1
+    starts = height * np.arange(atoms)
+    shape = height * atoms
+    on_norm = sparse.csc_array((-np.ones(atoms), (starts, np.arange(atoms))), shape=(shape, atoms))
+    rows = (starts[None, :] + 1 + np.arange(width)[:, None]).ravel()
+    entries = (-np.ones(atoms * width), (rows, np.arange(atoms * width)))
+    return on_norm, sparse.csc_array(entries, shape=(shape, atoms * width))
 
 
 def _filled(row: list[Any], widths: tuple[int, ...]) -> Any:

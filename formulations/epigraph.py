@@ -2,7 +2,7 @@
 
 The weighted loss at z is the least value of
 
-    1/2 sum_i quadratic_i z_i^2 + linear' z + auxiliary' x + offset
+    1/2 sum_i fit_squares_i z_i^2 + linear' z + 1/2 sum_k squares_k x_k^2 + auxiliary' x + offset
 
 over x with  bounds - on_fit z - on_auxiliary x  in the cone, block by block.
 """
@@ -12,7 +12,9 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
+Array = NDArray[np.float64]
 Cone = Literal["zero", "nonnegative", "second_order", "exponential"]
 
 
@@ -23,18 +25,91 @@ class Block:
     cone: Cone
     on_fit: Any
     on_auxiliary: Any
-    bounds: NDArray[np.float64]
+    bounds: Array
 
 
 @dataclass(frozen=True)
 class Epigraph:
     """A weighted loss in cones, for C outputs that share every matrix.
 
-    ``quadratic`` (n,), ``linear`` (n, C), ``auxiliary`` (k, C), ``offset`` (C,).
+    ``fit_squares`` (n,), ``linear`` (n, C), ``squares`` (k,), ``auxiliary``
+    (k, C), ``offset`` (C,).
     """
 
-    quadratic: NDArray[np.float64]
-    linear: NDArray[np.float64]
-    auxiliary: NDArray[np.float64]
-    offset: NDArray[np.float64]
+    fit_squares: Array
+    linear: Array
+    squares: Array
+    auxiliary: Array
+    offset: Array
     blocks: tuple[Block, ...]
+
+
+def half_squares(
+    on_fit: Any,
+    on_auxiliary: Any,
+    centre: Array,
+    costs: Array | None = None,
+    blocks: tuple[Block, ...] = (),
+) -> Epigraph:
+    """State |on_fit z + on_auxiliary x - centre|^2 / 2 + costs' x with one second-order cone.
+
+    ``on_fit`` (r, n), ``on_auxiliary`` (r, k), ``centre`` (r, C), ``costs``
+    (k, C), 0 unless given; ``blocks`` are further constraints on z and x.
+    """
+    (rows, n), k, outputs = on_fit.shape, on_auxiliary.shape[1], centre.shape[1]
+    # |v|^2 / 2 <= tau, as (tau + 1/2, tau - 1/2, v) in the cone; tau is the last auxiliary
+    ends = np.repeat([[0.5], [-0.5]], outputs, axis=1)
+    on_tau = sparse.csc_array(([-1.0, -1.0], ([0, 1], [0, 0])), shape=(rows + 2, 1))
+    below = sparse.vstack([sparse.csc_array((2, k)), -on_auxiliary])
+    cone = Block(
+        "second_order",
+        sparse.vstack([sparse.csc_array((2, n)), -on_fit]),
+        sparse.hstack([below, on_tau]),
+        np.vstack([ends, -centre]),
+    )
+    beside = tuple(
+        Block(
+            block.cone,
+            block.on_fit,
+            sparse.hstack([block.on_auxiliary, sparse.csc_array((block.bounds.shape[0], 1))]),
+            block.bounds,
+        )
+        for block in blocks
+    )
+    return Epigraph(
+        fit_squares=np.zeros(n),
+        linear=np.zeros((n, outputs)),
+        squares=np.zeros(k + 1),
+        auxiliary=np.vstack([np.zeros((k, outputs)) if costs is None else costs, np.ones(outputs)]),
+        offset=np.zeros(outputs),
+        blocks=(*beside, cone),
+    )
+
+
+def stack(parts: list[Epigraph]) -> Epigraph:
+    """State the sum of the losses of several outputs, fits and auxiliaries output by output."""
+    blocks = []
+    for k, part in enumerate(parts):
+        for block in part.blocks:
+            blocks.append(
+                Block(
+                    block.cone,
+                    _placed(block.on_fit, k, len(parts)),
+                    _placed(block.on_auxiliary, k, len(parts)),
+                    block.bounds,
+                )
+            )
+    return Epigraph(
+        fit_squares=np.concatenate([part.fit_squares for part in parts]),
+        linear=np.vstack([part.linear for part in parts]),
+        squares=np.concatenate([part.squares for part in parts]),
+        auxiliary=np.vstack([part.auxiliary for part in parts]),
+        offset=np.sum([part.offset for part in parts], axis=0),
+        blocks=tuple(blocks),
+    )
+
+
+def _placed(matrix: Any, k: int, parts: int) -> Any:
+    """A matrix on the variables of part k among those of equal parts."""
+    place = sparse.csc_array(([1.0], ([0], [k])), shape=(1, parts))
+    return sparse.kron(place, matrix)

@@ -22,6 +22,7 @@ from ..dictionaries.neuron import Range, Reset
 from ..dictionaries.witnesses import check_widths
 from ..networks import SpikingNetwork
 from .losses import Loss, find_loss
+from .penalties import Penalty, find_penalty
 from .program import ConvexProgram
 from .targets import encode
 
@@ -109,6 +110,7 @@ class LIF:
         row_weights: ArrayLike | None = None,
         step_weights: ArrayLike | None = None,
         intercept: bool = False,
+        penalty: str | Penalty = "l1",
     ) -> ConvexProgram:
         """State the program of training this class on targets ``y``.
 
@@ -118,9 +120,10 @@ class LIF:
             Rolled out for this readout.
         y : (n,) or (n, C) array; for every step (n,), (n, T) or (n, T, C)
             Integers or strings are class labels, coded -1 and +1, one output
-            against the rest; floats are targets as they stand. With every
-            step, one entry a sequence holds at all its steps.
-        loss : {"squared", "hinge", "logistic"} or Loss
+            against the rest, or one-hot for softmax; floats are targets as they
+            stand. With every step, one entry a sequence holds at all its steps.
+        loss : str or Loss
+            One of ``bidual.LOSSES``.
         beta, strength : float
             Exactly one of them: weight decay, or lambda itself.
         row_weights : (N,) array, optional
@@ -129,11 +132,15 @@ class LIF:
             alpha_t of every step's loss, used as alpha_t / (n sum alpha).
         intercept : bool
             Whether outputs have an intercept, which is not penalised.
+        penalty : {"l1", "group"} or Penalty
+            A subnetwork for each weight, or one that serves all outputs, which
+            p = 2 gives.
 
         Raises
         ------
         ValueError
-            If y or a weight does not fit, or beta or strength is negative or NaN.
+            If y or a weight does not fit, if beta or strength is negative or NaN,
+            or if the group norm is asked for another p than 2.
         """
         if dictionary.readout != self.readout:
             raise ValueError(
@@ -144,6 +151,9 @@ class LIF:
             raise ValueError("beta, strength: expected exactly one of the two")
         if beta is not None and not 0 <= beta < np.inf:
             raise ValueError(f"beta: expected a finite number >= 0, got {beta}")
+        norm = find_penalty(penalty)
+        if not norm.separable and self.p != 2:
+            raise ValueError(f"penalty: expected 'l1' for p = {self.p:g}, 'group' is that of p = 2")
         found = find_loss(loss)
         targets, classes = encode(self._rows(dictionary, y), dictionary.atoms.shape[0], found)
         return ConvexProgram(
@@ -154,6 +164,7 @@ class LIF:
             self._weights(dictionary, row_weights, step_weights),
             intercept,
             classes,
+            norm,
         )
 
     def network(self, dictionary: SpikeDictionary, solution: Any) -> SpikingNetwork:

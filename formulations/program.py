@@ -1,15 +1,20 @@
 """ConvexProgram: the convex program that training becomes, and its dual.
 
-    minimise over W (P, C), b (C,)   sum_i a_i loss((D W + b)_i, y_i) + strength * ||W||_1
+    minimise over W (P, C), b (C,)   sum_i a_i loss((D W + b)_i, y_i) + strength * norm(W)
     maximise over V (N, C)           -sum_i (a_i loss)*(-V_i)
                                      with |d_j' V_c| <= strength for every atom and output,
+                                     or |D_j' V|_2 <= strength under the group norm,
                                      and columns of V that sum to 0 where there is an intercept.
 
 Both have the same value (Ergen et al. 2023, Theorem 2.2 and Corollary 4.1).
+Where loss and penalty are sums over outputs, so is the program: its blocks are
+the sets of outputs that have to be solved together.
 """
 
 from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -17,8 +22,11 @@ from numpy.typing import ArrayLike, NDArray
 from ..dictionaries import BinaryMatrix
 from .arrays import finite_array
 from .conic import ConicForm, lower
+from .epigraph import Cone
 from .losses import Loss, find_loss
-from .penalties import L1
+from .losses.loss import spread
+from .penalties import Penalty, find_penalty
+from .qp import QuadraticProgram, from_form
 
 Array = NDArray[np.float64]
 
@@ -33,8 +41,9 @@ class ConvexProgram:
     design : BinaryMatrix
         The dictionary D, shape (N, P) with N and P >= 1.
     target : (N,) or (N, C) array
-        Numbers that the loss takes: -1 and +1 for hinge and logistic.
-    loss : {"squared", "hinge", "logistic"} or Loss
+        Numbers that the loss takes: -1 and +1 for hinge, squared_hinge and
+        logistic, one-hot rows for softmax.
+    loss : {"squared", "absolute", "huber", "hinge", "squared_hinge", "logistic", "softmax"} or Loss
     strength : float
         lambda, finite and >= 0.
     row_weights : (N,) array, optional
@@ -43,6 +52,13 @@ class ConvexProgram:
         Whether each output has an intercept b, which is not penalised.
     classes : array, optional
         The labels that outputs stand for, kept for the network.
+    penalty : {"l1", "group"} or Penalty
+        Entries of W on their own, or rows of W in the 2-norm.
+
+    Attributes
+    ----------
+    blocks : tuple of tuple of int
+        The outputs, grouped by what has to be solved together.
 
     Raises
     ------
@@ -69,6 +85,7 @@ class ConvexProgram:
         row_weights: ArrayLike | None = None,
         intercept: bool = False,
         classes: NDArray[np.generic] | None = None,
+        penalty: str | Penalty = "l1",
     ) -> None:
         if not isinstance(design, BinaryMatrix):
             raise TypeError(f"design: expected a BinaryMatrix, got {type(design).__name__}")
@@ -80,6 +97,7 @@ class ConvexProgram:
             raise ValueError(f"target: expected shape ({n},) or ({n}, C), got {targets.shape}")
         found = find_loss(loss)
         found.check_targets(targets, "target")
+        norm = find_penalty(penalty)
         weights = np.full(n, 1.0 / n) if row_weights is None else np.array(row_weights, float)
         if weights.shape != (n,):
             raise ValueError(f"row_weights: expected shape ({n},), got {weights.shape}")
@@ -89,11 +107,14 @@ class ConvexProgram:
         targets.flags.writeable = weights.flags.writeable = False
         self.target = targets.reshape(n, -1)
         self.loss = found
-        self.penalty = L1()
+        self.penalty = norm
         self.strength = _checked_strength(strength)
         self.row_weights = weights
         self.intercept = bool(intercept)
         self.classes = classes
+        each = tuple((c,) for c in range(self.outputs))
+        apart = found.separable and norm.separable
+        self.blocks = each if apart or self.outputs == 1 else (tuple(range(self.outputs)),)
 
     def __repr__(self) -> str:
         n, atoms = self.design.shape
@@ -109,26 +130,31 @@ class ConvexProgram:
         return int(self.target.shape[1])
 
     def with_strength(self, strength: float) -> "ConvexProgram":
-        """Return the same program at another strength."""
-        return ConvexProgram(
-            self.design,
-            self.target,
-            self.loss,
-            strength,
-            self.row_weights,
-            self.intercept,
-            self.classes,
-        )
+        """Return the same program at another strength; all else is shared, what is known too."""
+        other = copy(self)
+        other.strength = _checked_strength(strength)
+        return other
 
     def select(self, outputs: Sequence[int]) -> "ConvexProgram":
-        """Return the program of some outputs alone; the penalty separates them."""
+        """Return the program of one block of outputs, or of several whole ones.
+
+        Raises
+        ------
+        ValueError
+            If the outputs take a block apart, or one is not there.
+        """
+        chosen = list(outputs)
+        whole = {c for block in self.blocks if set(block) <= set(chosen) for c in block}
+        if whole != set(chosen):
+            raise ValueError(f"outputs: expected whole blocks of {self.blocks}, got {chosen}")
         return ConvexProgram(
             self.design,
-            self.target[:, list(outputs)],
+            self.target[:, chosen],
             self.loss,
             self.strength,
             self.row_weights,
             self.intercept,
+            penalty=self.penalty,
         )
 
     def checked_answer(self, weights: ArrayLike, intercept: ArrayLike) -> tuple[Array, Array]:
@@ -152,16 +178,21 @@ class ConvexProgram:
         return self.design.matvec(weights) + intercept
 
     def data_loss(self, fit: Array) -> Array:
-        """Weighted loss of each output at Z = ``fit``; shape (C,)."""
-        losses = self.loss.value(fit, self.target)
-        summed: Array = self.row_weights @ losses
-        return summed
+        """Weighted loss of each block at Z = ``fit``; shape (B,)."""
+        return self.by_block(self.row_weights @ self.loss.value(fit, self.target))
+
+    def by_block(self, values: Array) -> Array:
+        """Sums over the outputs of each block, (B,), of values (C,), or (1,) where one is all."""
+        return values if values.size == len(self.blocks) else values.sum(keepdims=True)
+
+    def objectives(self, weights: Array, fit: Array) -> Array:
+        """Objective of each block at W with Z = ``fit``; shape (B,)."""
+        return self.data_loss(fit) + self.strength * self.by_block(self.penalty.value(weights))
 
     def primal(self, weights: ArrayLike, intercept: ArrayLike = 0.0) -> float:
         """Objective at W (P,) or (P, C) and b (scalar or (C,)), summed over outputs."""
         W, b = self.checked_answer(weights, intercept)
-        value = self.data_loss(self.affine(W, b)) + self.strength * self.penalty.value(W)
-        return float(value.sum())
+        return float(self.objectives(W, self.affine(W, b)).sum())
 
     def dual(self, V: ArrayLike) -> float:
         """Dual objective at V (N,) or (N, C); minus infinity where V is not feasible.
@@ -170,15 +201,33 @@ class ConvexProgram:
         rounding needs in float64.
         """
         v = finite_array("V", V, *self.target.shape)
-        lower_bound, upper_bound = self.loss.domain(self.target, self.row_weights[:, None])
-        inside = bool(((v >= lower_bound) & (v <= upper_bound)).all())
+        inside = self.loss.contains(v, self.target, self.row_weights[:, None], _ROUNDING)
         room = _ROUNDING * float(np.abs(v).sum())
-        priced = np.abs(self.design.rmatvec(v)).max() <= self.strength + room
+        priced = self.steepest(v).max() <= self.strength + room
         sums, sizes = np.abs(v.sum(axis=0)), np.abs(v).sum(axis=0)
         summed = not self.intercept or bool((sums <= _ROUNDING * sizes).all())
         if not (inside and priced and summed):
             return -np.inf
         return float(-self.loss.conjugate(v, self.target, self.row_weights[:, None]).sum())
+
+    @property
+    def norm_width(self) -> int:
+        """Outputs that one norm of the penalty covers: 1, or all of them."""
+        return 1 if self.penalty.separable else self.outputs
+
+    def steepest(self, V: Array) -> Array:
+        """The largest price of each block over all atoms, in the norm that the strength bounds.
+
+        Shape (B,); for K points side by side, V (N, K C), it is (K, B).
+        """
+        return self.price(V, [])[0]
+
+    def price(self, V: Array, columns: ArrayLike) -> tuple[Array, Array]:
+        """The same, and the prices (A, C) or (A, K C) of a few atoms, in one pass over D."""
+        largest, prices = self.design.price(V, columns, self.norm_width)
+        points = V.shape[1] // self.outputs
+        by_block = largest.reshape(points, len(self.blocks), -1).max(axis=2)
+        return by_block[0] if points == 1 else by_block, prices
 
     def dual_at(self, fit: Array) -> Array:
         """V (N, C) that belongs to Z = ``fit``: minus the gradient, moved into the domain.
@@ -187,25 +236,20 @@ class ConvexProgram:
         sum is sought among them first.
         """
         v: Array = -self.row_weights[:, None] * self.loss.gradient(fit, self.target)
-        if self.intercept:
+        if self.intercept and self.loss.curvature == np.inf:
             lower_bound, upper_bound = self.loss.domain(self.target, self.row_weights[:, None])
             kinks = self.loss.kinks(fit, self.target)
-            v = _spread(v, np.where(kinks, lower_bound, v), np.where(kinks, upper_bound, v), 1.0)
+            v = spread(v, np.where(kinks, lower_bound, v), np.where(kinks, upper_bound, v), 1.0)
         return self.into_domain(v)
 
     def into_domain(self, V: Array) -> Array:
-        """Move V (N, C) into the domain of the conjugate, with columns that sum to 0 if asked.
-
-        Entries are clipped; what an intercept's zero sum then lacks is spread
-        over the rows in proportion to the room that each has.
-        """
-        lower_bound, upper_bound = self.loss.domain(self.target, self.row_weights[:, None])
-        v: Array = np.clip(V, lower_bound, upper_bound)
+        """Move V (N, C) into the domain of the conjugate, with columns that sum to 0 if asked."""
+        a = self.row_weights[:, None]
+        v = self.loss.move_inside(V, self.target, a, self.intercept)
         if self.intercept:
-            for _ in range(3):  # what rounding leaves over is spread again
-                v = _spread(v, lower_bound, upper_bound, self.row_weights[:, None])
             # a column that rounding alone keeps from 0, as with a single row
-            v = np.where(np.abs(v.sum(axis=0)) <= _ROUNDING * np.abs(v).sum(axis=0), v, 0.0)
+            fine = np.abs(v.sum(axis=0)) <= _ROUNDING * np.abs(v).sum(axis=0)
+            v = np.where(fine if self.loss.separable else fine.all(), v, 0.0)
         return v
 
     @cached_property
@@ -217,7 +261,7 @@ class ConvexProgram:
 
     @cached_property
     def references(self) -> Array:
-        """Objective of each output at W = 0 and b0, shape (C,)."""
+        """Objective of each block at W = 0 and b0, shape (B,)."""
         return self.data_loss(np.broadcast_to(self.null_intercept, self.target.shape))
 
     @property
@@ -233,39 +277,91 @@ class ConvexProgram:
 
     @cached_property
     def lambda_max(self) -> float:
-        """Strength from which on W = 0 is optimal: max |D'V| at W = 0.
+        """Strength from which on W = 0 is optimal: the largest price at W = 0.
 
-        The smallest such strength, except for the hinge loss with an intercept,
-        where the smallest would be a linear program and this is a bound on it.
+        The smallest such strength, except for the hinge and absolute losses, where
+        the smallest may be the value of a linear program and this is a bound on it.
         """
         start = np.broadcast_to(self.null_intercept, self.target.shape)
-        return float(np.abs(self.design.rmatvec(self.dual_at(start))).max())
+        return float(self.steepest(self.dual_at(start)).max())
 
     def to_conic(self, quadratic: bool = True) -> ConicForm:
-        """Lower to cones, with a quadratic objective (squared loss) or purely conic."""
+        """Lower to cones, with a quadratic objective where the loss has one, or purely conic.
+
+        Examples
+        --------
+        A budget on synapses, as one more row: no more than 1.5 in absolute weight.
+
+        >>> import bidual as bd, numpy as np, scipy.sparse as sp
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+        >>> form = bd.ConvexProgram(D, [1.0, 2.0, -1.0], "squared", 0.0).to_conic()
+        >>> row = np.zeros((1, form.matrix.shape[1]))
+        >>> row[0, 2:4] = 1.0  # t, which bounds |w|, stands behind w where there is no intercept
+        >>> matrix = sp.vstack([form.matrix, sp.csc_array(row)])
+        >>> bounds = np.append(form.bounds[:, 0], 1.5)
+        >>> matrix.shape, bounds.shape
+        ((8, 7), (8,))
+        """
         return lower(
             self.design,
             self.target,
             self.loss,
+            self.penalty,
             self.strength,
             self.row_weights,
             self.intercept,
             quadratic,
         )
 
+    def cones(self, quadratic: bool = True) -> set[Cone]:
+        """Cones that :meth:`to_conic` needs beyond zero and nonnegative."""
+        norms: set[Cone] = {"second_order"} if self.norm_width > 1 else set()
+        return norms | self.loss.cones(quadratic)
 
-def _spread(v: Array, lower_bound: Array, upper_bound: Array, endless: Array | float) -> Array:
-    """Bring column sums as close to 0 as the bounds allow, each row by its share of the room.
+    def to_qp(self) -> QuadraticProgram:
+        """Lower to a quadratic program, rows between bounds; linear for absolute and hinge.
 
-    ``endless`` is the room of an entry without a bound.
-    """
-    surplus = v.sum(axis=0)
-    room = np.where(surplus > 0, v - lower_bound, upper_bound - v)
-    room = np.where(np.isinf(room), endless, room)
-    total = room.sum(axis=0)
-    share = np.divide(surplus, total, out=np.zeros_like(total), where=total > 0)
-    moved: Array = v - room * np.abs(share) * np.sign(surplus)
-    return np.clip(moved, lower_bound, upper_bound)
+        Raises
+        ------
+        ValueError
+            If loss or penalty need a cone: logistic, softmax, and the group norm
+            of several outputs.
+        """
+        for cone in sorted(self.cones()):
+            raise ValueError(
+                f"program: expected one that is quadratic, got {self.loss.name} + "
+                f"{self.penalty.name}, which needs a {cone} cone"
+            )
+        return from_form(self.to_conic())
+
+    def to_cvxpy(self) -> Any:
+        """State the program as a ``cvxpy.Problem``, to be solved by CVXPY or extended.
+
+        Its variables are "weights" (P, C), "fits" (N, C) and, where there is one,
+        "intercept" (C,); its parameters "strength" and "target" (N, C): a problem
+        compiles once for all values of both (DPP). The multiplier of its first
+        constraint, fits - D W - b = 0, is V.
+
+        Raises
+        ------
+        ModuleNotFoundError
+            If cvxpy is not installed.
+
+        Examples
+        --------
+        A nonnegative readout:
+
+        >>> import bidual as bd, cvxpy as cp
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+        >>> problem = bd.ConvexProgram(D, [1.0, 2.0, -1.0], "squared", 0.1).to_cvxpy()
+        >>> W = problem.var_dict["weights"]
+        >>> positive = cp.Problem(problem.objective, [*problem.constraints, W >= 0])
+        >>> round(float(positive.solve(solver="CLARABEL")), 4)
+        0.3925
+        """
+        from .modelling import state  # needs cvxpy
+
+        return state(self)
 
 
 def _checked_strength(strength: float) -> float:

@@ -1,4 +1,4 @@
-"""Targets from labels: numbers stay as they are, classes become -1 and +1, one against the rest."""
+"""Targets from labels: numbers stay as they are, classes become -1 and +1, or one-hot rows."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,8 @@ def encode(
 
     One-dimensional integers, booleans and strings are labels: two classes make
     one output, +1 for the larger; C > 2 classes make C outputs, one against
-    the rest. Floats, and anything of two dimensions, are targets as they stand.
+    the rest. For the softmax loss C >= 2 classes make one-hot rows. Floats,
+    and anything of two dimensions, are targets as they stand.
 
     Parameters
     ----------
@@ -45,6 +46,8 @@ def encode(
         classes = np.unique(labels)
         if classes.size < 2:
             raise ValueError(f"y: expected at least two classes, got only {classes.tolist()}")
+        if not loss.separable:
+            return np.where(labels[:, None] == classes, 1.0, 0.0), classes
         positive = classes[1:] if classes.size == 2 else classes
         return np.where(labels[:, None] == positive, 1.0, -1.0), classes
     if labels.dtype.kind in "US":

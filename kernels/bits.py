@@ -21,6 +21,8 @@ splits up where a machine has narrower ones.
 # mypy: disable-error-code="var-annotated, no-untyped-call"
 # (an intrinsic's type says that it returns something, not what; the rest has no types at all)
 
+import math
+
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
@@ -329,16 +331,18 @@ def rmatvec(words, rows, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def price(words, duals, kept, largest, prices):  # type: ignore[no-untyped-def]
+def price(words, duals, kept, width, largest, prices):  # type: ignore[no-untyped-def]
     """Price every column against several dual points in one pass over D.
 
-    Writes max_j |d_j' duals[k]| to ``largest`` (K,), and d_j' duals' to row
-    ``kept[j]`` of ``prices`` for the columns with ``kept[j] >= 0``: no (P, K)
+    Writes the largest 2-norm over columns of d_j' duals[k], k in a group of
+    ``width`` next to each other, to ``largest`` (K / width,), and d_j' duals' to
+    row ``kept[j]`` of ``prices`` for the columns with ``kept[j] >= 0``: no (P, K)
     array is needed, however many columns there are. ``duals`` is (K, 64 n_words).
     """
     largest[:] = 0.0
     fours = words.shape[0] // 4 * 4
     dots = np.empty(4)
+    norms = np.zeros(4)
     for j in range(0, words.shape[0], 4):
         columns = min(4, words.shape[0] - j)
         for c in range(duals.shape[0]):
@@ -348,7 +352,10 @@ def price(words, duals, kept, largest, prices):  # type: ignore[no-untyped-def]
                 for b in range(columns):
                     dots[b] = _column_dot(words, j + b, duals, c)
             for b in range(columns):
-                largest[c] = max(largest[c], abs(dots[b]))
+                # hypot neither overflows nor underflows, and of one number it is its size
+                norms[b] = math.hypot(norms[b], dots[b]) if c % width else abs(dots[b])
+                if c % width == width - 1:
+                    largest[c // width] = max(largest[c // width], norms[b])
                 if kept[j + b] >= 0:
                     prices[kept[j + b], c] = dots[b]
 

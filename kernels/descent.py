@@ -1,93 +1,123 @@
-"""Cyclic coordinate descent for smooth losses and the l1 norm.
+"""One sweep of cyclic block coordinate descent, for smooth losses and the norm of each weight row.
 
-Columns come as the rows they hold (compressed, as in CSC without values). Loss
-codes: 0 squared, 2 logistic. ``slope`` (n,) is kept equal to minus the
-gradient of the weighted loss at ``fit``, so that the price of a column is a
-sum of entries of it.
+A block is a row of weights, one weight an output; with one output the penalty
+is the l1 norm. Columns come as the rows they hold (compressed, as in CSC
+without values; ``rows`` unsigned, which spares Numba a test of the sign).
+``target`` and ``fit`` are (C, n), so that an output is contiguous; ``weights``
+(P, C), ``intercept`` (C,). Loss codes: 0 squared, 2 logistic, 4 huber with
+``delta``, 5 squared hinge.
 """
 
 import math
 
+import numpy as np
 from numba import njit
 
 
 @njit(cache=True, nogil=True)
-def _slope(code, z, y, a):  # type: ignore[no-untyped-def]
+def _slope(code, delta, z, y, a):  # type: ignore[no-untyped-def]
+    """Minus the derivative of the weighted loss."""
     if code == 0:
         return a * (y - z)
-    return a * y / (1.0 + math.exp(min(y * z, 700.0)))
+    if code == 2:
+        return a * y / (1.0 + math.exp(min(y * z, 700.0)))
+    if code == 4:
+        return a * min(max(y - z, -delta), delta)
+    return a * y * max(1.0 - y * z, 0.0)
 
 
 @njit(cache=True, nogil=True)
-def set_slope(code, target, row_weights, fit, slope):  # type: ignore[no-untyped-def]
-    """Write minus the gradient of the weighted loss at ``fit`` to ``slope``."""
-    for i in range(fit.shape[0]):
-        slope[i] = _slope(code, fit[i], target[i], row_weights[i])
+def _sum(v, rows, first, last):  # type: ignore[no-untyped-def]
+    """Sum v over rows[first:last]; of four sums none waits for another: it is twice as fast."""
+    s0 = s1 = s2 = s3 = 0.0
+    whole = last - (last - first) % 4
+    for k in range(first, whole, 4):
+        s0 += v[rows[k]]
+        s1 += v[rows[k + 1]]
+        s2 += v[rows[k + 2]]
+        s3 += v[rows[k + 3]]
+    for k in range(whole, last):
+        s0 += v[rows[k]]
+    return (s0 + s1) + (s2 + s3)
 
 
 @njit(cache=True, nogil=True)
-def descend(  # type: ignore[no-untyped-def]
-    code, pointers, rows, columns, curvatures, target, row_weights, strength, has_intercept,
-    epochs, tolerance, weights, intercept, fit, slope,
+def _shift(code, delta, y, a, shift, z, v):  # type: ignore[no-untyped-def]
+    """Add ``shift`` to the fit z (n,) of an output, set its slope v (n,), and return v's sum."""
+    n = z.shape[0]
+    for i in range(n):
+        z[i] += shift
+        v[i] = _slope(code, delta, z[i], y[i], a[i])
+    s0 = s1 = s2 = s3 = 0.0
+    whole = n - n % 4
+    for i in range(0, whole, 4):
+        s0 += v[i]
+        s1 += v[i + 1]
+        s2 += v[i + 2]
+        s3 += v[i + 3]
+    for i in range(whole, n):
+        s0 += v[i]
+    return (s0 + s1) + (s2 + s3)
+
+
+@njit(cache=True, nogil=True)
+def sweep(  # type: ignore[no-untyped-def]
+    code, delta, pointers, rows, curvatures, target, row_weights, strength, has_intercept, weights,
+    intercept, fit,
 ):  # fmt: skip
-    """Sweep over ``columns`` until a sweep lowers the objective by less than ``tolerance``.
+    """Step once along each column; ``weights``, ``intercept`` and ``fit`` are updated in place.
 
     Each step minimises a quadratic upper model, with curvature
-    ``curvatures[j]`` along column j and the last one along the intercept (1,).
-    With an intercept the two move together: 0/1 columns are far from centred,
-    and moving in turn takes ten times as many sweeps. ``weights``,
-    ``intercept``, ``fit`` and ``slope`` are updated in place; at most
-    ``epochs`` sweeps. Returns a lower bound on what the last sweep took off
-    the objective.
+    ``curvatures[j]`` along column j and the last one along an intercept. With
+    intercepts the two move together: 0/1 columns are far from centred, and
+    moving in turn takes ten times as many sweeps. Columns of zeros, or of ones
+    beside an intercept, have no curvature left and may not be among them.
+    Returns a lower bound on what the sweep took off the objective.
     """
-    n = fit.shape[0]
-    total = 0.0  # of the slopes: the price of the intercept
-    if has_intercept:
-        for i in range(n):
-            total += slope[i]
+    outputs, n = fit.shape
+    slope = np.empty((outputs, n))
+    totals = np.empty(outputs)  # of the slopes: the prices of the intercepts
+    moves = np.empty(outputs)
     lowered = 0.0
-    for _ in range(epochs):
-        lowered = 0.0
-        for j in columns:
-            share = curvatures[j] / curvatures[-1] if has_intercept else 0.0
-            curvature = curvatures[j] * (1.0 - share)
-            if curvature <= 1e-12 * curvatures[j]:
-                continue  # a column of zeros, or of ones beside an intercept
-            price = -share * total
-            for k in range(pointers[j], pointers[j + 1]):
-                price += slope[rows[k]]
-            old = weights[j]
-            moved = old + price / curvature
-            new = math.copysign(max(abs(moved) - strength / curvature, 0.0), moved)
-            change = new - old
-            if change == 0.0:
-                continue
-            lowered += 0.5 * curvature * change * change
-            weights[j] = new
-            for k in range(pointers[j], pointers[j + 1]):
-                fit[rows[k]] += change
-            if not has_intercept:
-                for k in range(pointers[j], pointers[j + 1]):
+    for c in range(outputs):
+        totals[c] = _shift(code, delta, target[c], row_weights, 0.0, fit[c], slope[c])
+    for j in range(weights.shape[0]):
+        first, last = pointers[j], pointers[j + 1]
+        share = curvatures[j] / curvatures[-1] if has_intercept else 0.0
+        curvature = curvatures[j] * (1.0 - share)
+        square = 0.0
+        for c in range(outputs):
+            price = _sum(slope[c], rows, first, last) - share * totals[c]
+            moves[c] = weights[j, c] + price / curvature
+            square += moves[c] * moves[c]
+        size = curvature * math.sqrt(square)
+        kept = 1.0 - strength / size if size > strength else 0.0
+        square = 0.0
+        for c in range(outputs):
+            moves[c] = kept * moves[c] - weights[j, c]
+            square += moves[c] * moves[c]
+        if square == 0.0:
+            continue
+        lowered += 0.5 * curvature * square
+        for c in range(outputs):
+            y, z, v = target[c], fit[c], slope[c]
+            weights[j, c] += moves[c]
+            for k in range(first, last):
+                z[rows[k]] += moves[c]
+            if has_intercept:
+                shift = totals[c] / curvatures[-1] - share * moves[c]
+                lowered += 0.5 * totals[c] * totals[c] / curvatures[-1]
+                intercept[c] += shift
+                totals[c] = _shift(code, delta, y, row_weights, shift, z, v)
+            else:
+                for k in range(first, last):
                     i = rows[k]
-                    slope[i] = _slope(code, fit[i], target[i], row_weights[i])
-                continue
-            shift = total / curvatures[-1] - share * change
-            lowered += 0.5 * total * total / curvatures[-1]
-            intercept[0] += shift
-            total = 0.0
+                    v[i] = _slope(code, delta, z[i], y[i], row_weights[i])
+    if has_intercept:
+        for c in range(outputs):
+            shift = totals[c] / curvatures[-1]
+            lowered += 0.5 * totals[c] * shift
+            intercept[c] += shift
             for i in range(n):
-                fit[i] += shift
-                slope[i] = _slope(code, fit[i], target[i], row_weights[i])
-                total += slope[i]
-        if has_intercept:
-            shift = total / curvatures[-1]
-            lowered += 0.5 * total * shift
-            intercept[0] += shift
-            total = 0.0
-            for i in range(n):
-                fit[i] += shift
-                slope[i] = _slope(code, fit[i], target[i], row_weights[i])
-                total += slope[i]
-        if lowered <= tolerance:
-            break
+                fit[c, i] += shift
     return lowered

@@ -1,12 +1,16 @@
-"""Proximal operators of the losses and of the absolute value, and the ADMM step made of them.
+"""Proximal operators of the losses and the penalties, and the ADMM step made of them.
 
 Loss codes: 0 squared (z - y)^2 / 2, 1 hinge max(0, 1 - y z), 2 logistic
-log(1 + exp(-y z)). The operator of ``step`` times a loss at v is the z that
-minimises step * loss(z, y) + (z - v)^2 / 2.
+log(1 + exp(-y z)), 3 absolute |z - y|, 4 huber (r^2 / 2 up to |r| = delta,
+then delta |r| - delta^2 / 2, r = z - y), 5 squared hinge max(0, 1 - y z)^2 / 2,
+6 softmax log(sum_k exp(z_k)) - z_label by rows, the target a row of zeros and a
+one. The operator of ``step`` times a loss at v is the z that minimises
+step * loss(z, y) + |z - v|^2 / 2.
 """
 
 import math
 
+import numpy as np
 from numba import njit
 
 
@@ -40,38 +44,158 @@ def _logistic_prox(v, y, step):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _loss_prox(code, v, y, step):  # type: ignore[no-untyped-def]
+def _loss_prox(code, delta, v, y, step):  # type: ignore[no-untyped-def]
+    """Operator of a loss that separates, for one entry."""
     if code == 0:
         return (v + step * y) / (1.0 + step)
     if code == 1:
-        margin = y * v
-        if margin >= 1.0:
+        if y * v >= 1.0:
             return v
-        return y * min(margin + step, 1.0)
-    return _logistic_prox(v, y, step)
+        return y * min(y * v + step, 1.0)
+    if code == 2:
+        return _logistic_prox(v, y, step)
+    if code == 3:
+        if abs(v - y) <= step:
+            return y
+        return v - math.copysign(step, v - y)
+    if code == 4:
+        if abs(v - y) <= delta * (1.0 + step):
+            return (v + step * y) / (1.0 + step)
+        return v - math.copysign(step * delta, v - y)
+    if y * v >= 1.0:
+        return v
+    return y * ((y * v + step) / (1.0 + step))
 
 
 @njit(cache=True, nogil=True)
-def loss_prox(code, points, targets, steps, out):  # type: ignore[no-untyped-def]
-    """Write the operator at ``points`` (n, C) with ``steps`` (n,) to ``out`` (n, C)."""
+def _wright_omega(d):  # type: ignore[no-untyped-def]
+    """Solve x + log(x) = d for x > 0 by Newton from below: the left side is concave in x."""
+    if d < -40.0:
+        return math.exp(d)  # to the last digit: x itself is 4e-18
+    x = d - math.log(d) if d >= 1.0 else math.exp(d) / (1.0 + math.exp(d))
+    for _ in range(20):  # four suffice
+        moved = x * ((1.0 + d - math.log(x)) / (1.0 + x))
+        change = abs(moved - x)
+        x = moved
+        if change <= 1e-8 * x:  # convergence is quadratic
+            break
+    return x
+
+
+@njit(cache=True, nogil=True)
+def _label_move(c, step):  # type: ignore[no-untyped-def]
+    """Solve log(1 - g / step) - g = c <= 0 for g in [0, step]: accurate however small g is."""
+    if c + 0.5 * step <= -0.7:  # where 1 - g / step is a half at most
+        return step - _wright_omega(c + step + math.log(step))
+    g = -c * (step / (1.0 + step))
+    for _ in range(20):  # Newton from above: minus the left side is convex in g; five suffice
+        moved = g - (g - math.log1p(-g / step) + c) / (1.0 + 1.0 / (step - g))
+        change = abs(moved - g)
+        g = moved
+        if change <= 1e-8 * g:
+            break
+    return g
+
+
+@njit(cache=True, nogil=True)
+def _softmax_prox(v, y, step, out):  # type: ignore[no-untyped-def]
+    """Operator of the softmax loss, for one row.
+
+    With p the softmax of z and tau its log-sum, z_k = v_k - x_k with
+    x_k = step p_k, so x_k + log(x_k) = v_k - tau + log(step); the label's
+    z = v + g with g = step (1 - p), so log(1 - g / step) - g = v - tau. What is
+    left is sum_k x_k = g, decreasing and convex in tau: Newton from the left
+    only ever moves right.
+    """
+    if not step > 1e-300:  # no more than a rounding of any z; its logarithm has no digits left
+        out[:] = v
+        return
+    label = np.argmax(y)
+    tau = v[label]  # from here on no share is above 1, and at the solution all are below
+    for k in range(v.size):
+        tau = max(tau, v[k] - step)
+    log_step = math.log(step)
+    change = math.inf
+    while True:
+        g = _label_move(v[label] - tau, step)
+        out[label] = v[label] + g
+        surplus = -g
+        slope = (step - g) / (1.0 + (step - g))
+        for k in range(v.size):
+            if k != label:
+                x = _wright_omega(v[k] - tau + log_step)
+                out[k] = v[k] - x
+                surplus += x
+                slope += x / (1.0 + x)
+        # the second derivative is below the first: what a change leaves is less than its square
+        if change <= 1e-8 or not surplus > 0.0:
+            return
+        change = surplus / slope
+        if not tau + change > tau:
+            return
+        tau += change
+
+
+@njit(cache=True, nogil=True)
+def _row_prox(code, delta, v, y, step, out):  # type: ignore[no-untyped-def]
+    if code == 6:
+        _softmax_prox(v, y, step, out)
+    else:
+        for c in range(v.size):
+            out[c] = _loss_prox(code, delta, v[c], y[c], step)
+
+
+@njit(cache=True, nogil=True)
+def _norm(v):  # type: ignore[no-untyped-def]
+    largest = 0.0
+    for c in range(v.size):
+        largest = max(largest, abs(v[c]))
+    if largest == 0.0:
+        return 0.0
+    total = 0.0
+    for c in range(v.size):
+        total += (v[c] / largest) ** 2  # squares of v itself could overflow or vanish
+    return math.sqrt(total) * largest
+
+
+@njit(cache=True, nogil=True)
+def _row_threshold(group, v, step, out):  # type: ignore[no-untyped-def]
+    """Operator of ``step`` times a norm of one row: the 2-norm if ``group``, else the l1 norm."""
+    norm = _norm(v) if group else 0.0
+    for c in range(v.size):
+        if not group:
+            out[c] = math.copysign(max(abs(v[c]) - step, 0.0), v[c])
+        elif norm > step:
+            out[c] = (norm - step) * (v[c] / norm)
+        else:
+            out[c] = 0.0
+
+
+@njit(cache=True, nogil=True)
+def loss_prox(code, delta, points, targets, steps, out):  # type: ignore[no-untyped-def]
+    """Write the operator at ``points`` (n, C) with ``steps`` (n,) >= 0 to ``out`` (n, C)."""
     for i in range(points.shape[0]):
-        for c in range(points.shape[1]):
-            out[i, c] = _loss_prox(code, points[i, c], targets[i, c], steps[i])
+        _row_prox(code, delta, points[i], targets[i], steps[i], out[i])
 
 
 @njit(cache=True, nogil=True)
 def soft_threshold(points, step, out):  # type: ignore[no-untyped-def]
     """Write the operator of ``step`` times the absolute value at ``points`` (P, C) to ``out``."""
     for j in range(points.shape[0]):
-        for c in range(points.shape[1]):
-            v = points[j, c]
-            out[j, c] = math.copysign(max(abs(v) - step, 0.0), v)
+        _row_threshold(False, points[j], step, out[j])
+
+
+@njit(cache=True, nogil=True)
+def group_threshold(points, step, out):  # type: ignore[no-untyped-def]
+    """Write the operator of ``step`` times the 2-norm of rows at ``points`` (P, C) to ``out``."""
+    for j in range(points.shape[0]):
+        _row_threshold(True, points[j], step, out[j])
 
 
 @njit(cache=True, nogil=True)
 def split_step(  # type: ignore[no-untyped-def]
-    code, targets, row_weights, strength, rho, relaxation, fit, weights, fit_copy, weight_copy,
-    fit_dual, weight_dual, norms,
+    code, delta, group, targets, row_weights, strength, rho, relaxation, fit, weights, fit_copy,
+    weight_copy, fit_dual, weight_dual, norms,
 ):  # fmt: skip
     """Do one ADMM step on the copies, in place, for the constraints z = fit and u = weights.
 
@@ -82,26 +206,26 @@ def split_step(  # type: ignore[no-untyped-def]
     the copies, of the larger side of the constraints and of the multipliers.
     """
     norms[:] = 0.0
+    new = np.empty(fit.shape[1])
     for i in range(fit.shape[0]):
         for c in range(fit.shape[1]):
-            old = fit_copy[i, c]
-            relaxed = relaxation * fit[i, c] + (1.0 - relaxation) * old
-            new = _loss_prox(code, relaxed + fit_dual[i, c], targets[i, c], row_weights[i] / rho)
-            fit_dual[i, c] += relaxed - new
-            fit_copy[i, c] = new
-            norms[0] += (fit[i, c] - new) ** 2
-            norms[1] += (new - old) ** 2
-            norms[2] += max(fit[i, c] ** 2, new**2)
-            norms[3] += fit_dual[i, c] ** 2
+            fit_dual[i, c] += relaxation * fit[i, c] + (1.0 - relaxation) * fit_copy[i, c]
+        _row_prox(code, delta, fit_dual[i], targets[i], row_weights[i] / rho, new)
+        _move(fit[i], new, fit_copy[i], fit_dual[i], norms)
     for j in range(weights.shape[0]):
         for c in range(weights.shape[1]):
-            old = weight_copy[j, c]
-            relaxed = relaxation * weights[j, c] + (1.0 - relaxation) * old
-            v = relaxed + weight_dual[j, c]
-            new = math.copysign(max(abs(v) - strength / rho, 0.0), v)
-            weight_dual[j, c] = v - new
-            weight_copy[j, c] = new
-            norms[0] += (weights[j, c] - new) ** 2
-            norms[1] += (new - old) ** 2
-            norms[2] += max(weights[j, c] ** 2, new**2)
-            norms[3] += weight_dual[j, c] ** 2
+            weight_dual[j, c] += relaxation * weights[j, c] + (1.0 - relaxation) * weight_copy[j, c]
+        _row_threshold(group, weight_dual[j], strength / rho, new)
+        _move(weights[j], new, weight_copy[j], weight_dual[j], norms)
+
+
+@njit(cache=True, nogil=True)
+def _move(linear, new, copy, dual, norms):  # type: ignore[no-untyped-def]
+    """Replace one row of a copy; its ``dual`` comes as the point of the proximal operator."""
+    for c in range(new.size):
+        dual[c] -= new[c]
+        norms[0] += (linear[c] - new[c]) ** 2
+        norms[1] += (new[c] - copy[c]) ** 2
+        norms[2] += max(linear[c] ** 2, new[c] ** 2)
+        norms[3] += dual[c] ** 2
+        copy[c] = new[c]

@@ -140,7 +140,7 @@ class SpikingNetwork:
         outputs = self.decision_function(X)
         if self.classes is None:
             return outputs[..., 0] if self.intercept.size == 1 else outputs
-        if self.classes.size == 2:
+        if outputs.shape[-1] == 1:
             chosen = (outputs[..., 0] >= 0).astype(np.intp)
         else:
             chosen = outputs.argmax(axis=-1)

@@ -9,7 +9,7 @@ from .backend import Backend, BackendUnavailable, ProgramNotAccepted
 from .monitor import Progress
 from .registry import BACKENDS
 from .solution import Solution, Status
-from .solve import choose, solve
+from .solve import choose, path, solve
 
 __all__ = [
     "BACKENDS",
@@ -20,5 +20,6 @@ __all__ = [
     "Solution",
     "Status",
     "choose",
+    "path",
     "solve",
 ]

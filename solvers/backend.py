@@ -1,4 +1,4 @@
-"""What a backend is: accepts, compile, solve, recover."""
+"""What a backend is: accepts, compile, update, solve."""
 
 from abc import ABC, abstractmethod
 from importlib.metadata import PackageNotFoundError, version
@@ -58,13 +58,19 @@ class Backend(ABC):
         """Build the backend's own model; needs no licence."""
 
     @abstractmethod
+    def update(self, model: Any, program: ConvexProgram) -> Any:
+        """The model of the same program at another strength; nothing of the matrix is redone."""
+
+    @abstractmethod
     def solve(self, model: Any, monitor: Monitor, options: dict[str, Any]) -> str:
         """Solve, handing every answer to ``monitor.offer``; return the backend's own last word.
 
-        It ends when the monitor is done or out of time, or when it can do no
-        better. ``options`` go to the backend untouched.
-        """
+        It starts from the monitor's answer as far as it can, and ends when the
+        monitor is done or out of time, or when it can do no better. ``options``
+        go to the backend untouched.
 
-    @abstractmethod
-    def recover(self, model: Any, raw: Any) -> tuple[Array, Array, Array | None]:
-        """Turn a raw answer into W, b and V of the program; V is None where it has none."""
+        Raises
+        ------
+        KeyboardInterrupt
+            If it is interrupted; what was offered by then is kept.
+        """

@@ -5,18 +5,24 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..formulations import ConicForm
-from .conic import ConicAnswer, ConicBackend, ConicModel, Request
+from .conic import ConicAnswer, ConicBackend, Part, Request
+from .interrupts import watched
 
-# each status of Clarabel that leaves a point worth certifying; any other is a failure
-_USABLE = frozenset(
-    {
-        "Solved",
-        "AlmostSolved",
-        "InsufficientProgress",
-        "MaxIterations",
-        "MaxTime",
-    }
-)
+# whether the point that comes with a status is worth certifying
+STATUSES = {
+    "Solved": True,
+    "AlmostSolved": True,
+    "InsufficientProgress": True,
+    "MaxIterations": True,
+    "MaxTime": True,
+    "NumericalError": False,
+    "CallbackTerminated": False,
+    "PrimalInfeasible": False,
+    "DualInfeasible": False,
+    "AlmostPrimalInfeasible": False,
+    "AlmostDualInfeasible": False,
+    "Unsolved": False,
+}
 
 
 class Clarabel(ConicBackend):
@@ -24,11 +30,10 @@ class Clarabel(ConicBackend):
 
     name = "clarabel"
     package = "clarabel"
-    quadratic = True
-    cones: ClassVar[frozenset[str]] = frozenset({"second_order", "exponential"})
+    quadratic: ClassVar[bool] = True
 
     def build(self, form: ConicForm) -> list[Any]:
-        """The cones; its solver object copies the matrices and is made for each output."""
+        """The cones; its solver object copies the matrices and is made for each run."""
         import clarabel
 
         return [
@@ -38,8 +43,8 @@ class Clarabel(ConicBackend):
             *(clarabel.ExponentialConeT() for _ in range(form.exponential)),
         ]
 
-    def run(self, model: ConicModel, request: Request) -> ConicAnswer:
-        """See :class:`ConicBackend`."""
+    def run(self, part: Part, request: Request) -> ConicAnswer:
+        """See :class:`ConicBackend`; it has no warm start."""
         import clarabel
 
         settings = clarabel.DefaultSettings()
@@ -48,17 +53,20 @@ class Clarabel(ConicBackend):
         settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = request.tolerance
         for name, value in request.options.items():
             setattr(settings, name, value)
-        form = model.form
+        form = part.form
         solver = clarabel.DefaultSolver(
             form.quadratic,
-            form.linear[:, request.output],
+            form.linear[:, request.column],
             form.matrix,
-            form.bounds[:, request.output],
-            model.built,
+            form.bounds[:, request.column],
+            part.built,
             settings,
         )
-        solution = solver.solve()
+        with watched() as interrupted:
+            solver.set_termination_callback(lambda _: interrupted())
+            solution = solver.solve()
         status = str(solution.status)
-        if status not in _USABLE:
-            return ConicAnswer(None, None, status)
-        return ConicAnswer(np.array(solution.x), np.array(solution.z), status)
+        if not STATUSES.get(status, False):
+            return ConicAnswer(None, None, status, solution.iterations)
+        x, multipliers = np.array(solution.x), np.array(solution.z)
+        return ConicAnswer(x, multipliers, status, solution.iterations)

@@ -1,12 +1,15 @@
 """CVXPY: any solver that it has, by way of its own modelling layer."""
 
 import warnings
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from ..formulations import ConicForm
-from .conic import ConicAnswer, ConicBackend, ConicModel, Request
+from ..formulations import ConvexProgram
+from .backend import Backend
+from .conic import TIGHTENINGS, offer_without_dust, scaled
+from .monitor import Monitor
 
 # what the tolerance and the time limit are called; other solvers run on their defaults
 _TOLERANCES = {
@@ -16,72 +19,89 @@ _TOLERANCES = {
 }
 _TIME_LIMIT = {"CLARABEL": "time_limit", "SCS": "time_limit_secs", "OSQP": "time_limit"}
 
-# each status of CVXPY that leaves a point worth certifying; any other is a failure
-_USABLE = frozenset({"optimal", "optimal_inaccurate", "user_limit"})
+# whether the point that comes with a status is worth certifying
+STATUSES = {
+    "optimal": True,
+    "optimal_inaccurate": True,
+    "user_limit": True,
+    "infeasible": False,
+    "infeasible_inaccurate": False,
+    "unbounded": False,
+    "unbounded_inaccurate": False,
+    "infeasible_or_unbounded": False,
+    "solver_error": False,
+}
 
 
-class CVXPY(ConicBackend):
-    """CVXPY; ``options`` are arguments of ``Problem.solve``, ``solver="CLARABEL"`` unless given."""
+@dataclass(frozen=True)
+class StatedModel:
+    """A problem whose strength is a parameter: it compiles once."""
+
+    program: ConvexProgram
+    problem: Any
+    unit: float
+
+
+class CVXPY(Backend):
+    """CVXPY; ``options`` are arguments of ``Problem.solve``, ``solver="CLARABEL"`` unless given.
+
+    All outputs are one problem, stated as ``program.to_cvxpy()`` states it.
+    """
 
     name = "cvxpy"
     package = "cvxpy"
-    quadratic = True
-    cones: ClassVar[frozenset[str]] = frozenset({"second_order", "exponential"})
 
-    def build(self, form: ConicForm) -> dict[str, Any]:
-        """State the form as a Problem whose vectors are Parameters, so that it compiles once."""
-        import cvxpy as cp
+    def accepts(self, program: ConvexProgram) -> str | None:
+        """See :class:`Backend`."""
+        return None
 
-        x = cp.Variable(form.matrix.shape[1])
-        linear = cp.Parameter(form.linear.shape[0])
-        bounds = cp.Parameter(form.bounds.shape[0])
-        root = np.sqrt(form.quadratic.diagonal())
-        curved = np.flatnonzero(root)
-        objective = linear @ x
-        if curved.size:
-            objective += 0.5 * cp.sum_squares(cp.multiply(root[curved], x[curved]))
-        slack = bounds - form.matrix @ x
-        start = form.zero
-        equation = slack[:start] == 0
-        constraints = [equation, slack[start : start + form.nonnegative] >= 0]
-        start += form.nonnegative
-        for size in form.second_order:
-            constraints.append(cp.SOC(slack[start], slack[start + 1 : start + size]))
-            start += size
-        if form.exponential:
-            p, q, r = (slack[start + k :: 3] for k in range(3))
-            constraints.append(cp.ExpCone(p, q, r))
-        problem = cp.Problem(cp.Minimize(objective), constraints)
-        return {
-            "problem": problem,
-            "x": x,
-            "linear": linear,
-            "bounds": bounds,
-            "equation": equation,
-        }
+    def compile(self, program: ConvexProgram) -> StatedModel:
+        """See :class:`Backend`; in units of the mean reference, which tolerances are."""
+        unit = program.reference / program.outputs or 1.0
+        return StatedModel(program, scaled(program, unit).to_cvxpy(), unit)
 
-    def run(self, model: ConicModel, request: Request) -> ConicAnswer:
-        """See :class:`ConicBackend`."""
-        import cvxpy as cp
+    def update(self, model: StatedModel, program: ConvexProgram) -> StatedModel:
+        """See :class:`Backend`."""
+        model.problem.param_dict["strength"].value = program.strength / model.unit
+        return StatedModel(program, model.problem, model.unit)
 
-        form, built = model.form, model.built
-        built["linear"].value = form.linear[:, request.output]
-        built["bounds"].value = form.bounds[:, request.output]
-        solver = str(request.options.get("solver", "CLARABEL")).upper()
-        settings: dict[str, Any] = {"solver": solver}
-        settings.update(dict.fromkeys(_TOLERANCES.get(solver, ()), request.tolerance))
-        if solver in _TIME_LIMIT and np.isfinite(request.seconds):
-            settings[_TIME_LIMIT[solver]] = request.seconds
-        problem = built["problem"]
-        with warnings.catch_warnings():
-            # an inaccurate answer is told by its certificate
-            warnings.filterwarnings("ignore", "Solution may be inaccurate")
-            try:
-                problem.solve(**{**settings, **request.options})
-            except cp.SolverError as error:
-                return ConicAnswer(None, None, f"{solver}: {error}")
-        message = f"{problem.status} ({solver})"
-        if problem.status not in _USABLE or built["x"].value is None:
-            return ConicAnswer(None, None, message)
-        # with s = bounds - matrix x == 0, CVXPY's multiplier has the other sign
-        return ConicAnswer(built["x"].value, -built["equation"].dual_value, message)
+    def solve(self, model: StatedModel, monitor: Monitor, options: dict[str, Any]) -> str:
+        """See :class:`Backend`; tighter a bounded number of times, until the gap is certified."""
+        message = "not started"
+        for tightening in TIGHTENINGS:
+            if monitor.out_of_time:
+                break
+            message = _run(model, monitor, tightening * monitor.gap, options)
+            if monitor.done:
+                break
+        return message
+
+
+def _run(model: StatedModel, monitor: Monitor, tolerance: float, options: dict[str, Any]) -> str:
+    import cvxpy as cp
+
+    problem = model.problem
+    solver = str(options.get("solver", "CLARABEL")).upper()
+    settings: dict[str, Any] = {"solver": solver, "warm_start": True}
+    settings.update(dict.fromkeys(_TOLERANCES.get(solver, ()), tolerance))
+    if solver in _TIME_LIMIT and np.isfinite(monitor.remaining):
+        settings[_TIME_LIMIT[solver]] = monitor.remaining
+    with warnings.catch_warnings():
+        # an inaccurate answer is told by its certificate
+        warnings.filterwarnings("ignore", "Solution may be inaccurate")
+        try:
+            problem.solve(**{**settings, **options})
+        except cp.SolverError as error:
+            return f"{solver}: {error}"
+    message = f"{problem.status} ({solver})"
+    monitor.iterations += int(problem.solver_stats.num_iters or 0)
+    weights = problem.var_dict["weights"].value
+    if not STATUSES.get(problem.status, False) or weights is None:
+        return message
+    intercept = np.zeros(model.program.outputs)
+    if model.program.intercept:
+        intercept = problem.var_dict["intercept"].value.ravel()
+    multipliers = problem.constraints[0].dual_value
+    dual_point = None if multipliers is None else model.unit * multipliers
+    offer_without_dust(monitor, weights, intercept, dual_point)
+    return message

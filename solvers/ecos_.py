@@ -6,11 +6,23 @@ import numpy as np
 from scipy import sparse
 
 from ..formulations import ConicForm
-from .conic import ConicAnswer, ConicBackend, ConicModel, Request
+from .conic import ConicAnswer, ConicBackend, Part, Request
 
-# each exit flag of ECOS that leaves a point worth certifying; any other is a failure.
-# 0 optimal, 10 close to optimal, -1 iterations, -2 numerical trouble
-_USABLE = frozenset({0, 10, -1, -2})
+# whether the point that comes with an exit flag is worth certifying
+STATUSES = {
+    0: True,  # optimal
+    10: True,  # close to optimal
+    -1: True,  # iterations ran out
+    -2: True,  # numerical trouble
+    1: False,  # primal infeasible
+    2: False,  # dual infeasible
+    11: False,  # close to primal infeasible
+    12: False,  # close to dual infeasible
+    -3: False,  # outside its cones
+    -4: False,  # interrupted
+    -7: False,  # unknown trouble
+}
+_INTERRUPTED = -4
 
 
 class ECOS(ConicBackend):
@@ -18,8 +30,7 @@ class ECOS(ConicBackend):
 
     name = "ecos"
     package = "ecos"
-    quadratic = False
-    cones: ClassVar[frozenset[str]] = frozenset({"second_order", "exponential"})
+    quadratic: ClassVar[bool] = False
 
     def build(self, form: ConicForm) -> dict[str, Any]:
         """Split the rows into equations A x = b and cones G x + s = h, in ECOS's cone order."""
@@ -41,11 +52,11 @@ class ECOS(ConicBackend):
             },
         }
 
-    def run(self, model: ConicModel, request: Request) -> ConicAnswer:
+    def run(self, part: Part, request: Request) -> ConicAnswer:
         """See :class:`ConicBackend`."""
         import ecos
 
-        form, built = model.form, model.built
+        form, built = part.form, part.built
         settings: dict[str, Any] = {
             "abstol": request.tolerance,
             "reltol": request.tolerance,
@@ -53,19 +64,22 @@ class ECOS(ConicBackend):
             "verbose": False,
         }
         result = ecos.solve(
-            np.ascontiguousarray(form.linear[:, request.output]),
+            np.ascontiguousarray(form.linear[:, request.column]),
             built["G"],
-            form.bounds[built["order"], request.output],
+            form.bounds[built["order"], request.column],
             built["dims"],
             built["A"],
-            form.bounds[: form.zero, request.output],
+            form.bounds[: form.zero, request.column],
             **{**settings, **request.options},
         )
         flag = int(result["info"]["exitFlag"])
         message = f"{result['info']['infostring']} (exit {flag})"
-        if flag not in _USABLE:
-            return ConicAnswer(None, None, message)
+        iterations = int(result["info"]["iter"])
+        if flag == _INTERRUPTED:
+            raise KeyboardInterrupt
+        if not STATUSES.get(flag, False):
+            return ConicAnswer(None, None, message, iterations)
         multipliers = np.zeros(form.matrix.shape[0])
         multipliers[: form.zero] = result["y"]
         multipliers[built["order"]] = result["z"]
-        return ConicAnswer(result["x"], multipliers, message)
+        return ConicAnswer(result["x"], multipliers, message, iterations)

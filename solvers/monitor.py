@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..certificates import certify
+from ..certificates import Certificate, certify
 from ..formulations import ConvexProgram
 
 Array = NDArray[np.float64]
@@ -19,7 +19,8 @@ class Progress:
 
     ``seconds`` since the solve began; ``primal``, ``dual`` and ``gap`` in
     units of the objective; ``relative_gap`` relative to the program's
-    reference; ``active`` atoms with a weight.
+    reference; ``active`` atoms with a weight; ``residuals``, the relative
+    primal and dual residual of a splitting method, None of any other.
     """
 
     seconds: float
@@ -28,14 +29,17 @@ class Progress:
     gap: float
     relative_gap: float
     active: int
+    residuals: tuple[float, float] | None = None
 
 
 class Monitor:
-    """The best certified answer so far, output by output, and how much time is left.
+    """The best certified answer so far, block by block, and how much time is left.
 
-    Outputs separate under the penalty, so the best answer may take each
-    output from another offer; an output that nobody has answered stands at
-    W = 0. ``gaps`` (C,) are the certified gaps.
+    Blocks of outputs are solved apart, so the best answer may take each block
+    from another offer; one that nobody has answered stands where the solve
+    began: at W = 0, or at a warm start. Backends start from ``weights`` (P, C),
+    ``intercept`` (C,) and ``dual_point`` (N, C) as they find them. ``gaps`` (B,)
+    are the certified gaps; to ``iterations`` backends add their own.
     """
 
     def __init__(
@@ -48,6 +52,9 @@ class Monitor:
         self.program = program
         self.gap = gap
         self.history: list[Progress] = []
+        self.iterations = 0
+        self.residuals: tuple[float, float] | None = None
+        self.recover_seconds = 0.0
         self._callback = callback
         self._start = time.perf_counter()
         self._limit = time_limit
@@ -77,8 +84,8 @@ class Monitor:
 
     @property
     def share(self) -> float:
-        """Largest gap of one output with which all together meet the asked gap."""
-        return self.gap * self.program.reference / self.program.outputs
+        """Largest gap of one block with which all together meet the asked gap."""
+        return self.gap * self.program.reference / len(self.program.blocks)
 
     @property
     def done(self) -> bool:
@@ -91,37 +98,49 @@ class Monitor:
         intercept: Array,
         dual_point: Array | None = None,
         outputs: Sequence[int] | None = None,
-    ) -> None:
-        """Certify an answer to some outputs (all unless said) and keep what is better.
+    ) -> Certificate | None:
+        """Certify an answer to one block of outputs (all unless said) and keep what is better.
 
         ``weights`` (P, c), ``intercept`` (c,), ``dual_point`` (N, c). Answers
-        that are not finite are dropped.
+        that are not finite are dropped, and have no certificate.
         """
+        start = time.perf_counter()
         chosen = tuple(range(self.program.outputs)) if outputs is None else tuple(outputs)
         if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
-            return
+            return None
         if dual_point is not None and not np.isfinite(dual_point).all():
             dual_point = None
         if chosen not in self._programs:
             self._programs[chosen] = self.program.select(chosen)
         program = self._programs[chosen]
         certificate = certify(program, weights=weights, intercept=intercept, dual_point=dual_point)
-        better = certificate.gaps < self.gaps[list(chosen)]
-        for k, c in enumerate(chosen):
-            if better[k]:
-                self.weights[:, c] = weights[:, k]
-                self.intercept[c] = intercept[k]
-                self.dual_point[:, c] = certificate.dual_point[:, k]
-                self.gaps[c] = certificate.gaps[k]
-                self._primals[c] = certificate.primals[k]
+        block_of = {c: k for k, block in enumerate(self.program.blocks) for c in block}
+        blocks = [block_of[chosen[block[0]]] for block in program.blocks]
+        better = certificate.gaps < self.gaps[blocks]
+        for k in np.flatnonzero(better):
+            block = self.program.blocks[blocks[k]]
+            here = [chosen.index(c) for c in block]
+            self.weights[:, block] = weights[:, here]
+            self.intercept[list(block)] = intercept[here]
+            self.dual_point[:, block] = certificate.dual_point[:, here]
+            self.gaps[blocks[k]] = certificate.gaps[k]
+            self._primals[blocks[k]] = certificate.primals[k]
+        self.recover_seconds += time.perf_counter() - start
         if better.any() or not self.history:
             self._record()
+        return certificate
 
     def _record(self) -> None:
         primal, gap = float(self._primals.sum()), float(self.gaps.sum())
-        relative = self.program.relative(gap)
-        active = int(np.count_nonzero(self.weights.any(axis=1)))
-        progress = Progress(self.seconds, primal, primal - gap, gap, relative, active)
+        progress = Progress(
+            seconds=self.seconds,
+            primal=primal,
+            dual=primal - gap,
+            gap=gap,
+            relative_gap=self.program.relative(gap),
+            active=int(np.count_nonzero(self.weights.any(axis=1))),
+            residuals=self.residuals,
+        )
         self.history.append(progress)
         if self._callback is not None:
             self._callback(progress)

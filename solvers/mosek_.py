@@ -6,15 +6,28 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ..formulations import ConicForm, ConvexProgram
-from .conic import ConicAnswer, ConicBackend, ConicModel, Request
+from .conic import ConicAnswer, ConicBackend, Part, Request
 
 _LICENCE_HELP = (
     "set MOSEKLM_LICENSE_FILE to the licence file or server before Python starts, "
     "or put it at ~/mosek/mosek.lic; models compile and write without one"
 )
 
-# each solution status of MOSEK that leaves a point worth certifying; any other is a failure
-_USABLE = frozenset({"optimal", "prim_and_dual_feas", "prim_feas", "unknown"})
+_FORMATS = (".task", ".jtask", ".mps", ".ptf", ".cbf")
+
+# whether the point that comes with a solution status is worth certifying
+STATUSES = {
+    "optimal": True,
+    "integer_optimal": True,
+    "prim_and_dual_feas": True,
+    "prim_feas": True,
+    "unknown": True,
+    "dual_feas": False,
+    "prim_infeas_cer": False,
+    "dual_infeas_cer": False,
+    "prim_illposed_cer": False,
+    "dual_illposed_cer": False,
+}
 
 
 class MOSEK(ConicBackend):
@@ -22,8 +35,9 @@ class MOSEK(ConicBackend):
 
     name = "mosek"
     package = "mosek"
-    quadratic = True
-    cones: ClassVar[frozenset[str]] = frozenset({"second_order", "exponential"})
+    quadratic: ClassVar[bool] = (
+        False  # it takes no quadratic objective beside cones (its error 1501)
+    )
 
     def available(self) -> str | None:
         """See :class:`Backend`; asks for a licence, which takes about a millisecond."""
@@ -50,59 +64,69 @@ class MOSEK(ConicBackend):
         task.appendcons(linear_rows)
         task.putvarboundsliceconst(0, columns, mosek.boundkey.fr, -np.inf, np.inf)
         top = form.matrix[:linear_rows].tocoo()
-        task.putaijlist(top.row, top.col, top.data)
+        task.putaijlist(top.row.astype(np.int32), top.col.astype(np.int32), top.data)
         curved = np.flatnonzero(form.quadratic.diagonal()).astype(np.int32)
         if curved.size:
             task.putqobj(curved, curved, form.quadratic.diagonal()[curved])
         bottom = (-form.matrix[linear_rows:]).tocoo()
         task.appendafes(rows - linear_rows)
         if bottom.nnz:
-            task.putafefentrylist(bottom.row.astype(np.int64), bottom.col, bottom.data)
-        start = 0
-        for size in form.second_order:
-            domain = task.appendquadraticconedomain(size)
-            task.appendaccseq(domain, size, start, np.zeros(size))
-            start += size
+            task.putafefentrylist(
+                bottom.row.astype(np.int64), bottom.col.astype(np.int32), bottom.data
+            )
+        height = sum(form.second_order)
+        if form.second_order:
+            domains = {
+                size: task.appendquadraticconedomain(size) for size in set(form.second_order)
+            }
+            each = [domains[size] for size in form.second_order]
+            task.appendaccsseq(each, height, 0, np.zeros(height))
         if form.exponential:
             # its exponential cone is ordered (r, q, p), ours (p, q, r)
             domain = task.appendprimalexpconedomain()
-            for first in range(start, rows - linear_rows, 3):
-                task.appendacc(domain, [first + 2, first + 1, first], np.zeros(3))
+            order = np.arange(height, rows - linear_rows).reshape(-1, 3)[:, ::-1].ravel()
+            task.appendaccs([domain] * form.exponential, order, np.zeros(order.size))
         task.putobjsense(mosek.objsense.minimize)
         if not (form.second_order or form.exponential):
-            # recover() reads the interior solution, which the simplex would not leave
+            # run() reads the interior solution, which the simplex would not leave
             task.putintparam(mosek.iparam.optimizer, mosek.optimizertype.intpnt)
             task.putintparam(mosek.iparam.intpnt_basis, mosek.basindtype.never)
-        _set_output(task, form, 0)
+        _set_column(task, form, 0)
         return task
 
     def write(self, program: ConvexProgram, path: str | Path) -> None:
-        """Write the model of the program's first output; the suffix names the format.
+        """Write the model of the program's first block; the suffix names the format.
 
-        No licence is needed. ``.task`` takes every model, ``.mps`` those with
-        linear constraints, ``.ptf`` and ``.cbf`` those without a quadratic objective.
+        No licence is needed. ``.task``, ``.jtask``, ``.ptf`` and ``.cbf`` hold the
+        purely conic model, which is what :meth:`run` solves. ``.mps`` knows no cones:
+        there the objective is quadratic, and loss and penalty have to do without.
 
         Raises
         ------
         ValueError
-            If the format cannot hold the model; the message is MOSEK's.
+            If the suffix names no format, or the file cannot be written or cannot
+            hold the model; the message has MOSEK's reason.
         """
         import mosek
 
+        suffix = Path(path).suffix
+        if suffix not in _FORMATS:  # MOSEK would write MPS
+            raise ValueError(f"path: expected one that ends in {', '.join(_FORMATS)}, got {path}")
+        first = program.select(program.blocks[0])
+        task = self.build(first.to_conic(quadratic=suffix == ".mps"))
         try:
-            self.build(program.to_conic(self.quadratic)).writedata(str(path))
+            task.writedata(str(path))
         except mosek.Error as error:
-            raise ValueError(
-                f"path: {Path(path).suffix} cannot hold this model: {error}"
-            ) from error
+            reason = error.msg.strip()
+            raise ValueError(f"path: cannot write the model to {path}: {reason}") from error
 
-    def run(self, model: ConicModel, request: Request) -> ConicAnswer:
+    def run(self, part: Part, request: Request) -> ConicAnswer:
         """See :class:`ConicBackend`."""
         import mosek
 
-        task, form = model.built, model.form
-        _set_output(task, form, request.output)
-        for family in ("", "QO_", "CO_"):  # linear, quadratic and conic programs
+        task, form = part.built, part.form
+        _set_column(task, form, request.column)
+        for family in ("", "CO_"):  # linear and conic programs
             for name in ("REL_GAP", "PFEAS", "DFEAS"):
                 task.putparam(
                     f"MSK_DPAR_INTPNT_{family}TOL_{name}", repr(max(request.tolerance, 1e-14))
@@ -114,29 +138,30 @@ class MOSEK(ConicBackend):
         which = mosek.soltype.itr
         try:
             task.optimize()
-            status = task.getsolsta(which)
+            status = str(task.getsolsta(which)).removeprefix("solsta.")
             x, y = np.array(task.getxx(which)), np.array(task.gety(which))
         except mosek.Error as error:
             return ConicAnswer(None, None, str(error))
-        if status.name not in _USABLE:
-            return ConicAnswer(None, None, status.name)
+        iterations = task.getintinf(mosek.iinfitem.intpnt_iter)
+        if not STATUSES.get(status, False):
+            return ConicAnswer(None, None, status, iterations)
         multipliers = np.zeros(form.matrix.shape[0])
         # minus, since its Lagrangian subtracts y' (A x - b)
         multipliers[: form.zero + form.nonnegative] = -y
-        return ConicAnswer(x, multipliers, status.name)
+        return ConicAnswer(x, multipliers, status, iterations)
 
 
-def _set_output(task: Any, form: ConicForm, output: int) -> None:
-    """Put the vectors of one output into the task."""
+def _set_column(task: Any, form: ConicForm, column: int) -> None:
+    """Put the vectors of one column into the task."""
     import mosek
 
     linear_rows = form.zero + form.nonnegative
-    bounds = form.bounds[:linear_rows, output]
+    bounds = form.bounds[:linear_rows, column]
     kinds = [mosek.boundkey.fx] * form.zero + [mosek.boundkey.up] * form.nonnegative
     lower = np.concatenate([bounds[: form.zero], np.full(form.nonnegative, -np.inf)])
     task.putconboundslice(0, linear_rows, kinds, lower, bounds)
-    task.putclist(np.arange(form.linear.shape[0], dtype=np.int32), form.linear[:, output])
-    task.putcfix(float(form.offset[output]))
-    constants = form.bounds[linear_rows:, output]
+    task.putclist(np.arange(form.linear.shape[0], dtype=np.int32), form.linear[:, column])
+    task.putcfix(float(form.offset[column]))
+    constants = form.bounds[linear_rows:, column]
     if constants.size:
         task.putafegslice(0, constants.size, constants)

@@ -2,23 +2,28 @@
 
 from typing import Any, ClassVar
 
-import numpy as np
 from scipy import sparse
 
 from ..formulations import ConicForm
-from .conic import ConicAnswer, ConicBackend, ConicModel, Request
+from ..formulations.qp import from_form
+from .conic import ConicAnswer, ConicBackend, Part, Request
 
 _ITERATIONS = 100_000  # its own default of 4,000 ends far above the gaps asked here
 
-# each status of OSQP that leaves a point worth certifying; any other is a failure
-_USABLE = frozenset(
-    {
-        "OSQP_SOLVED",
-        "OSQP_SOLVED_INACCURATE",
-        "OSQP_MAX_ITER_REACHED",
-        "OSQP_TIME_LIMIT_REACHED",
-    }
-)
+# whether the point that comes with a status is worth certifying
+STATUSES = {
+    "OSQP_SOLVED": True,
+    "OSQP_SOLVED_INACCURATE": True,
+    "OSQP_MAX_ITER_REACHED": True,
+    "OSQP_TIME_LIMIT_REACHED": True,
+    "OSQP_PRIMAL_INFEASIBLE": False,
+    "OSQP_PRIMAL_INFEASIBLE_INACCURATE": False,
+    "OSQP_DUAL_INFEASIBLE": False,
+    "OSQP_DUAL_INFEASIBLE_INACCURATE": False,
+    "OSQP_NON_CVX": False,
+    "OSQP_SIGINT": False,
+    "OSQP_UNSOLVED": False,
+}
 
 
 class OSQP(ConicBackend):
@@ -26,30 +31,33 @@ class OSQP(ConicBackend):
 
     name = "osqp"
     package = "osqp"
-    quadratic = True
-    cones: ClassVar[frozenset[str]] = frozenset()
+    quadratic: ClassVar[bool] = True
+    takes: ClassVar[frozenset[str]] = frozenset()
+    # it polishes only where it thinks that it is done, and then far below its tolerance
+    tightenings: ClassVar[tuple[float, ...]] = (1e3, 1e1, 1e-1, 1e-3)
 
     def build(self, form: ConicForm) -> Any:
-        """Set the solver up: rows of the zero cone are equations, the others upper bounds."""
+        """Set the solver up, which factors once."""
         import osqp
 
+        qp = from_form(form)
         solver = osqp.OSQP()
         solver.setup(
-            sparse.csc_matrix(form.quadratic),  # it knows SciPy's matrices, not its arrays
-            form.linear[:, 0],
-            sparse.csc_matrix(form.matrix),
-            _lower_bounds(form, 0),
-            form.bounds[:, 0],
+            sparse.csc_matrix(qp.quadratic),  # it knows SciPy's matrices, not its arrays
+            qp.linear[:, 0],
+            sparse.csc_matrix(qp.matrix),
+            qp.lower[:, 0],
+            qp.upper[:, 0],
             verbose=False,
             polishing=True,
         )
         return solver
 
-    def run(self, model: ConicModel, request: Request) -> ConicAnswer:
-        """See :class:`ConicBackend`."""
+    def run(self, part: Part, request: Request) -> ConicAnswer:
+        """See :class:`ConicBackend`; it starts from its last answer to this column."""
         import osqp
 
-        form, solver = model.form, model.built
+        qp, solver, k = from_form(part.form), part.built, request.column
         settings: dict[str, Any] = {
             "eps_abs": request.tolerance,
             "eps_rel": request.tolerance,
@@ -57,17 +65,14 @@ class OSQP(ConicBackend):
             "time_limit": min(request.seconds, 1e10),
         }
         solver.update_settings(**{**settings, **request.options})
-        solver.update(
-            q=form.linear[:, request.output],
-            l=_lower_bounds(form, request.output),
-            u=form.bounds[:, request.output],
-        )
+        solver.update(q=qp.linear[:, k], l=qp.lower[:, k], u=qp.upper[:, k])
+        if k in part.answers:
+            solver.warm_start(x=part.answers[k].x, y=part.answers[k].multipliers)
         result = solver.solve(raise_error=False)
-        status = osqp.SolverStatus(result.info.status_val).name
-        if status not in _USABLE:
-            return ConicAnswer(None, None, status)
-        return ConicAnswer(result.x, result.y, status)
-
-
-def _lower_bounds(form: ConicForm, output: int) -> Any:
-    return np.concatenate([form.bounds[: form.zero, output], np.full(form.nonnegative, -np.inf)])
+        names = {member.value: member.name for member in osqp.SolverStatus}
+        status = names.get(result.info.status_val, f"unknown status {result.info.status_val}")
+        if status == "OSQP_SIGINT":
+            raise KeyboardInterrupt
+        if not STATUSES.get(status, False):
+            return ConicAnswer(None, None, status, result.info.iter)
+        return ConicAnswer(result.x, result.y, status, result.info.iter)

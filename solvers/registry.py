@@ -5,9 +5,11 @@ from .backend import Backend
 from .clarabel_ import Clarabel
 from .cvxpy_ import CVXPY
 from .ecos_ import ECOS
+from .highs_ import HiGHS
 from .lasso_ import Lasso
 from .mosek_ import MOSEK
 from .osqp_ import OSQP
+from .scs_ import SCS
 from .sklearn_ import ScikitLearn
 
 BACKENDS: dict[str, Backend] = {
@@ -18,6 +20,8 @@ BACKENDS: dict[str, Backend] = {
         ScikitLearn(),
         OSQP(),
         Clarabel(),
+        SCS(),
+        HiGHS(),
         ECOS(),
         MOSEK(),
         CVXPY(),

@@ -1,4 +1,4 @@
-"""scikit-learn: Lasso for the squared loss, LogisticRegression for the logistic one."""
+"""scikit-learn: its estimators whose objective is the program's, up to a factor."""
 
 import warnings
 from time import perf_counter
@@ -13,28 +13,46 @@ from .monitor import Monitor
 _FIRST, _LAST = 20, 1_000_000  # iterations of the first fit, doubled up to the last
 _SCALING, _MOST_SCALING = 1e5, 1e8  # of liblinear's intercept column, ten times more each fit
 _PATIENCE = 3  # fits without a better gap before it gives up
+_L1 = ("squared", "squared_hinge", "logistic", "softmax")
 
 
 class ScikitLearn(Backend):
-    """scikit-learn's estimators; ``options`` are their parameters."""
+    """scikit-learn's estimators; ``options`` are their parameters.
+
+    Lasso, MultiTaskLasso (squared loss under the group norm), LinearSVC (squared
+    hinge) and LogisticRegression, by liblinear or for the softmax loss by saga.
+    """
 
     name = "sklearn"
     package = "scikit-learn"
 
     def accepts(self, program: ConvexProgram) -> str | None:
         """See :class:`Backend`."""
-        if program.loss.name not in ("squared", "logistic"):
-            return f"has no estimator for the {program.loss.name} loss under the l1 norm"
+        loss = program.loss.name
+        grouped = program.norm_width > 1
+        if loss == "absolute":
+            return "its QuantileRegressor hands out no dual point, which proofs need at kinks"
+        if (grouped and loss != "squared") or loss not in _L1:
+            return f"has no estimator for the {loss} loss under the {program.penalty.name} norm"
         if program.strength == 0:
             return "its estimators take no strength of 0"
-        target = program.target[program.row_weights > 0]
-        if program.loss.name == "logistic" and (np.ptp(target, axis=0) == 0).any():
-            return "its LogisticRegression takes no output with one class only"
+        held = program.row_weights > 0
+        if grouped and np.ptp(program.row_weights[held]) > 0:
+            return "its MultiTaskLasso takes no row weights"
+        target = program.target[held]
+        if loss in ("logistic", "squared_hinge") and (np.ptp(target, axis=0) == 0).any():
+            return "its classifiers take no output with one class only"
+        if loss == "softmax" and not target.any(axis=0).all():
+            return "its LogisticRegression takes no class without rows"
         return None
 
     def compile(self, program: ConvexProgram) -> tuple[ConvexProgram, Any]:
-        """See :class:`Backend`; the design as CSC, which it likes best for 0/1 columns."""
-        return program, program.design.to_csc()
+        """See :class:`Backend`; the design as CSC, which most like best for 0/1 columns."""
+        return program, program.design.to_csc()[program.row_weights > 0]
+
+    def update(self, model: Any, program: ConvexProgram) -> tuple[ConvexProgram, Any]:
+        """See :class:`Backend`."""
+        return program, model[1]
 
     def solve(self, model: Any, monitor: Monitor, options: dict[str, Any]) -> str:
         """See :class:`Backend`; fits again, tighter, until the gap is certified."""
@@ -43,71 +61,97 @@ class ScikitLearn(Backend):
         rows = program.row_weights > 0
         scale = program.row_weights[rows].mean()
         sample_weight = program.row_weights[rows] / scale
-        for c in range(program.outputs):
-            estimator = _estimator(program, scale, options)
+        name = ""
+        for number, block in enumerate(program.blocks):
+            estimator = _estimator(program.select(block), scale, options)
+            name = type(estimator).__name__
+            target = _target(program, rows, block)
             waited = 0
             while waited < _PATIENCE and estimator.max_iter <= _LAST:
-                before = monitor.gaps[c]
+                before = monitor.gaps[number]
                 start = perf_counter()
-                _fit(estimator, design[rows], program.target[rows, c], sample_weight)
+                _fit(estimator, design, target, sample_weight)
                 seconds = perf_counter() - start
-                monitor.offer(*self.recover(model, estimator), outputs=[c])
+                monitor.iterations += int(np.max(estimator.n_iter_))
+                monitor.offer(*_answer(estimator, len(block)), outputs=block)
                 if monitor.out_of_time:
                     return "time limit"
-                if monitor.gaps[c] <= monitor.share:
+                if monitor.gaps[number] <= monitor.share:
                     break
-                waited = 0 if monitor.gaps[c] < before else waited + 1
+                waited = 0 if monitor.gaps[number] < before else waited + 1
                 # twice as many iterations, or as many as fit into the time
                 growth = min(2.0, monitor.remaining / seconds)
                 _tighten(estimator, max(int(growth * estimator.max_iter), 1))
-        return f"{type(estimator).__name__} ended"
-
-    def recover(self, model: Any, raw: Any) -> tuple[Array, Array, Array | None]:
-        """See :class:`Backend`; it hands out no dual point."""
-        return (
-            np.reshape(raw.coef_, (-1, 1)).astype(np.float64),
-            np.reshape(raw.intercept_, 1).astype(np.float64),
-            None,
-        )
+        return f"{name} ended"
 
 
 def _estimator(program: ConvexProgram, scale: float, options: dict[str, Any]) -> Any:
-    """The estimator whose objective is the program's, up to a factor."""
-    from sklearn.linear_model import Lasso, LogisticRegression
+    """The estimator whose objective is that of one block, up to a factor."""
+    from sklearn import linear_model, svm
 
+    loss = program.loss.name
     settings: dict[str, Any] = {
         "fit_intercept": program.intercept,
         "max_iter": _FIRST,
         "tol": 1e-6,
     }
-    if program.loss.name == "squared":
+    if loss == "squared":
         # it divides by the sum of the weights
         settings |= {"alpha": program.strength / program.row_weights.sum(), "warm_start": True}
-        return Lasso(**{**settings, **options})
-    # saga does not penalise the intercept, but takes hundreds of times as long
-    # here; liblinear's penalty on it vanishes as the scaling grows
-    settings |= {
-        "C": scale / program.strength,
-        "l1_ratio": 1.0,
-        "solver": "liblinear",
-        "intercept_scaling": _SCALING,
-        "random_state": 0,  # liblinear visits coordinates in random order
-    }
-    return LogisticRegression(**{**settings, **options})
+        kind = linear_model.MultiTaskLasso if program.norm_width > 1 else linear_model.Lasso
+        return kind(**{**settings, **options})
+    if loss == "softmax":
+        settings |= {"C": scale / program.strength, "l1_ratio": 1.0, "solver": "saga"}
+        settings |= {"warm_start": True, "random_state": 0}
+        return linear_model.LogisticRegression(**{**settings, **options})
+    # liblinear's penalty on the intercept vanishes as the scaling grows
+    settings |= {"intercept_scaling": _SCALING}
+    settings["random_state"] = 0  # it visits coordinates in random order
+    if loss == "squared_hinge":
+        settings |= {"C": scale / program.strength / 2, "penalty": "l1", "dual": False}
+        return svm.LinearSVC(**{**settings, **options})
+    settings |= {"C": scale / program.strength, "l1_ratio": 1.0, "solver": "liblinear"}
+    return linear_model.LogisticRegression(**{**settings, **options})
+
+
+def _target(program: ConvexProgram, rows: Any, block: tuple[int, ...]) -> Array:
+    """What the estimator of a block fits: numbers, labels, or (n, C) numbers."""
+    target: Array = program.target[rows][:, block]
+    if program.loss.name == "softmax":
+        target = target.argmax(axis=1, keepdims=True).astype(np.float64)
+    return target[:, 0] if target.shape[1] == 1 else target
 
 
 def _fit(estimator: Any, design: Any, target: Array, sample_weight: Array) -> None:
     from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import MultiTaskLasso
 
     with warnings.catch_warnings():
         # reaching max_iter is how a round ends; the certificate judges
         warnings.simplefilter("ignore", ConvergenceWarning)
-        estimator.fit(design, target, sample_weight)
+        if isinstance(estimator, MultiTaskLasso):
+            estimator.fit(design.toarray(), target)  # it takes neither sparse designs nor weights
+        elif getattr(estimator, "solver", None) == "saga":
+            # on sparse designs it moves the intercept a hundred times slower
+            estimator.fit(design.toarray(), target, sample_weight)
+        else:
+            estimator.fit(design, target, sample_weight)
+
+
+def _answer(estimator: Any, outputs: int) -> tuple[Array, Array]:
+    """W (P, outputs) and b (outputs,); it hands out no dual point."""
+    weights = np.atleast_2d(estimator.coef_).astype(np.float64).T
+    intercept = np.ravel(estimator.intercept_).astype(np.float64)
+    if weights.shape[1] < outputs:  # two classes as one output: half of it each, at the same norm
+        return np.hstack([-weights, weights]) / 2, np.hstack([-intercept, intercept]) / 2
+    return weights, np.broadcast_to(intercept, outputs)
 
 
 def _tighten(estimator: Any, iterations: int) -> None:
     """Ask the next fit for more."""
     estimator.set_params(max_iter=iterations, tol=max(0.1 * estimator.tol, 1e-15))
-    if hasattr(estimator, "intercept_scaling"):
+    if getattr(estimator, "solver", "liblinear") == "liblinear" and hasattr(
+        estimator, "intercept_scaling"
+    ):
         scaling = min(10 * estimator.intercept_scaling, _MOST_SCALING)
         estimator.set_params(intercept_scaling=scaling)

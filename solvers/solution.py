@@ -18,6 +18,7 @@ class Status(Enum):
 
     CERTIFIED = "the asked gap is certified"
     TIME_LIMIT = "out of time before the asked gap was certified"
+    INTERRUPTED = "interrupted before the asked gap was certified"
     INACCURATE = "the backend ended before the asked gap was certified"
     FAILED = "the backend gave no answer"
 
@@ -43,8 +44,13 @@ class Solution:
         V, feasible.
     certificate : Certificate
         Of these weights, in the original program.
-    compile_seconds, solve_seconds : float
-        Building the backend's model; solving it, certification included.
+    asked_gap : float
+        The relative gap that was asked for.
+    compile_seconds, solve_seconds, recover_seconds : float
+        Building the backend's model; solving it; and turning its answers into
+        certified ones of the program.
+    iterations : int
+        The backend's own, over all outputs and runs.
     history : list of Progress
         The best certified answer so far, each time that it became better.
     """
@@ -57,9 +63,19 @@ class Solution:
     intercept: Array = field(repr=False)
     dual_point: Array = field(repr=False)
     certificate: Certificate
+    asked_gap: float
     compile_seconds: float
     solve_seconds: float
+    recover_seconds: float
+    iterations: int
     history: list[Progress] = field(repr=False)
+
+    def __str__(self) -> str:
+        reached = self.certificate.relative_gap
+        verdict = f"{self.status.value}: {reached:.2g}"
+        if reached > self.asked_gap:
+            verdict += f", {reached / self.asked_gap:.2g} times the asked {self.asked_gap:.2g}"
+        return f"{self.backend}: {verdict} ({self.message})"
 
     @property
     def active(self) -> NDArray[np.intp]:

@@ -226,6 +226,31 @@ def test_price_is_the_largest_of_all_and_the_prices_of_the_chosen(dense):
 
 
 @on_matrices
+def test_price_of_groups_is_the_longest_row_of_their_prices(dense):
+    D = bd.BinaryMatrix.from_dense(dense)
+    duals = integers(dense.shape[0], 12)
+    every = dense.T @ duals
+    columns = np.arange(dense.shape[1])[::2]
+    for width in (1, 2, 3, 4, 12):
+        largest, prices = D.price(duals, columns, width)
+        groups = every.reshape(dense.shape[1], 12 // width, width)
+        lengths = np.sqrt((groups**2).sum(axis=2))
+        assert largest.shape == (12 // width,)
+        # hypot after hypot: two roundings a number
+        expected = lengths.max(axis=0, initial=0.0)
+        assert np.allclose(largest, expected, rtol=2 * width * 2.0**-53, atol=0)
+        same(prices, every[columns])
+
+
+def test_price_of_groups_neither_overflows_nor_underflows():
+    D = bd.BinaryMatrix.from_dense(bernoulli(70, 9, 0.5))
+    ones = D.to_dense().sum(axis=0).max()
+    for size in (1e300, 1e-300):
+        largest, _ = D.price(np.full((70, 4), size), [], 4)
+        assert largest == pytest.approx([2 * ones * size], rel=1e-15)
+
+
+@on_matrices
 def test_take_is_numpy_indexing(dense):
     D = bd.BinaryMatrix.from_dense(dense)
     columns = dense.shape[1]
@@ -333,6 +358,9 @@ def test_prices_are_the_very_floats_of_rmatvec():
     largest, prices = D.price(duals, np.arange(40))
     assert np.array_equal(prices, D.rmatvec(duals))
     assert np.array_equal(largest, np.abs(prices).max(axis=0))
+    grouped, prices = D.price(duals, np.arange(40), 3)
+    assert np.array_equal(prices, D.rmatvec(duals))
+    assert grouped == pytest.approx([np.linalg.norm(prices, axis=1).max()], rel=1e-15)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -597,6 +625,9 @@ def test_no_columns_may_be_asked_for():
         largest, prices = D.price(np.full(5, 3.0), none)
         assert largest == 3
         assert prices.shape == (0, 1)
+        largest, prices = bd.BinaryMatrix.from_dense(np.zeros((5, 0))).price(np.ones((5, 4)), [], 2)
+        assert largest.tolist() == [0.0, 0.0]
+        assert prices.shape == (0, 4)
 
 
 @pytest.mark.parametrize("columns", [[5], [-6], [0, 99]])
@@ -631,6 +662,14 @@ def test_price_refuses_columns_that_it_would_not_fill(columns):
     D = bd.BinaryMatrix.from_dense(np.eye(5))
     with pytest.raises(ValueError, match=r"^columns"):
         D.price(np.ones(5), columns)
+
+
+@pytest.mark.parametrize("width", [-1, 0, 2, 4, 6])
+def test_price_refuses_groups_that_do_not_divide_the_dual_points(width):
+    D = bd.BinaryMatrix.from_dense(np.eye(5))
+    assert D.price(np.ones((5, 3)), [], 3)[0].shape == (1,)
+    with pytest.raises(ValueError, match=r"^width: expected a divisor of the 3 dual points, got"):
+        D.price(np.ones((5, 3)), [], width)
 
 
 @pytest.mark.parametrize("stack", [bd.BinaryMatrix.hstack, bd.BinaryMatrix.vstack])

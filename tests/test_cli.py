@@ -4,12 +4,15 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import bidual as bd
 from bidual.cli.compare import Job
 from bidual.cli.main import COMMANDS, main
+
+from programs import random_program
 
 SMALL = ["compare", "--subnetworks", "2"]
 
@@ -28,7 +31,7 @@ def test_compare_succeeds_and_names_every_backend(comparison):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     head = next(k for k, line in enumerate(lines) if line.startswith("backend"))
-    assert [line.split()[0] for line in lines[head + 1 : head + 9]] == list(bd.BACKENDS)
+    assert [line.split()[0] for line in lines[head + 1 : head + 1 + len(bd.BACKENDS)]] == list(bd.BACKENDS)
     # nobody watches a pipe, so there is no live line in it
     assert done.stderr == ""
 
@@ -146,9 +149,62 @@ def test_backends_lists_each_with_what_it_takes(capsys):
     printed = capsys.readouterr().out
     for name, backend in bd.BACKENDS.items():
         (line,) = re.findall(rf"^{name} .*$", printed, re.MULTILINE)
-        assert (backend.version or "-") in line
-        assert ("no" if backend.available() else "yes") in line.split()
-    assert "exponential cone" in printed
+        assert line.split(maxsplit=2) == [
+            name,
+            backend.version or "-",
+            backend.available() or "yes",
+        ]
+    head, *rows = re.findall(r"^loss.*\n(?:.+\n)+", printed, re.MULTILINE)[0].splitlines()
+    assert head.split() == ["loss", "+", "penalty", *bd.BACKENDS]
+    assert len(rows) == len(bd.LOSSES) * len(bd.PENALTIES)
+    words = {(True, True): "yes", (True, False): "one", (False, False): "-"}
+    for row in rows:
+        loss, _, penalty, *cells = row.split()
+        for name, cell in zip(bd.BACKENDS, cells, strict=True):
+            counts = (3, 3) if loss == "softmax" else (1, 3)
+            taken = tuple(
+                all(
+                    bd.BACKENDS[name].accepts(without_row_weights(loss, b, outputs, penalty))
+                    is None
+                    for b in (False, True)
+                )
+                for outputs in counts
+            )
+            assert cell == words[taken]
+    # a refusal has its reason
+    for name in bd.BACKENDS:
+        if any("-" in row.split()[3:] for row in rows) and f"\n{name}: " not in printed:
+            column = 3 + list(bd.BACKENDS).index(name)
+            assert all(row.split()[column] == "yes" for row in rows)
+
+
+def without_row_weights(loss, intercept, outputs, penalty):
+    program = random_program(loss, intercept, outputs, penalty=penalty)
+    return bd.ConvexProgram(
+        program.design, program.target, loss, 0.1, intercept=intercept, penalty=penalty
+    )
+
+
+def test_the_grid_of_the_readme_is_the_one_that_is_printed(capsys):
+    readme = Path(bd.__file__).parent / "README.md"
+    if not readme.exists():
+        pytest.skip("needs the checkout, not an installed wheel")
+    assert main(["backends"]) == 0
+    grid = re.findall(r"^loss.*\n(?:.+\n)+", capsys.readouterr().out, re.MULTILINE)[0]
+    assert grid in readme.read_text()
+
+
+@pytest.mark.parametrize("penalty", bd.PENALTIES)
+def test_compare_trains_a_softmax_readout(tmp_path, capsys, penalty):
+    arguments = ["--loss", "softmax", "--penalty", penalty, "--backends", "admm,lasso"]
+    assert main([*SMALL, *arguments, "--gap", "1e-2", "--out", str(tmp_path)]) == 0
+    results = json.loads((tmp_path / "compare.json").read_text())
+    assert results["program"]["penalty"] == penalty
+    solved, refused = results["rows"]
+    assert refused["status"] == "not accepted"
+    assert solved["relative_gap"] <= 1e-2
+    assert solved["test_accuracy"] > 0.5
+    assert min(solved[f"{part}_seconds"] for part in ("compile", "solve", "recover")) > 0
 
 
 @pytest.mark.parametrize(
@@ -156,6 +212,7 @@ def test_backends_lists_each_with_what_it_takes(capsys):
     [
         (["--task", "cifar"], "task: expected one of .*digits.*cifar"),
         (["--loss", "l2"], "loss: expected one of .*hinge.*logistic.*squared.*l2"),
+        (["--penalty", "l0"], "penalty: expected one of .*group.*l1.*l0"),
         (["--backends", "lasso,gurobi"], "backends: expected names of .*lasso.*gurobi"),
         (["--backends", ","], "backends: expected at least one"),
         (["--strength", "-0.1"], "strength: .*-0.1"),

@@ -1,5 +1,7 @@
 """LIF states the program of its theorems: strength, rows at every step, weights, refused inputs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -223,6 +225,8 @@ def test_program_of_every_step_is_the_weighted_sum_of_the_steps_losses(loss):
     y = rng.normal(size=(N, T, 2))
     if bd.LOSSES[loss].labels:
         y = np.where(y > 0, 1.0, -1.0)
+    if loss == "softmax":
+        y = np.eye(2)[y.argmax(axis=2)]
     alpha, beta = np.array([0.5, 0.0, 2.0, 1.0]), 0.4
     program = EVERY.program(ATOMS_EVERY, y, loss, beta=beta, step_weights=alpha, intercept=True)
     steps = atoms_by_step(EVERY, ATOMS_EVERY, sequences())
@@ -235,6 +239,16 @@ def test_program_of_every_step_is_the_weighted_sum_of_the_steps_losses(loss):
             step_loss = bd.LOSSES[loss].value(fit, y[:, t]).sum(axis=1).mean()
             total += alpha[t] / alpha.sum() * step_loss
         assert program.primal(W, b) == pytest.approx(total, rel=1e-13)
+
+
+def test_the_group_norm_is_that_of_p_2():
+    targets = np.ones((N, 2))
+    program = LAST.program(ATOMS_LAST, targets, strength=0.1, penalty="group")
+    W = np.arange(2.0 * ATOMS_LAST.atoms.shape[1]).reshape(-1, 2)
+    rest = program.primal(W) - program.with_strength(0.0).primal(W)
+    assert rest == pytest.approx(0.1 * np.sqrt((W**2).sum(axis=1)).sum(), rel=1e-12)
+    with pytest.raises(ValueError, match=r"^penalty: expected 'l1' for p = 1"):
+        replace(LAST, p=1.0).program(ATOMS_LAST, targets, strength=0.1, penalty="group")
 
 
 def test_row_weights_go_to_the_rows_as_they_are():

@@ -1,5 +1,6 @@
-"""Penalties meet their laws: value, Fenchel-Young terms and prox of the l1 norm."""
+"""Penalties meet their laws: values, Fenchel-Young terms and prox of the l1 and group norms."""
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -9,13 +10,20 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import bidual as bd
-from bidual.kernels import proximal
+from bidual.formulations.penalties import find_penalty
 
-L1 = bd.L1()
+L1, GROUP = bd.L1(), bd.Group()
 NUMBERS = st.floats(-1e6, 1e6)
 STRENGTHS = st.just(0.0) | st.floats(1e-9, 1e6)
-MATRICES = arrays(float, array_shapes(min_dims=2, max_dims=2, max_side=5), elements=NUMBERS)
-some = settings(deadline=None, max_examples=100)
+SHAPES = array_shapes(min_dims=2, max_dims=2, max_side=5)
+MATRICES = arrays(float, SHAPES, elements=NUMBERS)
+# squares of these neither overflow nor lose digits to underflow
+SIZEABLE = st.just(0.0) | st.floats(1e-3, 1e3) | st.floats(-1e3, -1e-3)
+ROWS = arrays(float, SHAPES, elements=SIZEABLE)
+COLUMNS = arrays(float, st.tuples(st.integers(1, 5), st.just(1)), elements=SIZEABLE)
+EPS = np.finfo(float).eps
+some = settings(deadline=None, max_examples=60)
+each_penalty = pytest.mark.parametrize("penalty", bd.PENALTIES.values(), ids=bd.PENALTIES)
 
 
 @some
@@ -28,8 +36,19 @@ def test_value_is_the_sum_of_sizes_of_each_column(W):
         assert found[c] == pytest.approx(exact, rel=1e-15, abs=0)
 
 
+@some
+@given(W=ROWS)
+def test_value_of_the_group_norm_is_the_sum_of_lengths_of_rows(W):
+    found = GROUP.value(W)
+    assert found.shape == (1,)
+    exact = sum(math.hypot(*row) for row in W)
+    # a square root and its sum of squares, and the sum over 5 rows
+    assert found[0] == pytest.approx(exact, rel=10 * EPS, abs=0)
+
+
 def test_value_of_a_program_without_weights_is_zero():
     assert L1.value(np.zeros((4, 2))).tolist() == [0.0, 0.0]
+    assert GROUP.value(np.zeros((4, 2))).tolist() == [0.0]
 
 
 @some
@@ -71,33 +90,111 @@ def test_fenchel_young_has_a_term_for_every_weight(W, strength, data):
         assert terms[index] == alone[0, 0]
 
 
-@pytest.mark.parametrize("python", [False, True], ids=["compiled", "plain"])
+def draw_prices(data, W, strength):
+    """Prices (P, C) whose rows are as long as the strength at most, often parallel to W."""
+    directions = data.draw(arrays(float, W.shape, elements=st.floats(-1, 1)), label="directions")
+    directions = np.where(data.draw(st.booleans()), W + 1e-6 * directions, directions)
+    lengths = np.linalg.norm(directions, axis=1, keepdims=True)
+    share = data.draw(st.sampled_from([0.0, 0.5, 1 - 1e-9, 1.0]))
+    return share * strength * np.divide(directions, lengths, where=lengths > 0, out=0 * directions)
+
+
+def exact_group_terms(W, prices, strength):
+    """Strength |w| - w'p row by row, in long double where squares and products are exact enough."""
+    w, p = W.astype(np.longdouble), prices.astype(np.longdouble)
+    return strength * np.sqrt((w * w).sum(axis=1)) - (w * p).sum(axis=1)
+
+
 @some
-@given(points=MATRICES, step=STRENGTHS)
-def test_prox_minimises_its_objective(python, points, step):
-    if python:
-        found = np.full_like(points, np.nan)
-        proximal.soft_threshold.py_func(points, step, found)
-    else:
-        found = L1.prox(points, step)
-    assert found.shape == points.shape
+@given(W=ROWS, strength=st.just(0.0) | st.floats(1e-3, 1e3), data=st.data())
+def test_fenchel_young_of_the_group_norm_is_never_negative_within_the_strength(W, strength, data):
+    prices = draw_prices(data, W, strength)
+    terms = GROUP.fenchel_young(W, prices, strength)
+    assert terms.shape == (W.shape[0], 1)
+    lengths = np.linalg.norm(W, axis=1)
+    # a length of prices rounds to either side of the strength; certify() cuts at 0
+    room = 8 * EPS * strength * lengths
+    assert (terms[:, 0] >= -room).all()
+    expected = exact_group_terms(W, prices, strength)
+    assert (np.abs(terms[:, 0] - expected) <= room).all()
 
-    def objective(w, v):
-        return Fraction(step) * abs(w) + (w - Fraction(v)) ** 2 / 2
 
-    for w, v in zip(found.ravel(), points.ravel(), strict=True):
-        least, size = objective(Fraction(w), v), Fraction(abs(v) + step)
-        # a convex function that is no lower at w - d and w + d has its minimiser between;
-        # d is the rounding of |v| - step
-        for d in (size * Fraction(1e-15), size / 1000, size / 3, 3 * size):
-            assert least <= objective(Fraction(w) - d, v)
-            assert least <= objective(Fraction(w) + d, v)
+@some
+@given(W=ROWS, strength=st.floats(1e-3, 1e3))
+def test_fenchel_young_of_the_group_norm_is_zero_at_parallel_prices(W, strength):
+    lengths = np.linalg.norm(W, axis=1, keepdims=True)
+    prices = strength * np.divide(W, lengths, where=lengths > 0, out=np.zeros_like(W))
+    terms = GROUP.fenchel_young(W, prices, strength)
+    assert (np.abs(terms) <= 4 * EPS * strength * lengths).all()
+    assert not terms[lengths == 0].any()
+
+
+@some
+@given(strength=st.floats(1e-3, 1e3), excess=st.floats(1e-3, 1e3))
+def test_fenchel_young_of_the_group_norm_is_negative_beyond_the_strength(strength, excess):
+    # longer in the norm only: no entry is above the strength
+    price = (strength + excess) * np.array([[0.6, -0.8]])
+    assert GROUP.fenchel_young(np.array([[3.0, -4.0]]), price, strength)[0, 0] < 0
+
+
+@some
+@given(W=COLUMNS, strength=STRENGTHS, share=st.floats(-1, 1))
+def test_the_group_norm_of_one_output_is_the_l1_norm(W, strength, share):
+    prices = np.full_like(W, strength * share)
+    np.testing.assert_array_equal(GROUP.value(W), L1.value(W))
+    np.testing.assert_array_equal(GROUP.prox(W, strength), L1.prox(W, strength))
+    np.testing.assert_allclose(
+        GROUP.fenchel_young(W, prices, strength),
+        L1.fenchel_young(W, prices, strength),
+        rtol=4 * EPS,
+        atol=4 * EPS * strength * np.abs(W).max(),
+    )
+
+
+def norms_of(penalty, W):
+    """The norms that the strength bounds in prices: of entries, or of rows."""
+    return np.abs(W) if penalty.separable else np.linalg.norm(W, axis=1, keepdims=True)
+
+
+@each_penalty
+@some
+@given(points=ROWS, step=st.just(0.0) | st.floats(1e-3, 2e3))
+def test_prox_and_projection_of_a_point_add_up_to_it(penalty, points, step):
+    # Moreau: v = prox(v) + projection of v on the ball of prices, a u with |u| <= step
+    # and u'w = step |w|, which is what the terms of Fenchel and Young measure
+    found = penalty.prox(points, step)
+    rest = points - found
+    size = np.abs(points).max() + step
+    assert (norms_of(penalty, rest) <= step + 4 * EPS * size).all()
+    terms = penalty.fenchel_young(found, rest, step)
+    assert (np.abs(terms) <= 8 * EPS * size * norms_of(penalty, found)).all()
+
+
+@each_penalty
+def test_prox_is_no_worse_than_any_other_point(penalty):
+    rng = np.random.default_rng(0)
+    for step in (0.0, 0.1, 1.0, 3.0):
+        points = rng.normal(size=(6, 3))
+        found = penalty.prox(points, step)
+
+        def objective(W, points=points, step=step):
+            return step * penalty.value(W).sum() + 0.5 * ((W - points) ** 2).sum()
+
+        least = objective(found)
+        for size in (1e-6, 1e-3, 0.1, 1.0):
+            others = [found + size * rng.normal(size=(6, 3)) for _ in range(50)]
+            others += [found * (1 + size), found * (1 - size), found + size * (points - found)]
+            # rounding of some 40 terms of size 1
+            assert min(map(objective, others)) >= least - 1e-14
 
 
 @some
 @given(points=MATRICES, step=STRENGTHS)
 def test_prox_is_exactly_zero_within_the_step(points, step):
     assert not L1.prox(np.clip(points, -step, step), step).any()
+    lengths = np.linalg.norm(points, axis=1, keepdims=True)
+    shorter = points * np.divide(0.999 * step, lengths, where=lengths > step, out=0 * lengths)
+    assert not GROUP.prox(shorter, step).any()
 
 
 def test_prox_leaves_its_argument_alone():
@@ -107,6 +204,28 @@ def test_prox_leaves_its_argument_alone():
     assert points.tolist() == [[3.0, -0.5], [-4.0, 1.0]]
 
 
-def test_the_penalty_has_the_name_that_backends_read():
-    assert L1.name == "l1"
-    assert "l1" in repr(L1)
+def test_prox_of_the_group_norm_shortens_rows():
+    points = np.array([[3.0, -4.0], [0.3, 0.4], [0.0, 0.0]])
+    found = GROUP.prox(points, 1.0)
+    np.testing.assert_allclose(found, [[2.4, -3.2], [0.0, 0.0], [0.0, 0.0]], rtol=4 * EPS)
+    assert points.tolist() == [[3.0, -4.0], [0.3, 0.4], [0.0, 0.0]]
+
+
+def test_penalties_have_the_names_that_users_write():
+    assert list(bd.PENALTIES) == ["l1", "group"]
+    assert isinstance(bd.PENALTIES["l1"], bd.L1)
+    assert isinstance(bd.PENALTIES["group"], bd.Group)
+    assert L1.separable
+    assert not GROUP.separable
+
+
+@each_penalty
+def test_a_penalty_is_found_by_name_and_as_itself(penalty):
+    assert find_penalty(penalty.name) is penalty
+    assert find_penalty(penalty) is penalty
+    assert penalty.name in repr(penalty)
+
+
+def test_unknown_penalty_is_told_the_known_names():
+    with pytest.raises(ValueError, match=r"^penalty: expected one of .*'group', 'l1'.* got 'l2'"):
+        find_penalty("l2")

@@ -1,117 +1,21 @@
-"""Every backend on every program it accepts: certified, in agreement, and honest about the rest."""
+"""What solve() and path() promise whatever the backend: limits, options, starts, refusals."""
 
-import sys
+import os
+import signal
+import threading
+import time
 from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
 
 import bidual as bd
-from bidual.solvers import Backend, solve
-from bidual.solvers.monitor import Monitor
+from bidual.solvers import Backend, path, solve
 
-from programs import KNOWN, RANDOM, random_program
+from programs import KNOWN, random_program
 from tolerances import GAPS
 
 READY = [name for name, backend in bd.BACKENDS.items() if backend.available() is None]
-ALL = {**{name: known.program for name, known in KNOWN.items()}, **RANDOM}
-
-
-def test_every_backend_has_a_tolerance():
-    assert list(GAPS) == list(bd.BACKENDS)
-
-
-def pairs(problems):
-    """Every backend with every program it accepts; skipped with the reason if it can't run."""
-    found = []
-    for name, backend in bd.BACKENDS.items():
-        missing = backend.available()
-        marks = [pytest.mark.skip(reason=missing)] if missing else []
-        for problem in problems:
-            if backend.accepts(ALL[problem]) is None:
-                found.append(pytest.param(name, problem, marks=marks, id=f"{name}-{problem}"))
-    return found
-
-
-@pytest.mark.parametrize(("name", "problem"), pairs(KNOWN))
-def test_known_optimum_is_met(name, problem):
-    known = KNOWN[problem]
-    solution = solve(known.program, name, gap=GAPS[name])
-    assert solution.status is bd.Status.CERTIFIED, solution
-    # the certified gap itself says how close the value must be; rounding is the rest
-    room = solution.certificate.gap + 1e-12 * known.program.reference
-    assert solution.certificate.primal == pytest.approx(known.value, abs=room)
-    assert solution.certificate.dual <= known.value + 1e-12 * known.program.reference
-
-
-@pytest.mark.parametrize(
-    ("name", "problem"),
-    pairs([name for name, known in KNOWN.items() if known.weights is not None]),
-)
-def test_known_weights_are_met(name, problem):
-    known = KNOWN[problem]
-    solution = solve(known.program, name, gap=GAPS[name])
-    # a squared loss with row weights a bounds the distance of fits by sqrt(2 gap / a);
-    # for the other losses here the slope of the objective is at least 0.02 a unit of weight
-    gap = solution.certificate.gap + 1e-12 * known.program.reference
-    weights = known.program.row_weights
-    if known.program.loss.name == "squared":
-        fits = known.program.design.matvec(solution.weights - known.weights) + solution.intercept
-        if known.program.intercept:
-            fits = fits - known.program.null_intercept
-        assert (weights @ fits**2).max() <= 2 * gap
-    else:
-        assert np.abs(solution.weights - known.weights).max() <= max(50 * gap, np.sqrt(50 * gap))
-
-
-@pytest.mark.parametrize(("name", "problem"), pairs(RANDOM))
-def test_gap_is_certified(name, problem):
-    program = RANDOM[problem]
-    solution = solve(program, name, gap=GAPS[name])
-    assert solution.status is bd.Status.CERTIFIED, solution
-    assert solution.certificate.relative_gap <= GAPS[name]
-    again = bd.certify(program, solution)
-    assert again.primal == solution.certificate.primal
-    assert again.relative_gap <= GAPS[name] * (1 + 1e-9)
-
-
-@pytest.mark.parametrize("problem", ALL)
-def test_every_primal_is_at_least_every_dual(problem):
-    program = ALL[problem]
-    names = [name for name in READY if bd.BACKENDS[name].accepts(program) is None]
-    certificates = [solve(program, name, gap=GAPS[name]).certificate for name in names]
-    assert len(certificates) >= 2
-    lowest = min(certificate.primal for certificate in certificates)
-    highest = max(certificate.dual for certificate in certificates)
-    assert lowest >= highest - 1e-12 * program.reference
-
-
-class Listening(Monitor):
-    """Keeps the last dual point that a backend hands in itself, for each set of outputs."""
-
-    def __init__(self, program):
-        super().__init__(program, 1e-6, np.inf)
-        self.offered = {}
-
-    def offer(self, weights, intercept, dual_point=None, outputs=None):
-        if dual_point is not None:
-            self.offered[None if outputs is None else tuple(outputs)] = dual_point.copy()
-        super().offer(weights, intercept, dual_point, outputs)
-
-
-@pytest.mark.parametrize(("name", "problem"), pairs(RANDOM))
-def test_own_dual_has_the_right_sign_and_scale(name, problem):
-    # a backend's V, on its own, must prove almost all of the optimum; sklearn hands out none
-    program, backend = RANDOM[problem], bd.BACKENDS[name]
-    monitor = Listening(program)
-    backend.solve(backend.compile(program), monitor, {})
-    assert bool(monitor.offered) == (name != "sklearn")
-    for outputs, dual_point in monitor.offered.items():
-        part = program if outputs is None else program.select(outputs)
-        v = part.into_domain(dual_point)
-        v = v * np.minimum(1.0, part.strength / np.abs(part.design.rmatvec(v)).max(axis=0))
-        optimum = solve(part, "clarabel", gap=1e-8).certificate.primal
-        assert part.dual(v) >= optimum - 1e-4 * part.reference
 
 
 @pytest.mark.parametrize("name", READY)
@@ -137,22 +41,20 @@ def test_history_never_rises_and_ends_at_the_certificate(name):
     assert solution.history[-1].active == solution.active.size
 
 
-def test_auto_takes_a_backend_that_reaches_the_gap():
-    for loss in bd.LOSSES:
-        for intercept in (False, True):
-            solution = solve(random_program(loss, intercept))
-            assert solution.status is bd.Status.CERTIFIED
-            sure = "clarabel" if "clarabel" in READY else "admm"
-            assert solution.backend == (sure if loss == "hinge" else "admm")
+@pytest.mark.parametrize("penalty", bd.PENALTIES)
+@pytest.mark.parametrize("loss", bd.LOSSES)
+def test_auto_takes_a_backend_that_reaches_the_gap(loss, penalty):
+    for intercept in (False, True):
+        solution = solve(random_program(loss, intercept, penalty=penalty))
+        assert solution.status is bd.Status.CERTIFIED
+        kinked = bd.LOSSES[loss].curvature == np.inf
+        smooth = "admm" if loss == "softmax" else "lasso"
+        assert solution.backend == ("clarabel" if kinked else smooth)
 
 
-def test_auto_keeps_memory_small_where_there_are_many_atoms(monkeypatch):
-    # the module: "bidual.solvers.solve" is the function of that name
-    monkeypatch.setattr(sys.modules["bidual.solvers.solve"], "_ADMM_ATOMS", 10)
-    program = random_program("squared", True)
-    assert solve(program).backend == "lasso"
-    # which lasso refuses
-    assert solve(program.with_strength(0.0)).backend == "admm"
+def test_auto_passes_over_what_a_backend_refuses():
+    # at strength 0 lasso has no gap to stop on
+    assert solve(random_program("squared", True).with_strength(0.0)).backend == "admm"
 
 
 def test_descent_shares_its_time_between_outputs():
@@ -239,7 +141,7 @@ def test_units_of_the_objective_do_not_matter(name, loss, size):
     )
     if bd.BACKENDS[name].accepts(program) is None:
         solution = solve(other, name, gap=GAPS[name])
-        assert solution.status is bd.Status.CERTIFIED
+        assert solution.status is bd.Status.CERTIFIED, str(solution)
         assert solution.certificate.relative_gap <= GAPS[name]
 
 
@@ -266,12 +168,12 @@ class Silent(Backend):
     def compile(self, program):
         return program
 
+    def update(self, model, program):
+        return program
+
     def solve(self, model, monitor, options):
         monitor.offer(np.full(monitor.weights.shape, np.nan), monitor.intercept)
         return "gave up"
-
-    def recover(self, model, raw):
-        raise AssertionError
 
 
 def test_no_answer_is_a_failure_with_the_certificate_of_zero(monkeypatch):
@@ -295,3 +197,167 @@ def test_no_answer_is_a_failure_with_the_certificate_of_zero(monkeypatch):
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         solve(random_program("squared", False), **arguments)
+
+
+def short_path():
+    program = random_program("squared", True, outputs=3)
+    return program, program.lambda_max * np.array([1.1, 0.5, 0.2, 0.1])
+
+
+@pytest.mark.parametrize("loss", ["squared", "hinge", "logistic"])
+@pytest.mark.parametrize("name", READY)
+def test_a_path_is_that_of_fresh_solves_and_compiles_once(name, loss, monkeypatch):
+    backend = bd.BACKENDS[name]
+    program = random_program(loss, True, outputs=3)
+    strengths = program.lambda_max * np.array([1.1, 0.5, 0.2, 0.3])
+    if backend.accepts(program) is not None:
+        return
+    fresh = [solve(program.with_strength(each), name, gap=GAPS[name]) for each in strengths]
+    compiled = []
+    original = type(backend).compile
+    monkeypatch.setattr(
+        type(backend), "compile", lambda self, each: compiled.append(each) or original(self, each)
+    )
+    found = path(program, strengths, name, gap=GAPS[name])
+    assert len(compiled) <= 1
+    assert [each.program.strength for each in found] == strengths.tolist()
+    for one, other in zip(found, fresh, strict=True):
+        assert one.status is bd.Status.CERTIFIED, str(one)
+        apart = abs(one.certificate.primal - other.certificate.primal)
+        assert apart <= max(one.certificate.gap, other.certificate.gap) * (1 + 1e-9) + 1e-15
+
+
+@pytest.mark.parametrize("name", READY)
+def test_a_warm_start_at_the_optimum_ends_at_once(name):
+    program = random_program("squared", True, outputs=3)
+    optimum = solve(program, "clarabel", gap=1e-10)
+    solution = solve(program, name, gap=1e-8, warm_start=optimum)
+    assert solution.status is bd.Status.CERTIFIED
+    assert solution.iterations == 0
+    assert solution.backend == name
+    assert np.array_equal(solution.weights, optimum.weights)
+
+
+@pytest.mark.parametrize("name", ["lasso", "admm"])
+def test_own_solvers_go_on_from_a_warm_start(name):
+    program = random_program("logistic", True, outputs=3, rows=40, atoms=30, share=0.05)
+    near = solve(program.with_strength(1.02 * program.strength), name, gap=1e-8)
+    cold, warm = solve(program, name, gap=1e-6), solve(program, name, gap=1e-6, warm_start=near)
+    assert warm.status is bd.Status.CERTIFIED
+    assert warm.iterations < cold.iterations
+
+
+def test_a_warm_start_of_another_shape_is_refused():
+    other = solve(random_program("squared", False, outputs=1))
+    with pytest.raises(ValueError, match=r"^warm_start: expected an answer with weights \(15, 3\)"):
+        solve(random_program("squared", False, outputs=3), warm_start=other)
+
+
+def test_a_warm_start_from_a_program_with_intercepts_leaves_them_out():
+    start = solve(random_program("squared", True))
+    program = random_program("squared", False)
+    solution = solve(program, warm_start=start)
+    assert solution.status is bd.Status.CERTIFIED
+    assert not solution.intercept.any()
+
+
+@pytest.mark.parametrize(
+    ("strengths", "message"),
+    [
+        ([], "^strengths: expected a list of numbers"),
+        (0.1, "^strengths: expected a list of numbers"),
+        ([0.1, -0.1], "^strength: expected a finite number >= 0"),
+        ([0.1, np.nan], "^strength: expected a finite number >= 0"),
+    ],
+)
+def test_strengths_of_a_path_are_checked_before_the_first(strengths, message, monkeypatch):
+    monkeypatch.setattr(type(bd.BACKENDS["admm"]), "compile", lambda *_: pytest.fail("began"))
+    with pytest.raises(ValueError, match=message):
+        path(short_path()[0], strengths, "admm")
+
+
+def test_a_strength_that_the_backend_refuses_ends_a_path_before_it_begins(monkeypatch):
+    monkeypatch.setattr(type(bd.BACKENDS["lasso"]), "compile", lambda *_: pytest.fail("began"))
+    with pytest.raises(bd.ProgramNotAccepted, match="strength of 0"):
+        path(short_path()[0], [0.1, 0.0], "lasso")
+
+
+def interrupting(after):
+    """A callback that is interrupted at the given progress."""
+    seen = []
+
+    def callback(progress):
+        seen.append(progress)
+        if len(seen) == after:
+            raise KeyboardInterrupt
+
+    return callback
+
+
+@pytest.mark.parametrize("name", READY)
+def test_an_interrupt_returns_the_best_so_far_with_its_certificate(name):
+    program = random_program("squared", True, outputs=3)
+    solution = solve(program, name, gap=1e-300, callback=interrupting(1))
+    assert solution.status is bd.Status.INTERRUPTED
+    assert solution.status.value in str(solution)
+    assert len(solution.history) == 1
+    # outputs that nobody had answered stand at W = 0, with its own dual point by now
+    best = solution.history[0].gap
+    assert solution.certificate.gap <= best + 1e-12 * program.reference < program.reference
+
+
+@pytest.mark.parametrize("name", [name for name in READY if name not in {"cvxpy", "sklearn"}])
+def test_ctrl_c_reaches_the_solver(name):
+    rng = np.random.default_rng(0)
+    D = bd.BinaryMatrix.from_dense(rng.random((300, 900)) < 0.4)
+    program = bd.ConvexProgram(D, rng.normal(size=(300, 3)), "huber", 0.0)
+    program = program.with_strength(1e-4 * program.lambda_max)
+    solve(program, name, time_limit=0.05)  # compiled kernels do not listen while they are compiled
+    timer = threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT))
+    start = time.perf_counter()
+    timer.start()
+    solution = solve(program, name, gap=1e-14, time_limit=60.0)
+    assert solution.status is bd.Status.INTERRUPTED, str(solution)
+    assert time.perf_counter() - start < 20.0
+    assert np.isfinite(solution.certificate.gap)
+
+
+def test_an_interrupted_path_keeps_what_was_solved():
+    program, strengths = short_path()
+    admm = bd.BACKENDS["admm"]
+    calls = []
+    original = type(admm).solve
+
+    def solve_twice(self, model, monitor, options):
+        calls.append(model)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(self, model, monitor, options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(admm), "solve", solve_twice)
+        found = path(program, strengths * 0.9, "admm")
+    assert [each.status.name for each in found] == ["CERTIFIED", "CERTIFIED", "INTERRUPTED"]
+
+
+@pytest.mark.parametrize("name", READY)
+def test_times_are_told_apart_and_add_up(name):
+    program = random_program("squared", True, outputs=3)
+    start = time.perf_counter()
+    solution = solve(program, name, gap=GAPS[name])
+    whole = time.perf_counter() - start
+    parts = solution.compile_seconds, solution.solve_seconds, solution.recover_seconds
+    assert min(parts) > 0
+    assert sum(parts) <= whole
+    assert solution.iterations > 0
+
+
+def test_a_solution_tells_by_how_much_a_gap_was_missed():
+    program = random_program("squared", False)
+    solution = solve(program, "clarabel", gap=1e-9, max_iter=2)
+    missed = solution.certificate.relative_gap / 1e-9
+    assert str(solution) == (
+        f"clarabel: the backend ended before the asked gap was certified: "
+        f"{solution.certificate.relative_gap:.2g}, {missed:.2g} times the asked 1e-09 "
+        f"(MaxIterations)"
+    )

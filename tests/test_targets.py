@@ -12,6 +12,9 @@ SQUARED = bd.LOSSES["squared"]
 LABEL_LOSSES = [loss for loss in bd.LOSSES.values() if loss.labels]
 
 each_loss = pytest.mark.parametrize("loss", bd.LOSSES.values(), ids=bd.LOSSES)
+each_split_loss = pytest.mark.parametrize(
+    "loss", [loss for loss in bd.LOSSES.values() if loss.separable], ids=lambda loss: loss.name
+)
 each_label_loss = pytest.mark.parametrize("loss", LABEL_LOSSES, ids=lambda loss: loss.name)
 
 TWO = {
@@ -25,7 +28,7 @@ TWO = {
 }
 
 
-@each_loss
+@each_split_loss
 @pytest.mark.parametrize(("labels", "classes"), TWO.values(), ids=TWO)
 def test_two_classes_make_one_output_with_plus_one_for_the_larger(loss, labels, classes):
     targets, found = encode(labels, 4, loss)
@@ -34,7 +37,7 @@ def test_two_classes_make_one_output_with_plus_one_for_the_larger(loss, labels, 
     assert found.tolist() == classes
 
 
-@each_loss
+@each_split_loss
 @pytest.mark.parametrize("labels", [[2, 0, 1, 2], ["c", "a", "b", "c"]])
 def test_many_classes_are_coded_one_against_the_rest(loss, labels):
     targets, classes = encode(labels, 4, loss)
@@ -45,6 +48,13 @@ def test_many_classes_are_coded_one_against_the_rest(loss, labels):
         [-1.0, 1.0, -1.0],
         [-1.0, -1.0, 1.0],
     ]
+
+
+@pytest.mark.parametrize("labels", [[2, 0, 1, 2], ["c", "a", "b", "c"], [1, 0, 0, 1]])
+def test_softmax_takes_a_column_a_class(labels):
+    targets, classes = encode(labels, 4, bd.LOSSES["softmax"])
+    assert classes.tolist() == sorted(set(labels))
+    assert targets.tolist() == [[float(label == each) for each in classes] for label in labels]
 
 
 @settings(deadline=None, max_examples=100)

@@ -1,0 +1,47 @@
+"""Losses: convex functions of a fit and a target, by the names that users write.
+
+To add one: its class in the file of its kind, a line here, its code and
+proximal operator in ``kernels/proximal.py``, its CVXPY expression in
+``formulations/modelling.py``, and a line in the table of ``tests/test_losses.py``.
+"""
+
+from .loss import Loss
+from .margin import Hinge, Logistic, SquaredHinge
+from .regression import Absolute, Huber, Squared
+from .softmax import Softmax
+
+LOSSES: dict[str, Loss] = {
+    loss.name: loss
+    for loss in (
+        Squared(),
+        Absolute(),
+        Huber(),
+        Hinge(),
+        SquaredHinge(),
+        Logistic(),
+        Softmax(),
+    )
+}
+
+
+def find_loss(loss: str | Loss) -> Loss:
+    """Return the loss of that name, or the loss itself; ValueError lists the known names."""
+    if isinstance(loss, Loss):
+        return loss
+    if loss not in LOSSES:
+        raise ValueError(f"loss: expected one of {sorted(LOSSES)}, got {loss!r}")
+    return LOSSES[loss]
+
+
+__all__ = [
+    "LOSSES",
+    "Absolute",
+    "Hinge",
+    "Huber",
+    "Logistic",
+    "Loss",
+    "Softmax",
+    "Squared",
+    "SquaredHinge",
+    "find_loss",
+]

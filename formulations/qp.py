@@ -1,0 +1,60 @@
+"""QuadraticProgram: a program lowered to rows between bounds, as quadratic solvers read it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .conic import ConicForm
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class QuadraticProgram:
+    """Minimise 1/2 x' quadratic x + linear_k' x + offset_k with lower_k <= matrix x <= upper_k.
+
+    The entries of x, the meaning of k and the rows are those of ``form``,
+    which also turns x into weights and multipliers into the dual V.
+
+    Attributes
+    ----------
+    quadratic : (N, N) sparse CSC array
+        Diagonal; all zero where the program is a linear one.
+    linear : (N, K) array
+    offset : (K,) array
+    matrix : (M, N) sparse CSC array
+    lower, upper : (M, K) array
+        Equal in the first rows, which say D w + b - z = 0; minus infinity and a
+        number in the others.
+    form : ConicForm
+
+    Examples
+    --------
+    >>> import bidual as bd
+    >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+    >>> qp = bd.ConvexProgram(D, [1.0, 2.0, -1.0], "squared", 0.1).to_qp()
+    >>> qp.matrix.shape, qp.lower.shape
+    ((7, 7), (7, 1))
+    """
+
+    quadratic: Any
+    linear: Array
+    offset: Array
+    matrix: Any
+    lower: Array
+    upper: Array
+    form: ConicForm
+
+
+def from_form(form: ConicForm) -> QuadraticProgram:
+    """State a form without cones beyond zero and nonnegative; ValueError names others."""
+    if form.second_order or form.exponential:
+        found = "second-order" if form.second_order else "exponential"
+        raise ValueError(f"form: expected linear constraints alone, got {found} cones")
+    below = np.full_like(form.bounds, -np.inf)  # as contiguous as the bounds
+    below[: form.zero] = form.bounds[: form.zero]
+    return QuadraticProgram(
+        form.quadratic, form.linear, form.offset, form.matrix, below, form.bounds, form
+    )

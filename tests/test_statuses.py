@@ -1,0 +1,249 @@
+"""What adapters make of their solvers' statuses: tables without a gap, and failure by default."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import bidual as bd
+from bidual.solvers import clarabel_, cvxpy_, ecos_, highs_, mosek_, osqp_, scs_
+
+from programs import random_program
+
+TABLES = {
+    "clarabel": clarabel_.STATUSES,
+    "cvxpy": cvxpy_.STATUSES,
+    "ecos": ecos_.STATUSES,
+    "highs": highs_.STATUSES,
+    "mosek": mosek_.STATUSES,
+    "osqp": osqp_.STATUSES,
+    "scs": scs_.STATUSES,
+}
+PACKAGES = {name: bd.BACKENDS[name].package for name in TABLES}
+INTERRUPTED = {
+    "ecos": {-4},
+    "highs": {"kInterrupt", "kHighsInterrupt"},
+    "osqp": {"OSQP_SIGINT"},
+    "scs": {-5},
+}
+UNKNOWN = {
+    name: -99 if isinstance(next(iter(table)), int) else "new" for name, table in TABLES.items()
+}
+
+
+def members_of_clarabel(clarabel):
+    return {name for name in dir(clarabel.SolverStatus) if not name.startswith("_")}
+
+
+def members_of_cvxpy(cvxpy):
+    settings = cvxpy.settings
+    kinds = settings.SOLUTION_PRESENT, settings.INF_OR_UNB, settings.INACCURATE, settings.ERROR
+    return {status for kind in kinds for status in kind}
+
+
+def members_of_ecos(ecos):
+    # include/ecos.h of ECOS 2.0, which the Python package does not name:
+    solved = {0, 1, 2}  # ECOS_OPTIMAL, ECOS_PINF, ECOS_DINF
+    close = {10 + flag for flag in solved}  # ECOS_INACC_OFFSET
+    # ECOS_MAXIT, ECOS_NUMERICS, ECOS_OUTCONE, ECOS_SIGINT, ECOS_FATAL
+    return solved | close | {-1, -2, -3, -4, -7}
+
+
+def members_of_highs(highspy):
+    return set(highspy.HighsModelStatus.__members__)
+
+
+def members_of_mosek(mosek):
+    return {str(member).split(".")[1] for member in mosek.solsta.members()}
+
+
+def members_of_osqp(osqp):
+    return {member.name for member in osqp.SolverStatus}
+
+
+def members_of_scs(scs):
+    return {
+        value
+        for name, value in vars(scs).items()
+        if name.isupper() and isinstance(value, int) and not name.startswith("_")
+    }
+
+
+MEMBERS = {
+    name.removeprefix("members_of_"): function
+    for name, function in list(globals().items())
+    if name.startswith("members_of_")
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_table_has_every_status_of_the_package_and_no_other(name):
+    package = pytest.importorskip(PACKAGES[name], reason=f"{name} is not installed")
+    assert MEMBERS[name](package) == set(TABLES[name])
+
+
+def read_by_cvxpy():
+    """What CVXPY takes the same statuses for: optimal, infeasible, user_limit and so on."""
+    defines = pytest.importorskip("cvxpy.reductions.solvers.defines")
+    conic, quadratic = defines.SOLVER_MAP_CONIC, defines.SOLVER_MAP_QP
+    osqp = pytest.importorskip("osqp", reason="osqp is not installed")
+    numbers = quadratic["OSQP"].STATUS_MAP
+    return {
+        **{name: conic[name.upper()].STATUS_MAP for name in ("clarabel", "ecos", "highs", "scs")},
+        "osqp": {osqp.SolverStatus(number).name: word for number, word in numbers.items()},
+        "cvxpy": {status: status for status in cvxpy_.STATUSES},
+    }
+
+
+def test_flags_of_ecos_are_those_that_cvxpy_knows():
+    # a second reading of the header that the package does not come with
+    assert set(read_by_cvxpy()["ecos"]) == set(ecos_.STATUSES)
+
+
+@pytest.mark.parametrize("name", sorted(set(TABLES) - {"mosek"}))
+def test_what_cvxpy_takes_for_a_solution_is_offered_and_what_has_none_is_not(name):
+    for status, word in read_by_cvxpy()[name].items():
+        if word.startswith("optimal"):
+            assert TABLES[name][status], status
+        if word.startswith(("infeasible", "unbounded")):
+            assert not TABLES[name][status], status
+
+
+def test_certificates_of_infeasibility_are_no_points_of_mosek():
+    # whose solution items are then rays, and a dual point alone has no weights
+    none = {status for status, offered in mosek_.STATUSES.items() if not offered}
+    certificates = {status for status in mosek_.STATUSES if status.endswith("_cer")}
+    assert none == certificates | {"dual_feas"}
+
+
+def test_every_adapter_of_a_solver_has_a_table():
+    own = {"lasso", "admm", "sklearn"}  # which have no status
+    assert set(TABLES) == set(bd.BACKENDS) - own
+
+
+def says_clarabel(monkeypatch, status):
+    clarabel = pytest.importorskip("clarabel")
+    real = clarabel.DefaultSolver
+
+    def relabelled(*parts):
+        found = real(*parts).solve()
+        point = SimpleNamespace(x=found.x, z=found.z, iterations=found.iterations, status=status)
+        return SimpleNamespace(solve=lambda: point, set_termination_callback=lambda _: None)
+
+    monkeypatch.setattr(clarabel, "DefaultSolver", relabelled)
+
+
+def says_cvxpy(monkeypatch, status):
+    cvxpy = pytest.importorskip("cvxpy")
+    monkeypatch.setattr(cvxpy.Problem, "status", property(lambda self: status))
+
+
+def says_ecos(monkeypatch, status):
+    ecos = pytest.importorskip("ecos")
+    real = ecos.solve
+
+    def relabelled(*parts, **settings):
+        found = real(*parts, **settings)
+        found["info"]["exitFlag"] = status
+        return found
+
+    monkeypatch.setattr(ecos, "solve", relabelled)
+
+
+def says_highs(monkeypatch, status):
+    highspy = pytest.importorskip("highspy")
+    monkeypatch.setattr(
+        highspy.Highs, "getModelStatus", lambda self: SimpleNamespace(name=status), raising=False
+    )
+
+
+def says_mosek(monkeypatch, status):
+    # its optimiser needs a licence: a point from elsewhere, and its own word
+    mosek = pytest.importorskip("mosek")
+    clarabel = bd.BACKENDS["clarabel"]
+    if clarabel.available() is not None:
+        pytest.skip(clarabel.available())
+    real = type(bd.BACKENDS["mosek"]).run
+    point = {}
+
+    def run(self, part, request):
+        other = part.__class__(part.form, clarabel.build(part.form), part.blocks)
+        answer = clarabel.run(other, request)
+        point["x"] = answer.x
+        point["y"] = -answer.multipliers[: part.form.zero + part.form.nonnegative]
+        return real(self, part, request)
+
+    word = mosek.solsta(status) if status in TABLES["mosek"] else f"solsta.{status}"
+    monkeypatch.setattr(type(bd.BACKENDS["mosek"]), "run", run)
+    monkeypatch.setattr(type(bd.BACKENDS["mosek"]), "available", lambda self: None)
+    monkeypatch.setattr(mosek.Task, "optimize", lambda self: None)
+    monkeypatch.setattr(mosek.Task, "getsolsta", lambda self, which: word)
+    monkeypatch.setattr(mosek.Task, "getxx", lambda self, which: point["x"])
+    monkeypatch.setattr(mosek.Task, "gety", lambda self, which: point["y"])
+
+
+def says_osqp(monkeypatch, status):
+    osqp = pytest.importorskip("osqp")
+    real = osqp.OSQP.solve
+    value = osqp.SolverStatus[status].value if status in TABLES["osqp"] else 99
+
+    def relabelled(self, raise_error=None):
+        found = real(self, raise_error=raise_error)
+        found.info.status_val = value
+        return found
+
+    monkeypatch.setattr(osqp.OSQP, "solve", relabelled)
+
+
+def says_scs(monkeypatch, status):
+    scs = pytest.importorskip("scs")
+    real = scs.SCS.solve
+
+    def relabelled(self, **start):
+        found = real(self, **start)
+        found["info"]["status_val"] = status
+        return found
+
+    monkeypatch.setattr(scs.SCS, "solve", relabelled)
+
+
+SAYS = {
+    name.removeprefix("says_"): function
+    for name, function in list(globals().items())
+    if name.startswith("says_")
+}
+EACH = [(name, status) for name, table in TABLES.items() for status in [*table, UNKNOWN[name]]]
+
+
+@pytest.mark.parametrize(("name", "status"), EACH, ids=lambda value: str(value))
+def test_a_status_decides_whether_the_point_is_looked_at(monkeypatch, name, status):
+    # the solver's point is the optimum each time; it is believed no more than its table says
+    if name != "mosek" and bd.BACKENDS[name].available() is not None:
+        pytest.skip(bd.BACKENDS[name].available())
+    SAYS[name](monkeypatch, status)
+    program = random_program("squared", outputs=1)
+    solution = bd.solve(program, name, gap=1e-4)
+    if TABLES[name].get(status, False):
+        assert solution.status is bd.Status.CERTIFIED, solution
+        return
+    interrupted = status in INTERRUPTED.get(name, ())
+    assert solution.status is (bd.Status.INTERRUPTED if interrupted else bd.Status.FAILED)
+    assert solution.history == []
+    assert not solution.weights.any()
+    nothing = bd.certify(program, weights=np.zeros((15, 1))).relative_gap
+    assert solution.certificate.relative_gap == pytest.approx(nothing, rel=1e-12)
+    assert nothing > 0.1
+    if not interrupted and name in ("clarabel", "highs", "mosek", "osqp", "cvxpy"):
+        assert "unknown status" in solution.message or str(status) in solution.message
+
+
+def test_an_exception_of_the_solver_behind_cvxpy_is_a_failure(monkeypatch):
+    cvxpy = pytest.importorskip("cvxpy")
+
+    def fail(self, **settings):
+        raise cvxpy.SolverError("broken")
+
+    monkeypatch.setattr(cvxpy.Problem, "solve", fail)
+    solution = bd.solve(random_program("squared"), "cvxpy")
+    assert solution.status is bd.Status.FAILED
+    assert "broken" in solution.message
