@@ -96,7 +96,7 @@ def certify(
     >>> round(bd.certify(program, weights=[0.0, 0.0]).relative_gap, 6)
     0.81
     """
-    if isinstance(solution, np.ndarray | list | tuple):
+    if solution is not None and not hasattr(solution, "dual_point"):
         raise ValueError("solution: expected a Solution; weights go in by name, weights=...")
     if (solution is None) == (weights is None):
         raise ValueError("solution, weights: expected exactly one of the two")
@@ -139,5 +139,5 @@ def certify(
     # around b0, since sums of V are 0 but for rounding and targets may lie far from 0
     conjugates = program.loss.conjugate(dual_points, program.target, a)
     dual = -float(conjugates.sum()) - float((program.null_intercept * dual_points).sum())
-    dual = min(dual, primal)  # which rounding alone could part
+    dual = min(dual, primal) + 0.0  # rounding alone could part them; and no -0.0
     return Certificate(primal, dual, gap, program.relative(gap), primals, gaps, dual_points)

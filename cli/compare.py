@@ -24,6 +24,7 @@ from .. import (
     Solution,
     SpikeDictionary,
     SpikingNetwork,
+    Status,
     solve,
     tasks,
 )
@@ -159,7 +160,11 @@ class Data:
 
 
 def run_job(job: Job) -> int:
-    """Do the job; 0, or 1 if no backend could or an answer contradicts another's bound."""
+    """Do the job; 0, or 1 if no backend could or an answer contradicts another's bound.
+
+    Ctrl-C ends the backend at work and leaves the others out; what was found is
+    written, and the exit code is 130.
+    """
     folder = _writable(job.out)
     load = tasks.TASKS[job.task]
     data = Data(*load(split="train"), *load(split="test"))
@@ -177,7 +182,7 @@ def run_job(job: Job) -> int:
     )
     _warm_up(job)
 
-    rows, networks = [], {}
+    rows, networks, interrupted = [], {}, False
     print(f"\n{_HEAD}")
     for name in job.backends:
         row, solution = _try_backend(name, program, job)
@@ -188,6 +193,9 @@ def run_job(job: Job) -> int:
             networks[name] = network
         print(_table_row(row), flush=True)
         rows.append(row)
+        interrupted = solution is not None and solution.status is Status.INTERRUPTED
+        if interrupted:
+            break
 
     contradiction = _cross_check(rows)
     results = {"program": _describe(job, lif, program, atoms), "rows": rows}
@@ -205,6 +213,8 @@ def run_job(job: Job) -> int:
         print(f"picture     {folder / 'compare.png'}")
     elif networks:
         print("picture     none: matplotlib is not installed (pip install 'bidual[report]')")
+    if interrupted:
+        return 130
     return 0 if networks and not contradiction else 1
 
 

@@ -251,6 +251,27 @@ class BinaryMatrix:
             raise ValueError(f"columns: expected a list of columns or a mask, got {columns!r}")
         return BinaryMatrix._own(np.ascontiguousarray(words), self._n_rows)
 
+    def keep_rows(self, rows: ArrayLike) -> "BinaryMatrix":
+        """Return the matrix with zeros in all rows but those of a boolean mask (n,).
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+        >>> D.keep_rows([True, False, True]).to_dense().tolist()
+        [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]
+        """
+        mask = np.asarray(rows)
+        if mask.dtype != np.bool_ or mask.shape != (self._n_rows,):
+            raise ValueError(
+                f"rows: expected a boolean mask of shape ({self._n_rows},), got {mask.dtype} of "
+                f"shape {mask.shape}"
+            )
+        padded = np.zeros(64 * self._words.shape[1], dtype=np.bool_)
+        padded[: self._n_rows] = mask
+        packed = np.packbits(padded, bitorder="little").view("<u8").astype(np.uint64)
+        return BinaryMatrix._own(self._words & packed, self._n_rows)
+
     def unique(self) -> tuple["BinaryMatrix", NDArray[np.intp]]:
         """Drop all-zero columns and repeats.
 

@@ -1,7 +1,14 @@
 """Arrays that callers hand in: float64, finite, of the expected shape, or an error by name."""
 
+from numbers import Real
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a value is a single real number, Python's or NumPy's."""
+    return isinstance(value, Real)
 
 
 def finite_array(name: str, values: ArrayLike, *shape: int) -> NDArray[np.float64]:

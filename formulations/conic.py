@@ -29,7 +29,7 @@ from .penalties import Penalty
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ConicForm:
     """A lowered program; the module's first lines say what each part means.
 
@@ -82,6 +82,14 @@ class ConicForm:
     norms: int
     rows: NDArray[np.intp]
     row_count: int
+
+    def __repr__(self) -> str:
+        rows, variables = self.matrix.shape
+        return (
+            f"ConicForm({variables} variables, {rows} rows: {self.zero} zero, "
+            f"{self.nonnegative} nonnegative, {len(self.second_order)} second-order cones, "
+            f"{self.exponential} exponential cones)"
+        )
 
     def with_strength(self, strength: float) -> "ConicForm":
         """Return the form at another strength; all but ``linear`` is shared."""

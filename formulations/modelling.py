@@ -19,13 +19,12 @@ def state(program: "ConvexProgram") -> Any:
     n, outputs = program.target.shape
     weights = cp.Variable((program.design.shape[1], outputs), name="weights")
     fits = cp.Variable((n, outputs), name="fits")
-    target = cp.Parameter((n, outputs), name="target", value=program.target)
     strength = cp.Parameter(nonneg=True, name="strength", value=program.strength)
     model = program.design.to_csc() @ weights
     if program.intercept:
         intercept = cp.Variable((1, outputs), name="intercept")
         model = model + np.ones((n, 1)) @ intercept
-    loss = _LOSSES[program.loss.name](program.loss, fits, target, program.row_weights)
+    loss = _LOSSES[program.loss.name](program.loss, fits, program.target, program.row_weights)
     norm = cp.norm1(weights) if program.penalty.separable else cp.mixed_norm(weights, 2, 1)
     return cp.Problem(cp.Minimize(loss + strength * norm), [fits - model == 0])
 

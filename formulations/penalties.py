@@ -99,6 +99,6 @@ def find_penalty(penalty: str | Penalty) -> Penalty:
     """Return the penalty of that name, or the penalty itself; ValueError lists the known names."""
     if isinstance(penalty, Penalty):
         return penalty
-    if penalty not in PENALTIES:
+    if not isinstance(penalty, str) or penalty not in PENALTIES:
         raise ValueError(f"penalty: expected one of {sorted(PENALTIES)}, got {penalty!r}")
     return PENALTIES[penalty]

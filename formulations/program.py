@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..dictionaries import BinaryMatrix
-from .arrays import finite_array
+from .arrays import finite_array, is_number
 from .conic import ConicForm, lower
 from .epigraph import Cone
 from .losses import Loss, find_loss
@@ -92,7 +92,10 @@ class ConvexProgram:
         n, atoms = design.shape
         if n == 0 or atoms == 0:
             raise ValueError(f"design: expected at least one row and one atom, got {design!r}")
-        targets = np.array(target, dtype=np.float64)
+        try:
+            targets = np.array(target, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"target: expected numbers, got {target!r:.60}") from error
         if targets.ndim not in (1, 2) or targets.shape[0] != n or targets.size == 0:
             raise ValueError(f"target: expected shape ({n},) or ({n}, C), got {targets.shape}")
         found = find_loss(loss)
@@ -156,6 +159,13 @@ class ConvexProgram:
             self.intercept,
             penalty=self.penalty,
         )
+
+    def take(self, columns: ArrayLike) -> "ConvexProgram":
+        """Return the program over some atoms alone, as :meth:`BinaryMatrix.take` chooses them."""
+        other = copy(self)
+        other.design = self.design.take(columns)
+        other.__dict__.pop("lambda_max", None)
+        return other
 
     def checked_answer(self, weights: ArrayLike, intercept: ArrayLike) -> tuple[Array, Array]:
         """Return W (P, C) and b (C,) as float64, one number serving as every b.
@@ -283,24 +293,37 @@ class ConvexProgram:
         the smallest may be the value of a linear program and this is a bound on it.
         """
         start = np.broadcast_to(self.null_intercept, self.target.shape)
-        return float(self.steepest(self.dual_at(start)).max())
+        v = self.dual_at(start)
+        largest = float(self.steepest(v).max())
+        # where every column is constant beside an intercept, rounding is all that is left
+        return largest if largest > _ROUNDING * float(np.abs(v).sum()) else 0.0
 
     def to_conic(self, quadratic: bool = True) -> ConicForm:
         """Lower to cones, with a quadratic objective where the loss has one, or purely conic.
 
         Examples
         --------
-        A budget on synapses, as one more row: no more than 1.5 in absolute weight.
+        A budget on synapses, no more than 1.5 in absolute weight, as one more row:
 
-        >>> import bidual as bd, numpy as np, scipy.sparse as sp
+        >>> import bidual as bd, clarabel, numpy as np, scipy.sparse as sp
         >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
-        >>> form = bd.ConvexProgram(D, [1.0, 2.0, -1.0], "squared", 0.0).to_conic()
+        >>> program = bd.ConvexProgram(D, [1.0, 2.0, -1.0], "squared", 0.0)
+        >>> form = program.to_conic()
         >>> row = np.zeros((1, form.matrix.shape[1]))
         >>> row[0, 2:4] = 1.0  # t, which bounds |w|, stands behind w where there is no intercept
-        >>> matrix = sp.vstack([form.matrix, sp.csc_array(row)])
-        >>> bounds = np.append(form.bounds[:, 0], 1.5)
-        >>> matrix.shape, bounds.shape
-        ((8, 7), (8,))
+        >>> settings = clarabel.DefaultSettings()
+        >>> settings.verbose = False
+        >>> solver = clarabel.DefaultSolver(
+        ...     form.quadratic,
+        ...     form.linear[:, 0],
+        ...     sp.vstack([form.matrix, sp.csc_array(row)], format="csc"),
+        ...     np.append(form.bounds[:, 0], 1.5),
+        ...     [clarabel.ZeroConeT(form.zero), clarabel.NonnegativeConeT(form.nonnegative + 1)],
+        ...     settings,
+        ... )
+        >>> weights = form.weights(np.array(solver.solve().x))
+        >>> weights.round(3).ravel().tolist(), program.primal(weights) < 0.4
+        ([1.417, -0.083], True)
         """
         return lower(
             self.design,
@@ -326,6 +349,28 @@ class ConvexProgram:
         ValueError
             If loss or penalty need a cone: logistic, softmax, and the group norm
             of several outputs.
+
+        Examples
+        --------
+        A nonnegative readout, by bounds on w as further rows:
+
+        >>> import bidual as bd, numpy as np, osqp, scipy.sparse as sp
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+        >>> qp = bd.ConvexProgram(D, [1.0, 2.0, -1.0], "squared", 0.1).to_qp()
+        >>> solver = osqp.OSQP()
+        >>> solver.setup(
+        ...     sp.csc_matrix(qp.quadratic),
+        ...     qp.linear[:, 0],
+        ...     sp.csc_matrix(sp.vstack([qp.matrix, sp.eye_array(2, qp.matrix.shape[1])])),
+        ...     np.append(qp.lower[:, 0], np.zeros(2)),
+        ...     np.append(qp.upper[:, 0], np.full(2, np.inf)),
+        ...     verbose=False,
+        ...     eps_abs=1e-9,
+        ...     eps_rel=1e-9,
+        ... )
+        >>> solution = solver.solve(raise_error=True).x
+        >>> (np.abs(qp.form.weights(solution).round(3)) + 0.0).ravel().tolist()
+        [1.35, 0.0]
         """
         for cone in sorted(self.cones()):
             raise ValueError(
@@ -338,9 +383,9 @@ class ConvexProgram:
         """State the program as a ``cvxpy.Problem``, to be solved by CVXPY or extended.
 
         Its variables are "weights" (P, C), "fits" (N, C) and, where there is one,
-        "intercept" (C,); its parameters "strength" and "target" (N, C): a problem
-        compiles once for all values of both (DPP). The multiplier of its first
-        constraint, fits - D W - b = 0, is V.
+        "intercept" (1, C); its parameter is "strength": a problem compiles once for
+        all strengths (DPP). The multiplier of its first constraint,
+        fits - D W - b = 0, is V.
 
         Raises
         ------
@@ -365,7 +410,6 @@ class ConvexProgram:
 
 
 def _checked_strength(strength: float) -> float:
-    value = float(strength)
-    if not 0 <= value < np.inf:
-        raise ValueError(f"strength: expected a finite number >= 0, got {strength}")
-    return value
+    if not (is_number(strength) and 0 <= strength < np.inf):
+        raise ValueError(f"strength: expected a finite number >= 0, got {strength!r}")
+    return float(strength)

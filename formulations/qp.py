@@ -11,7 +11,7 @@ from .conic import ConicForm
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class QuadraticProgram:
     """Minimise 1/2 x' quadratic x + linear_k' x + offset_k with lower_k <= matrix x <= upper_k.
 
@@ -46,6 +46,11 @@ class QuadraticProgram:
     lower: Array
     upper: Array
     form: ConicForm
+
+    def __repr__(self) -> str:
+        rows, variables = self.matrix.shape
+        kind = "quadratic" if self.quadratic.nnz else "linear"
+        return f"QuadraticProgram({kind}, {variables} variables, {rows} rows)"
 
 
 def from_form(form: ConicForm) -> QuadraticProgram:

@@ -26,8 +26,11 @@ _RELAXATION = 1.6
 _STEPS = 25  # between certificates, and until the first balancing of rho
 _FIRST = 2  # steps before the first certificate: all that a start at the optimum needs
 _MEMORY = 10  # steps that an extrapolation looks at
+_RIDGE = 1e-5  # of its least squares, relative to their norm
+_FARTHEST = 1e4  # how far it may go, in norms of these steps
 _MOST_STEPS = 200_000
-_PATIENCE = 40  # certificates without a better gap before it gives up
+_PATIENCE = 200  # certificates without a better gap before it gives up
+_BOLD = 10  # certificates without a better gap before it takes plain steps, which do converge
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ class ADMM(Backend):
             raise ValueError(f"options: admm takes none, got {sorted(options)}")
         program, kappa = model.program, model.squares.kappa
         n = program.design.shape[0]
-        rho = float(program.row_weights.mean())
+        rho = first_rho(program)
         # rows of z and then of u; where the monitor's answer is optimal, these are a fixed point
         fit = program.affine(monitor.weights, monitor.intercept)
         copy = np.vstack([fit, kappa * monitor.weights])
@@ -166,7 +169,7 @@ class ADMM(Backend):
                 dual /= balance
                 extrapolation = Extrapolation(copy + dual)
                 continue
-            point = extrapolation.next(copy + dual)
+            point = extrapolation.next(copy + dual, waited < _BOLD)
             if point is not None:
                 copy[:n] = program.loss.prox(point[:n], program.target, program.row_weights / rho)
                 copy[n:] = program.penalty.prox(point[n:], program.strength / (kappa * rho))
@@ -179,7 +182,9 @@ class Extrapolation:
 
     The steps are a fixed-point iteration in copy + dual, which both follow
     from. A guess is kept only if the step from it is no longer than the step
-    before it was, so that steps never grow (Zhang, O'Donoghue, Boyd 2020). Smooth
+    before it was, so that steps never grow (Zhang, O'Donoghue, Boyd 2020). Far
+    off, where the operators are flat, steps are short as well: the least squares
+    are regularised, and a guess out of reach of the last steps is none. Smooth
     losses take a little fewer steps with it; those with kinks, whose iterates
     spiral in, a third, and a tenth where they were slowest.
     """
@@ -189,8 +194,11 @@ class Extrapolation:
         self._fallback: Array | None = None
         self._longest = np.inf
 
-    def next(self, state: Array) -> Array | None:
-        """Take the state after one more step; another one to go on from, or None."""
+    def next(self, state: Array, guess: bool = True) -> Array | None:
+        """Take the state after one more step; another one to go on from, or None.
+
+        It is never a new guess unless ``guess``.
+        """
         self._states.append(state)
         fallback, self._fallback = self._fallback, None
         # NaN is no shorter either
@@ -199,20 +207,47 @@ class Extrapolation:
             return fallback
         if len(self._states) <= _MEMORY:
             return None
-        moves = np.diff(np.stack(self._states).reshape(_MEMORY + 1, -1), axis=0)
-        # gelsy: moves of a line or a plane are nearly dependent
-        turns = np.diff(moves, axis=0).T
-        shares = lstsq(turns, moves[-1], lapack_driver="gelsy", check_finite=False)[0]
-        guess: Array = state - (shares @ moves[1:]).reshape(state.shape)
-        self._states, self._fallback = [guess], state
+        states, self._states = self._states, [state]
+        if not guess:
+            return None
+        moves = np.diff(np.stack(states).reshape(_MEMORY + 1, -1), axis=0)
+        size = np.linalg.norm(moves)
+        if not 0 < size < np.inf:  # NaN neither
+            return None
+        low: Any = np.linalg.qr(moves.T, mode="r")  # the moves in a basis of their own
+        turns = np.diff(low, axis=1)
+        ridge = _RIDGE * np.linalg.norm(turns) * np.eye(_MEMORY - 1)
+        wanted = np.append(low[:, -1], np.zeros(_MEMORY - 1))
+        # gelsy: takes turns of 0, as those of equal moves are
+        shares = lstsq(
+            np.vstack([turns, ridge]), wanted, lapack_driver="gelsy", check_finite=False
+        )[0]
+        move = shares @ moves[1:]
+        if not np.linalg.norm(move) <= _FARTHEST * size:
+            return None
+        self._states, self._fallback = [state - move.reshape(state.shape)], state
         self._longest = float(np.linalg.norm(moves[-1]))
-        return guess
+        return self._states[0]
+
+
+def first_rho(program: ConvexProgram) -> float:
+    """Size of V over that of the fits, at W = 0: units of targets do not matter, labels have none.
+
+    For the squared loss that is the mean row weight.
+    """
+    rho = float(program.row_weights.mean())
+    if program.loss.labels or not program.loss.separable:
+        return rho
+    fit = np.broadcast_to(program.null_intercept, program.target.shape)
+    slopes = program.row_weights @ np.abs(program.loss.gradient(fit, program.target))
+    sizes = program.row_weights @ np.abs(program.target - fit)
+    return rho * float(slopes.sum() / sizes.sum()) if sizes.any() else rho
 
 
 def _residuals(norms: Array) -> tuple[float, float]:
     """Primal residual relative to the constraints' sides, and dual relative to multipliers."""
-    primal, change, size, multiplier = np.sqrt(norms)
-    return float(primal / (size or 1.0)), float(change / (multiplier or 1.0))
+    primal, change, size, multiplier = np.sqrt(norms).tolist()  # no warnings where squares overflow
+    return primal / (size or 1.0), change / (multiplier or 1.0)
 
 
 def _balance(primal: float, dual: float) -> float:

@@ -1,5 +1,6 @@
 """HiGHS: simplex for linear programs, active sets or interior points for quadratic ones."""
 
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, ClassVar
 
 import numpy as np
@@ -33,6 +34,7 @@ STATUSES = {
     "kHighsInterrupt": False,
 }
 _LOWEST = 1e-10  # tolerance that it takes
+_SLACK = 1e-9  # of a row that is off its bound, where targets are of size 1
 _SECONDS = 0.1  # between looks for Ctrl-C
 
 
@@ -43,6 +45,7 @@ class HiGHS(ConicBackend):
     package = "highspy"
     quadratic: ClassVar[bool] = True
     takes: ClassVar[frozenset[str]] = frozenset()
+    starts: ClassVar[bool] = True
 
     def build(self, form: ConicForm) -> Any:
         """Pass the model of the first column."""
@@ -75,7 +78,9 @@ class HiGHS(ConicBackend):
         return solver
 
     def run(self, part: Part, request: Request) -> ConicAnswer:
-        """See :class:`ConicBackend`; its simplex starts from its last basis."""
+        """See :class:`ConicBackend`; its simplex starts from the last answer to this column."""
+        import highspy
+
         qp, solver, k = from_form(part.form), part.built, request.column
         rows, columns = qp.matrix.shape
         solver.changeColsCost(columns, np.arange(columns, dtype=np.int32), qp.linear[:, k])
@@ -91,13 +96,18 @@ class HiGHS(ConicBackend):
             "time_limit": solver.getRunTime() + min(request.seconds, 1e10),
         }
         for name, value in {**settings, **request.options}.items():
-            solver.setOptionValue(name, value)
-        with watched() as interrupted:
-            thread = solver.startSolve()
-            while thread.is_alive():
-                thread.join(_SECONDS)
+            if solver.setOptionValue(name, value) != highspy.HighsStatus.kOk:
+                raise ValueError(f"options: expected options of HiGHS, got {name}={value!r}")
+        if k in part.answers and not qp.quadratic.nnz:
+            solver.setBasis(_basis(part.form, k, part.answers[k].x))
+        with watched() as interrupted, ThreadPoolExecutor(1) as pool:
+            run = pool.submit(solver.run)
+            while not run.done():
+                wait([run], _SECONDS)
                 if interrupted():
                     solver.cancelSolve()  # its active sets do not listen until their time is up
+        if run.exception() is not None:
+            return ConicAnswer(None, None, f"kSolveError: {run.exception()}")
         status = solver.getModelStatus().name
         info, solution = solver.getInfo(), solver.getSolution()
         iterations = max(info.simplex_iteration_count, 0) + max(info.qp_iteration_count, 0)
@@ -109,3 +119,15 @@ class HiGHS(ConicBackend):
         # its multipliers have the other sign
         multipliers = -np.array(solution.row_dual) if solution.dual_valid else None
         return ConicAnswer(np.array(solution.col_value), multipliers, status, iterations)
+
+
+def _basis(form: ConicForm, column: int, x: Any) -> Any:
+    """The basis of a point: columns, which are free, and rows with slack. HiGHS evens it out."""
+    import highspy
+
+    off = form.bounds[:, column] - form.matrix @ x > _SLACK
+    basis, status = highspy.HighsBasis(), highspy.HighsBasisStatus
+    basis.col_status = [status.kBasic] * x.size
+    basis.row_status = [status.kBasic if each else status.kUpper for each in off]
+    basis.valid = basis.alien = True
+    return basis

@@ -127,15 +127,7 @@ def _solve_block(model: DescentModel, k: int, monitor: Monitor, deadline: float)
             return _STUCK
         # what is screened away leaves no gap
         goal = monitor.share if working.size == left else _SHARE * certificate.gap
-        alone = ConvexProgram(
-            program.design.take(working),
-            program.target,
-            program.loss,
-            program.strength,
-            program.row_weights,
-            program.intercept,
-            penalty=program.penalty,
-        )
+        alone = program.take(working)
         W, b, stalled = _descend(
             alone,
             model.curvatures[np.append(working, -1)],

@@ -54,6 +54,7 @@ class Monitor:
         self.history: list[Progress] = []
         self.iterations = 0
         self.residuals: tuple[float, float] | None = None
+        self.answered = False  # by the backend, and not by where it began
         self.recover_seconds = 0.0
         self._callback = callback
         self._start = time.perf_counter()
@@ -92,6 +93,11 @@ class Monitor:
         """Whether the asked gap is certified."""
         return float(self.gaps.sum()) <= self.gap * self.program.reference
 
+    def begin(self, weights: Array, intercept: Array, dual_point: Array) -> None:
+        """Start from an answer that was there before."""
+        self.offer(weights, intercept, dual_point)
+        self.answered = False
+
     def offer(
         self,
         weights: Array,
@@ -108,6 +114,7 @@ class Monitor:
         chosen = tuple(range(self.program.outputs)) if outputs is None else tuple(outputs)
         if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
             return None
+        self.answered = True
         if dual_point is not None and not np.isfinite(dual_point).all():
             dual_point = None
         if chosen not in self._programs:

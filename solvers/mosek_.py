@@ -35,9 +35,8 @@ class MOSEK(ConicBackend):
 
     name = "mosek"
     package = "mosek"
-    quadratic: ClassVar[bool] = (
-        False  # it takes no quadratic objective beside cones (its error 1501)
-    )
+    # it takes no quadratic objective beside cones (its error 1501)
+    quadratic: ClassVar[bool] = False
 
     def available(self) -> str | None:
         """See :class:`Backend`; asks for a licence, which takes about a millisecond."""

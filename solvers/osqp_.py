@@ -33,6 +33,7 @@ class OSQP(ConicBackend):
     package = "osqp"
     quadratic: ClassVar[bool] = True
     takes: ClassVar[frozenset[str]] = frozenset()
+    starts: ClassVar[bool] = True
     # it polishes only where it thinks that it is done, and then far below its tolerance
     tightenings: ClassVar[tuple[float, ...]] = (1e3, 1e1, 1e-1, 1e-3)
 
@@ -54,7 +55,7 @@ class OSQP(ConicBackend):
         return solver
 
     def run(self, part: Part, request: Request) -> ConicAnswer:
-        """See :class:`ConicBackend`; it starts from its last answer to this column."""
+        """See :class:`ConicBackend`; it starts from the last answer to this column."""
         import osqp
 
         qp, solver, k = from_form(part.form), part.built, request.column

@@ -8,6 +8,7 @@ from .ecos_ import ECOS
 from .highs_ import HiGHS
 from .lasso_ import Lasso
 from .mosek_ import MOSEK
+from .newton_ import Newton
 from .osqp_ import OSQP
 from .scs_ import SCS
 from .sklearn_ import ScikitLearn
@@ -15,6 +16,7 @@ from .sklearn_ import ScikitLearn
 BACKENDS: dict[str, Backend] = {
     backend.name: backend
     for backend in (
+        Newton(),
         Lasso(),
         ADMM(),
         ScikitLearn(),

@@ -32,9 +32,10 @@ class SCS(ConicBackend):
     name = "scs"
     package = "scs"
     quadratic: ClassVar[bool] = True
+    starts: ClassVar[bool] = True
 
     def build(self, form: ConicForm) -> dict[str, Any]:
-        """Its data; rows, their order and signs are SCS's own."""
+        """Its data, whose rows, order and signs are SCS's own, and a solver a tolerance."""
         return {
             "P": sparse.csc_matrix(form.quadratic),  # it knows SciPy's matrices, not its arrays
             "A": sparse.csc_matrix(form.matrix),
@@ -44,13 +45,18 @@ class SCS(ConicBackend):
                 "q": list(form.second_order),
                 "ep": form.exponential,
             },
+            "solvers": {},
         }
 
     def run(self, part: Part, request: Request) -> ConicAnswer:
-        """See :class:`ConicBackend`; it starts from its last answer to this column."""
+        """See :class:`ConicBackend`; it starts from the last answer to this column.
+
+        A solver keeps its settings: it serves again, with other vectors, while
+        they are the same, which with a limit on time they never are.
+        """
         import scs
 
-        form, k = part.form, request.column
+        form, k, built = part.form, request.column, part.built
         linear, bounds = form.linear[:, k].copy(), form.bounds[:, k].copy()
         settings: dict[str, Any] = {
             "eps_abs": request.tolerance,
@@ -59,9 +65,15 @@ class SCS(ConicBackend):
             "time_limit_secs": request.seconds if np.isfinite(request.seconds) else 0.0,
             "verbose": False,
         }
-        data = {"P": part.built["P"], "A": part.built["A"], "c": linear, "b": bounds}
-        solver = scs.SCS(data, part.built["cone"], **{**settings, **request.options})
-        start = {}
+        settings = {**settings, **request.options}
+        kept, solver = built["solvers"].get(request.tolerance, ({}, None))
+        if kept == settings:
+            solver.update(bounds, linear)
+        else:
+            data = {"P": built["P"], "A": built["A"], "c": linear, "b": bounds}
+            solver = scs.SCS(data, built["cone"], **settings)
+            built["solvers"][request.tolerance] = settings, solver
+        start: dict[str, Any] = {"warm_start": False}
         if k in part.answers:
             x, y = part.answers[k].x, part.answers[k].multipliers
             start = {"warm_start": True, "x": x, "y": y, "s": bounds - form.matrix @ x}

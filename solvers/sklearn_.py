@@ -42,6 +42,8 @@ class ScikitLearn(Backend):
         target = program.target[held]
         if loss in ("logistic", "squared_hinge") and (np.ptp(target, axis=0) == 0).any():
             return "its classifiers take no output with one class only"
+        if loss == "softmax" and program.intercept:
+            return "its saga stops once the weights rest, wherever the intercepts are"
         if loss == "softmax" and not target.any(axis=0).all():
             return "its LogisticRegression takes no class without rows"
         return None

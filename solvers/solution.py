@@ -72,6 +72,9 @@ class Solution:
 
     def __str__(self) -> str:
         reached = self.certificate.relative_gap
+        if self.program.strength == 0 and self.status is not Status.CERTIFIED:
+            bound = "at strength 0 only the bound 0 can be proven"
+            return f"{self.backend}: {bound}; primal {self.certificate.primal:.6g} ({self.message})"
         verdict = f"{self.status.value}: {reached:.2g}"
         if reached > self.asked_gap:
             verdict += f", {reached / self.asked_gap:.2g} times the asked {self.asked_gap:.2g}"

@@ -262,6 +262,19 @@ def test_take_is_numpy_indexing(dense):
 
 
 @on_matrices
+def test_keep_rows_leaves_zeros_in_all_others(dense):
+    D = bd.BinaryMatrix.from_dense(dense)
+    rows = dense.shape[0]
+    rng = np.random.default_rng(dense.shape)
+    for mask in (rng.random(rows) < 0.5, np.zeros(rows, dtype=bool), np.ones(rows, dtype=bool)):
+        kept = D.keep_rows(mask)
+        same(kept.to_dense(), dense * mask[:, None].astype(float))
+        same(kept.gram(), (dense.T * mask).astype(np.int64) @ dense, np.int64)
+        same(D.keep_rows(mask.tolist() if rows else mask).words, kept.words, np.uint64)
+    same(D.to_dense(), dense)
+
+
+@on_matrices
 def test_hstack_joins_what_was_split(dense):
     cuts = sorted(np.random.default_rng(dense.shape).integers(0, dense.shape[1] + 1, 3))
     parts = np.split(dense, cuts, axis=1)
@@ -645,6 +658,25 @@ def test_columns_that_are_not_there_are_refused(columns):
         D.column_dot(columns[-1], np.ones(5))
     with pytest.raises(IndexError):
         D.add_column(columns[-1], 1.0, np.ones(5))
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        (np.ones(4, dtype=bool), r"bool of shape \(4,\)"),
+        (np.ones(6, dtype=bool), r"bool of shape \(6,\)"),
+        (np.ones((5, 1), dtype=bool), r"bool of shape \(5, 1\)"),
+        (True, r"bool of shape \(\)"),
+        ([0, 1, 0, 1, 1], r"int64 of shape \(5,\)"),
+        (np.ones(5), r"float64 of shape \(5,\)"),
+        ([], r"float64 of shape \(0,\)"),
+    ],
+)
+def test_rows_to_keep_that_are_no_mask_of_the_rows_are_refused(rows, found):
+    D = bd.BinaryMatrix.from_dense(np.eye(5))
+    message = rf"^rows: expected a boolean mask of shape \(5,\), got {found}$"
+    with pytest.raises(ValueError, match=message):
+        D.keep_rows(rows)
 
 
 @pytest.mark.parametrize(

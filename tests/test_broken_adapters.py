@@ -43,7 +43,7 @@ class Adapter(Clarabel):
             replace(part, form=form, built=self.build(form))
             for part, form in zip(model.parts, forms, strict=True)
         ]
-        return ConicModel(program, tuple(parts), model.unit)
+        return ConicModel(program, tuple(parts), model.scaled)
 
     def run(self, part, request):
         answer = super().run(part, self.of_request(part, request))

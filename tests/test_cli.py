@@ -31,7 +31,9 @@ def test_compare_succeeds_and_names_every_backend(comparison):
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     head = next(k for k, line in enumerate(lines) if line.startswith("backend"))
-    assert [line.split()[0] for line in lines[head + 1 : head + 1 + len(bd.BACKENDS)]] == list(bd.BACKENDS)
+    assert [line.split()[0] for line in lines[head + 1 : head + 1 + len(bd.BACKENDS)]] == list(
+        bd.BACKENDS
+    )
     # nobody watches a pipe, so there is no live line in it
     assert done.stderr == ""
 
@@ -76,7 +78,7 @@ def test_compare_draws_a_png_and_leaves_nothing_else(comparison):
 
 def test_same_seed_gives_the_same_answers(tmp_path, comparison):
     _, folder = comparison
-    assert main([*SMALL, "--backends", "lasso", "--out", str(tmp_path)]) == 0
+    assert main([*SMALL, "--backends", "newton", "--out", str(tmp_path)]) == 0
     first = json.loads((folder / "compare.json").read_text())
     again = json.loads((tmp_path / "compare.json").read_text())
     assert first["program"] == again["program"]
@@ -115,6 +117,22 @@ def test_contradiction_is_an_error(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("bidual.cli.compare.solve", lying)
     assert main([*SMALL, "--backends", "lasso,admm", "--out", str(tmp_path)]) == 1
     assert "CONTRADICTION" in capsys.readouterr().out
+
+
+def test_ctrl_c_leaves_the_other_backends_out_and_writes_what_was_found(
+    tmp_path, capsys, monkeypatch
+):
+    def interrupted(program, name, *rest):
+        def stop(progress):
+            raise KeyboardInterrupt
+
+        return bd.solve(program, name, 1e-300, callback=stop)
+
+    monkeypatch.setattr("bidual.cli.compare.solve", interrupted)
+    monkeypatch.setattr("bidual.cli.compare._warm_up", lambda job: None)
+    assert main([*SMALL, "--backends", "lasso,admm", "--out", str(tmp_path)]) == 130
+    rows = json.loads((tmp_path / "compare.json").read_text())["rows"]
+    assert [(row["backend"], row["status"]) for row in rows] == [("lasso", "interrupted")]
 
 
 def test_no_answer_at_all_is_an_error(tmp_path, capsys):

@@ -802,6 +802,53 @@ def test_curvature_is_the_largest_second_difference(name):
         assert float(largest) == pytest.approx(loss.curvature, rel=1e-12)
 
 
+@each_separable
+@few
+@given(data=st.data())
+@precise
+def test_second_is_the_difference_quotient_of_the_slope_away_from_corners(name, data):
+    case, h = TABLE[name], Decimal("1e-20")
+    y = draw_target(data, name)
+    z = draw_fit(data, y, FITS | st.floats(-3, 3))
+    if any(abs(z[0] - corner) < 1e-15 for corner in corners(name, y[0])):
+        return
+    (center,), target = decimals(z), decimals(y)
+    values = [case.value([center + side * h], target) for side in (-1, 0, 1)]
+    quotient = (values[0] - 2 * values[1] + values[2]) / h**2
+    # 1e-35: what 80 digits leave of values up to 1e6 over h^2, and h^2 of a fourth derivative
+    assert at(case.loss.second, z, y) == pytest.approx(float(quotient), rel=2e-13, abs=1e-35)
+
+
+def corners(name, y):
+    """Fits at which the slope has a kink or a jump."""
+    found = {"absolute": [y], "hinge": [y], "squared_hinge": [y]}.get(name, [])
+    delta = TABLE[name].loss.delta
+    return [y - delta, y + delta] if name.startswith("huber") else found
+
+
+@each_separable
+@pytest.mark.parametrize("y", [-1.0, 1.0])
+def test_second_is_infinite_at_kinks_and_nowhere_else(name, y):
+    case = TABLE[name]
+    kinks = case.kinks(y)
+    beside = [np.nextafter(kink, end) for kink in kinks for end in (-np.inf, np.inf)]
+    for z in [*kinks, *beside, *corners(name, y), *np.linspace(-3, 3, 61)]:
+        second = at(case.loss.second, z, y)
+        assert np.isinf(second) == (z in kinks)
+        assert second >= 0
+        if z not in kinks:
+            assert second <= case.loss.curvature
+    z = np.array([*kinks, *beside, 0.25])[:, None]
+    found = case.loss.second(z, np.full_like(z, y))
+    assert found.shape == z.shape
+    assert found.ravel().tolist() == [at(case.loss.second, each, y) for each in z.ravel()]
+
+
+def test_softmax_has_no_second_derivative_of_single_entries():
+    with pytest.raises(NotImplementedError, match=r"^softmax couples outputs"):
+        SOFTMAX.second(np.zeros((3, 2)), np.eye(2)[[0, 1, 1]])
+
+
 @each_loss
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_targets_that_are_not_finite_are_refused(name, bad):

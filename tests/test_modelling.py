@@ -69,7 +69,7 @@ def test_names_and_shapes_are_those_of_the_documentation(problem):
         shapes["intercept"] = (1, outputs)
     assert {name: v.shape for name, v in stated.var_dict.items()} == shapes
     parameters = {name: p.shape for name, p in stated.param_dict.items()}
-    assert parameters == {"strength": (), "target": (n, outputs)}
+    assert parameters == {"strength": ()}
 
 
 @each_problem
@@ -89,24 +89,14 @@ def test_an_answer_and_its_multipliers_are_certified(problem):
 
 
 @each_problem
-def test_it_compiles_once_for_all_strengths_and_targets(problem):
+def test_it_compiles_once_for_all_strengths(problem):
     program = RANDOM[problem]
     stated = program.to_cvxpy()
     assert stated.is_dcp(dpp=True)
     compiled = stated.get_problem_data("CLARABEL")[0]["param_prob"]
     stated.solve(**TIGHT)
-    target = np.roll(program.target, 7, axis=0)
-    other = bd.ConvexProgram(
-        program.design,
-        target,
-        program.loss,
-        0.3 * program.strength,
-        program.row_weights,
-        program.intercept,
-        penalty=program.penalty,
-    )
+    other = program.with_strength(0.3 * program.strength)
     stated.param_dict["strength"].value = other.strength
-    stated.param_dict["target"].value = target
     stated.solve(**TIGHT)
     assert stated.get_problem_data("CLARABEL")[0]["param_prob"] is compiled
     again = certificate_of(stated, other)

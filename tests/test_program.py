@@ -643,6 +643,43 @@ def test_select_refuses_outputs_that_are_not_there(chosen):
 
 
 @some
+@given(program=programs(), data=st.data())
+def test_take_keeps_all_but_the_other_atoms(program, data):
+    atoms = program.design.shape[1]
+    before = program.lambda_max, program.references
+    numbers = st.integers(-atoms, atoms - 1)
+    columns = data.draw(st.lists(numbers, min_size=1, max_size=7), label="columns")
+    part = program.take(columns)
+    np.testing.assert_array_equal(part.design.to_dense(), program.design.to_dense()[:, columns])
+    for name in set(vars(program)) - {"design", "lambda_max"}:
+        assert getattr(part, name) is getattr(program, name), name
+    W = data.draw(arrays(float, (len(columns), program.outputs), elements=st.floats(-5, 5)))
+    spread_out = np.zeros((atoms, program.outputs))
+    np.add.at(spread_out, np.array(columns) % atoms, W)
+    fits = part.affine(W, 0.0), program.affine(spread_out, 0.0)
+    # sums in another order, of at most seven numbers up to 5
+    np.testing.assert_allclose(*fits, rtol=0, atol=1e-13)
+    # the largest price is of the atoms that are there, and that of the whole is still its own
+    V = program.dual_at(np.broadcast_to(program.null_intercept, program.target.shape))
+    expected = norms_of(program, part.design.to_dense().T @ V).max()
+    room = 1e-12 * np.abs(V).sum()
+    assert abs(part.lambda_max - expected) <= room
+    assert part.lambda_max <= program.lambda_max + room
+    assert program.design.shape[1] == atoms
+    assert (program.lambda_max, program.references) == before
+
+
+def test_take_of_a_mask_is_that_of_its_columns():
+    D = bd.BinaryMatrix.from_dense(np.eye(4))
+    program = bd.ConvexProgram(D, np.arange(4.0), "squared", 0.1)
+    mask = np.array([True, False, False, True])
+    words = program.take(mask).design.words
+    np.testing.assert_array_equal(words, program.take([0, 3]).design.words)
+    with pytest.raises(IndexError):
+        program.take([4])
+
+
+@some
 @given(program=programs(), points=st.integers(1, 3), data=st.data())
 def test_prices_are_those_of_dense_numpy(program, points, data):
     n, C = program.target.shape

@@ -1,5 +1,6 @@
 """What adapters make of their solvers' statuses: tables without a gap, and failure by default."""
 
+import signal
 from types import SimpleNamespace
 
 import numpy as np
@@ -117,7 +118,7 @@ def test_certificates_of_infeasibility_are_no_points_of_mosek():
 
 
 def test_every_adapter_of_a_solver_has_a_table():
-    own = {"lasso", "admm", "sklearn"}  # which have no status
+    own = {"lasso", "newton", "admm", "sklearn"}  # which have no status
     assert set(TABLES) == set(bd.BACKENDS) - own
 
 
@@ -126,9 +127,18 @@ def says_clarabel(monkeypatch, status):
     real = clarabel.DefaultSolver
 
     def relabelled(*parts):
-        found = real(*parts).solve()
-        point = SimpleNamespace(x=found.x, z=found.z, iterations=found.iterations, status=status)
-        return SimpleNamespace(solve=lambda: point, set_termination_callback=lambda _: None)
+        solver = real(*parts)
+
+        def solve():
+            found = solver.solve()
+            return SimpleNamespace(x=found.x, z=found.z, iterations=found.iterations, status=status)
+
+        return SimpleNamespace(
+            solve=solve,
+            update=solver.update,
+            is_data_update_allowed=solver.is_data_update_allowed,
+            set_termination_callback=lambda _: None,
+        )
 
     monkeypatch.setattr(clarabel, "DefaultSolver", relabelled)
 
@@ -237,13 +247,81 @@ def test_a_status_decides_whether_the_point_is_looked_at(monkeypatch, name, stat
         assert "unknown status" in solution.message or str(status) in solution.message
 
 
-def test_an_exception_of_the_solver_behind_cvxpy_is_a_failure(monkeypatch):
+@pytest.mark.parametrize("kind", ["cvxpy.SolverError", "Exception", "ValueError"])
+def test_an_exception_of_the_solver_behind_cvxpy_is_a_failure(monkeypatch, kind):
+    # solvers raise what they like: mosek.Error, for one, is an Exception of its own
     cvxpy = pytest.importorskip("cvxpy")
+    error = {"cvxpy.SolverError": cvxpy.SolverError, "Exception": Exception}.get(kind, ValueError)
 
     def fail(self, **settings):
-        raise cvxpy.SolverError("broken")
+        raise error("broken")
 
     monkeypatch.setattr(cvxpy.Problem, "solve", fail)
     solution = bd.solve(random_program("squared"), "cvxpy")
     assert solution.status is bd.Status.FAILED
     assert "broken" in solution.message
+
+
+def test_mosek_behind_cvxpy_without_a_licence_is_a_failure_in_words():
+    pytest.importorskip("cvxpy")
+    pytest.importorskip("mosek", reason="mosek is not installed")
+    if bd.BACKENDS["mosek"].available() is None:
+        pytest.skip("a MOSEK licence is installed here")
+    solution = bd.solve(random_program("squared"), "cvxpy", solver="MOSEK")
+    assert solution.status is bd.Status.FAILED
+    assert "license" in solution.message
+
+
+def test_ctrl_c_within_cvxpy_keeps_the_answer_that_the_solver_came_back_with(monkeypatch):
+    cvxpy = pytest.importorskip("cvxpy")
+    real, runs = cvxpy.Problem.solve, []
+
+    def interrupted(self, **settings):
+        runs.append(settings["solver"])
+        signal.raise_signal(signal.SIGINT)  # as it comes out of compiled code
+        return real(self, **settings)
+
+    monkeypatch.setattr(cvxpy.Problem, "solve", interrupted)
+    solution = bd.solve(random_program("squared"), "cvxpy", gap=1e-300)
+    assert solution.status is bd.Status.INTERRUPTED
+    assert runs == ["CLARABEL"]
+    # clarabel's answer at its own accuracy, not W = 0
+    assert solution.certificate.relative_gap < 1e-4
+
+
+def test_an_exception_within_highs_is_a_failure(monkeypatch, capfd):
+    highspy = pytest.importorskip("highspy", reason="highspy is not installed")
+
+    def fail(self):
+        raise ValueError("broken")
+
+    monkeypatch.setattr(highspy.Highs, "run", fail, raising=False)
+    solution = bd.solve(random_program("squared"), "highs")
+    assert solution.status is bd.Status.FAILED
+    assert "broken" in solution.message
+    assert capfd.readouterr().err == ""  # a thread of HiGHS's own would print a traceback
+
+
+@pytest.mark.parametrize("name", ["clarabel", "highs"])
+def test_an_unknown_option_is_named(name):
+    if bd.BACKENDS[name].available() is not None:
+        pytest.skip(bd.BACKENDS[name].available())
+    with pytest.raises(ValueError, match=r"^options: expected .*, got .?no_such_option"):
+        bd.solve(random_program("squared"), name, no_such_option=1)
+
+
+def test_a_value_that_highs_does_not_take_is_named():
+    pytest.importorskip("highspy", reason="highspy is not installed")
+    with pytest.raises(ValueError, match=r"^options: .*got solver='no_such_solver'"):
+        bd.solve(random_program("squared"), "highs", solver="no_such_solver")
+
+
+def test_what_a_solver_does_not_take_is_told_in_words():
+    # no need for a package: what is there to accept is a matter of the program alone
+    group = random_program("squared", outputs=2, penalty="group")
+    for name in ("osqp", "highs"):
+        backend = bd.BACKENDS[name]
+        assert backend.accepts(group) == ("takes no second-order cone, which the group norm needs")
+        assert backend.accepts(random_program("logistic")) == (
+            "takes no exponential cone, which the logistic loss needs"
+        )

@@ -28,7 +28,7 @@ def find_loss(loss: str | Loss) -> Loss:
     """Return the loss of that name, or the loss itself; ValueError lists the known names."""
     if isinstance(loss, Loss):
         return loss
-    if loss not in LOSSES:
+    if not isinstance(loss, str) or loss not in LOSSES:
         raise ValueError(f"loss: expected one of {sorted(LOSSES)}, got {loss!r}")
     return LOSSES[loss]
 

@@ -61,8 +61,8 @@ class Loss(ABC):
         if self.labels and not np.isin(y, (-1.0, 1.0)).all():
             found = np.unique(y[~np.isin(y, (-1.0, 1.0))])[:5]
             raise ValueError(
-                f"{name}: the {self.name} loss takes targets -1.0 and +1.0, or class labels as "
-                f"integers or strings; got the numbers {found.tolist()}"
+                f"{name}: the {self.name} loss takes targets -1.0 and +1.0{labels_too(name)}; "
+                f"got the numbers {found.tolist()}"
             )
 
     def prox(self, points: Array, y: Array, steps: Array) -> Array:
@@ -97,6 +97,10 @@ class Loss(ABC):
     def gradient(self, z: Array, y: Array) -> Array:
         """Derivative in z; at a kink the subgradient 0."""
 
+    def second(self, z: Array, y: Array) -> Array:
+        """Second derivative in z, infinity at kinks; of separable losses only."""
+        raise NotImplementedError(f"{self.name} couples outputs: it has a matrix a row")
+
     def kinks(self, z: Array, y: Array) -> NDArray[np.bool_]:
         """Where minus the subgradients fill the whole domain of the conjugate."""
         return np.zeros(z.shape, dtype=np.bool_)
@@ -129,6 +133,11 @@ class Loss(ABC):
         only, a column of them for each output; without it ``y`` has one column.
         Where outputs do not separate, fits are stacked output by output.
         """
+
+
+def labels_too(name: str) -> str:
+    """What else may be given where labels are still to be encoded, as in ``y``."""
+    return ", or class labels as integers or strings" if name == "y" else ""
 
 
 def spread(v: Array, lower: Array, upper: Array, endless: Array | float) -> Array:

@@ -24,6 +24,9 @@ class Hinge(Loss):
     def gradient(self, z: Array, y: Array) -> Array:
         return np.where(y * z < 1.0, -y, 0.0)
 
+    def second(self, z: Array, y: Array) -> Array:
+        return np.where(y * z == 1.0, np.inf, 0.0)
+
     def kinks(self, z: Array, y: Array) -> NDArray[np.bool_]:
         at_kink: NDArray[np.bool_] = y * z == 1.0
         return at_kink
@@ -72,6 +75,9 @@ class SquaredHinge(Loss):
 
     def gradient(self, z: Array, y: Array) -> Array:
         return -y * np.maximum(1.0 - y * z, 0.0)
+
+    def second(self, z: Array, y: Array) -> Array:
+        return np.where(y * z < 1.0, 1.0, 0.0)
 
     def domain(self, y: Array, a: Array) -> tuple[Array, Array]:
         bound = np.where(a > 0, np.inf, 0.0)
@@ -125,6 +131,10 @@ class Logistic(Loss):
     def gradient(self, z: Array, y: Array) -> Array:
         slope: Array = -y * expit(-y * z)
         return slope
+
+    def second(self, z: Array, y: Array) -> Array:
+        curvature: Array = expit(z) * expit(-z)
+        return curvature
 
     def domain(self, y: Array, a: Array) -> tuple[Array, Array]:
         return np.minimum(a * y, 0.0), np.maximum(a * y, 0.0)

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ..arrays import is_number
 from ..epigraph import Block, Cone, Epigraph, half_squares
 from .loss import Array, Loss, divide
 
@@ -20,6 +21,9 @@ class Squared(Loss):
 
     def gradient(self, z: Array, y: Array) -> Array:
         return z - y
+
+    def second(self, z: Array, y: Array) -> Array:
+        return np.ones_like(z)
 
     def domain(self, y: Array, a: Array) -> tuple[Array, Array]:
         bound = np.where(a > 0, np.inf, 0.0) * np.ones_like(y)
@@ -64,6 +68,9 @@ class Absolute(Loss):
 
     def gradient(self, z: Array, y: Array) -> Array:
         return np.sign(z - y)
+
+    def second(self, z: Array, y: Array) -> Array:
+        return np.where(z == y, np.inf, 0.0)
 
     def kinks(self, z: Array, y: Array) -> NDArray[np.bool_]:
         at_kink: NDArray[np.bool_] = z == y
@@ -123,7 +130,7 @@ class Huber(Loss):
     curvature = 1.0
 
     def __init__(self, delta: float = 1.0) -> None:
-        if not 0 < delta < np.inf:
+        if not (is_number(delta) and 0 < delta < np.inf):
             raise ValueError(f"delta: expected a finite number above 0, got {delta!r}")
         self.delta = float(delta)
 
@@ -138,6 +145,9 @@ class Huber(Loss):
 
     def gradient(self, z: Array, y: Array) -> Array:
         return np.clip(z - y, -self.delta, self.delta)
+
+    def second(self, z: Array, y: Array) -> Array:
+        return np.where(np.abs(z - y) < self.delta, 1.0, 0.0)
 
     def domain(self, y: Array, a: Array) -> tuple[Array, Array]:
         bound = self.delta * a * np.ones_like(y)

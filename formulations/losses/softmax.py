@@ -5,7 +5,7 @@ from scipy import sparse
 from scipy.special import log_softmax, logsumexp, softmax, xlog1py, xlogy
 
 from ..epigraph import Block, Cone, Epigraph
-from .loss import Array, Loss, divide
+from .loss import Array, Loss, divide, labels_too
 
 # log frequency of a class without rows, whose best constant is minus infinity: exp(-800) is 0
 _ABSENT = -800.0
@@ -28,9 +28,8 @@ class Softmax(Loss):
         wide = y.ndim == 2 and y.shape[1] >= 2
         if not wide or not np.isin(y, (0.0, 1.0)).all() or (y.sum(axis=1) != 1.0).any():
             raise ValueError(
-                f"{name}: the softmax loss takes class labels as integers or strings, or rows of "
-                f"zeros with a single 1.0 in the column of the class, two columns at least; "
-                f"got numbers of shape {y.shape}"
+                f"{name}: the softmax loss takes rows of zeros with a single 1.0 in the column of "
+                f"the class, two columns at least{labels_too(name)}; got numbers of shape {y.shape}"
             )
 
     def contains(self, v: Array, y: Array, a: Array, room: float) -> bool:

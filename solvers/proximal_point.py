@@ -1,0 +1,231 @@
+"""Proximal point steps whose duals are solved by semismooth Newton, on all columns of a program.
+
+From W_k, b_k, z_k a step minimises, over W, b and z = D W + b,
+
+    f(z) + strength norm(W) + |z - z_k|^2 / (2 tau) + (|W - W_k|^2 + |b - b_k|^2) / (2 sigma),
+
+which is the augmented Lagrangian method on the dual (Rockafellar 1976; Li, Sun
+and Toh 2018). Its own dual is smooth in v (N, C): its minimisers are
+
+    W(v) = prox(W_k + sigma D'v),   z(v) = prox(z_k - tau v),   b(v) = b_k + sigma 1'v,
+
+its gradient is D W(v) + b(v) - z(v), and Newton's steps on it (semismooth, as
+the operators have corners) take a linear system with the columns in use alone.
+As sigma and tau grow, few steps are needed, whatever the conditioning of D.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import brentq
+
+from ..certificates import Certificate, certify
+from ..formulations import ConvexProgram
+from . import newton_system
+from .backend import Array
+
+_MOST_STEPS = 40  # proximal ones
+_MOST_NEWTON = 40  # in one proximal step
+_INEXACT = 0.05  # residual that a step may leave, in units of its length
+_SHARE = 0.3  # of a gap, for what else should not count
+_FLOOR = 1e-2  # most that kinks are smoothed by, in units of tau; it shrinks with the residual
+_WORTH = 0.9  # a slope below this share of the first is small enough
+_CLOSEST = 1e-3  # relative gap of a start below which the first step is not made longer
+_PATIENCE = 12  # steps without a smaller gap before float64 is held to be the reason
+
+
+@dataclass
+class Scales:
+    """sigma and tau; they go on from working set to working set."""
+
+    sigma: float
+    tau: float
+
+    @classmethod
+    def of(cls, program: ConvexProgram, closeness: float) -> "Scales":
+        """Scales to start with, larger where the relative gap ``closeness`` is small already."""
+        a = float(program.row_weights.mean())
+        ones = float(np.median(program.design.column_sums())) or 1.0
+        share = a * max(closeness, _CLOSEST)
+        # tried on digits; where fits rest at kinks, the weights have to move more than they
+        smooth = np.isfinite(program.loss.curvature)
+        sigma, tau = (1.0, 10.0) if smooth else (10.0, 0.5)
+        # where there is no curvature, the length of a step is in units of the fits
+        unit = 1.0 if smooth else _spread(program)
+        return cls(unit * sigma / (share * ones), unit * tau / share)
+
+    def grow(self, factor: float) -> None:
+        """Lengthen the steps."""
+        self.sigma *= factor
+        self.tau *= factor
+
+
+@dataclass(frozen=True)
+class Answer:
+    """W (P, C), b (C,) and the certificate of them, and whether the goal was out of reach."""
+
+    weights: Array
+    intercept: Array
+    certificate: Certificate
+    stuck: bool
+
+
+@dataclass(frozen=True)
+class _Anchor:
+    """Where a proximal step starts, and how long it is."""
+
+    program: ConvexProgram
+    weights: Array
+    intercept: Array
+    fit: Array
+    scales: Scales
+
+    def at(self, v: Array, prices: Array) -> "_Point":
+        program, sigma, tau = self.program, self.scales.sigma, self.scales.tau
+        u = self.weights + sigma * prices
+        return _Point(
+            v,
+            prices,
+            u,
+            program.penalty.prox(u, sigma * program.strength),
+            self.intercept + (sigma * v.sum(axis=0) if program.intercept else 0.0),
+            program.loss.prox(self.fit - tau * v, program.target, tau * program.row_weights),
+        )
+
+
+@dataclass(frozen=True)
+class _Point:
+    """A dual point with its prices, the points u of the weights' operator, and the minimisers."""
+
+    v: Array
+    prices: Array
+    u: Array
+    weights: Array
+    intercept: Array
+    fit: Array
+
+    def slope(self, direction: Array, prices: Array) -> float:
+        """Of the dual function at this point, along a direction with its prices."""
+        slope = (self.weights * prices).sum() - (self.fit * direction).sum()
+        return float(slope + (self.intercept * direction.sum(axis=0)).sum())
+
+
+def descend(
+    program: ConvexProgram,
+    weights: Array,
+    intercept: Array,
+    dual_point: Array,
+    scales: Scales,
+    goal: float,
+    late: Callable[[], bool],
+) -> tuple[Answer, int]:
+    """Step until a gap of ``goal`` is certified; the answer, and how many Newton steps it took."""
+    smooth = bool(np.isfinite(program.loss.curvature))
+    fit = program.affine(weights, intercept)
+    v, newton_steps, waited = dual_point, 0, 0
+    best: Answer | None = None
+    for _ in range(_MOST_STEPS):
+        anchor = _Anchor(program, weights, intercept, fit, scales)
+        wanted = goal if best is None else max(goal, _SHARE * best.certificate.gap)
+        point, steps = _minimise(anchor, v, wanted, smooth, late)
+        newton_steps += steps
+        certificate = certify(
+            program, weights=point.weights, intercept=point.intercept, dual_point=point.v
+        )
+        if best is None or certificate.gap < best.certificate.gap:
+            best, waited = Answer(point.weights, point.intercept, certificate, False), 0
+        else:
+            waited += 1
+        if best.certificate.gap <= goal or late():
+            return best, newton_steps
+        if waited == _PATIENCE:
+            break
+        solved = steps < _MOST_NEWTON
+        if solved or not waited:
+            weights, intercept, fit, v = point.weights, point.intercept, point.fit, point.v
+        scales.grow(5.0 if steps <= 12 else 2.0 if steps <= 25 else 1.0 if solved else 0.1)
+    assert best is not None
+    return Answer(best.weights, best.intercept, best.certificate, True), newton_steps
+
+
+def _minimise(
+    anchor: _Anchor, v: Array, gap: float, smooth: bool, late: Callable[[], bool]
+) -> tuple[_Point, int]:
+    """Minimise the dual function of one proximal step by semismooth Newton.
+
+    It ends where the residual is a share of the step, and what it changes of the
+    losses a share of the gap.
+    """
+    program, scales = anchor.program, anchor.scales
+    design = program.design
+    point = anchor.at(v, design.rmatvec(v))
+    kappa = scales.sigma if program.intercept else 0.0
+    unit = _spread(program)
+    for step in range(_MOST_NEWTON):
+        residual = design.matvec(point.weights) + point.intercept - point.fit
+        size = _rms(residual)
+        moved = _rms(point.fit - anchor.fit)
+        if size <= 1e-14 * (unit + _rms(point.fit)):
+            return point, step
+        costs = _change(program, point.fit, residual)
+        if step > 0 and size <= _INEXACT * moved and costs <= _SHARE * gap:
+            return point, step
+        if late():
+            return point, step
+        floor = 0.0 if smooth else scales.tau * min(_FLOOR, size / unit)
+        fits = newton_system.FitResponse(program, point.fit, scales.tau, floor)
+        weights = newton_system.WeightResponse(program, point.u, point.weights, scales.sigma)
+        direction = -newton_system.solve(design, fits, weights, kappa, residual)
+        after = _search(anchor, point, direction)
+        if after is None:  # rounding has the better of the system: the gradient still descends
+            after = _search(anchor, point, -fits.inverse_diagonal * residual)
+        if after is None:
+            return point, step
+        point = after
+    return point, _MOST_NEWTON
+
+
+def _search(anchor: _Anchor, point: _Point, direction: Array) -> _Point | None:
+    """A point along a direction where the slope has all but gone; None where there is no descent.
+
+    The dual function is convex, and along a line one product with D serves all points.
+    """
+
+    prices = anchor.program.design.rmatvec(direction)
+
+    def at(step: float) -> _Point:
+        return anchor.at(point.v + step * direction, point.prices + step * prices)
+
+    start = point.slope(direction, prices)
+    if not start < 0.0:
+        return None
+    end, there = 1.0, at(1.0)
+    slope = there.slope(direction, prices)
+    while slope < _WORTH * start and end < 1e6:
+        end *= 4.0
+        there = at(end)
+        slope = there.slope(direction, prices)
+    if slope > -_WORTH * start:
+        root = brentq(
+            lambda step: at(step).slope(direction, prices), 0.0, end, rtol=1e-3, disp=False
+        )
+        there = at(root)
+    return there
+
+
+def _change(program: ConvexProgram, fit: Array, move: Array) -> float:
+    """By how much a move of the fits changes the losses of the rows, in all."""
+    before, after = (program.loss.value(z, program.target) for z in (fit, fit + move))
+    return float((program.row_weights @ np.abs(after - before)).sum())
+
+
+def _spread(program: ConvexProgram) -> float:
+    """The standard deviation of the targets, or without an intercept their root mean square."""
+    a = program.row_weights / program.row_weights.sum()
+    apart = program.target - (a @ program.target if program.intercept else 0.0)
+    return float(np.sqrt(np.mean(a @ apart**2)))
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(values**2)))
