@@ -581,6 +581,18 @@ def test_strengths_next_to_nothing_are_taken(loss, strength):
     certified(hard_program(loss, outputs=2, intercept=True, share=strength), gap=1e-9)
 
 
+def test_a_strength_below_what_prices_round_to_is_answered_as_well_as_float64_can():
+    # prices of a least squares fit are 0 but for rounding, which no V survives undiminished
+    program = hard_program(outputs=2, intercept=True, share=1e-15)
+    solution = solve(program, "newton", gap=GAP)
+    assert solution.status is bd.Status.INACCURATE
+    assert "no further progress in float64" in solution.message
+    assert solution.certificate.relative_gap < 1e-4
+    D = np.hstack([program.design.to_dense(), np.ones((40, 1))])
+    least = 0.5 / 40 * np.linalg.lstsq(D, program.target, rcond=None)[1].sum()
+    assert solution.certificate.primal == pytest.approx(least, rel=1e-9)
+
+
 def test_strengths_from_lambda_max_on_need_no_weights():
     for loss in SMOOTH:
         solution = certified(hard_program(loss, outputs=2, intercept=True, share=1.0))
