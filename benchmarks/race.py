@@ -34,12 +34,12 @@ TOLERANCES = [10.0**-k for k in range(3, 15)]
 
 
 def digits(loss, share, subnetworks=250):
-    """Digit 3 against the rest on 1,797 LIF (64, 32) rows, at a share of lambda_max."""
+    """Digit 3 against the rest on 1,797 LIF (64, 32) rows, with an intercept."""
     X, labels = bd.tasks.digits()
     lif = bd.LIF(hidden=(64, 32), leak=0.99, threshold=1.0)
     atoms = lif.sample(X, subnetworks=subnetworks, seed=0)
     y = np.where(labels == 3, 1.0, -1.0)
-    program = lif.program(atoms, y, loss=loss, strength=0.0)
+    program = lif.program(atoms, y, loss=loss, strength=0.0, intercept=True)
     return program.with_strength(share * program.lambda_max)
 
 
@@ -71,11 +71,11 @@ def fit_celer(program, design, tolerance):
     n = program.design.shape[0]
     if program.loss.name == "squared":
         model = celer.Lasso(
-            alpha=program.strength, fit_intercept=False, tol=tolerance, max_iter=10_000
+            alpha=program.strength, fit_intercept=True, tol=tolerance, max_iter=10_000
         )
     else:
         model = celer.LogisticRegression(
-            C=1 / (n * program.strength), fit_intercept=False, tol=tolerance, max_iter=10_000
+            C=1 / (n * program.strength), fit_intercept=True, tol=tolerance, max_iter=10_000
         )
     return lambda: model.fit(design, program.target[:, 0])
 
@@ -84,10 +84,10 @@ def fit_skglm(program, design, tolerance):
     import skglm
 
     if program.loss.name == "squared":
-        model = skglm.Lasso(program.strength, fit_intercept=False, tol=tolerance, max_iter=10_000)
+        model = skglm.Lasso(program.strength, fit_intercept=True, tol=tolerance, max_iter=10_000)
     else:
         model = skglm.SparseLogisticRegression(
-            program.strength, fit_intercept=False, tol=tolerance, max_iter=10_000
+            program.strength, fit_intercept=True, tol=tolerance, max_iter=10_000
         )
     return lambda: model.fit(design, program.target[:, 0])
 
@@ -95,7 +95,7 @@ def fit_skglm(program, design, tolerance):
 def fit_sklearn(program, design, tolerance):
     from sklearn.linear_model import Lasso
 
-    model = Lasso(program.strength, fit_intercept=False, tol=tolerance, max_iter=10**7)
+    model = Lasso(program.strength, fit_intercept=True, tol=tolerance, max_iter=10**7)
     return lambda: model.fit(design, program.target[:, 0])
 
 
@@ -108,7 +108,8 @@ def fit_logistic(solver):
             C=1 / (n * program.strength),
             l1_ratio=1.0,
             solver=solver,
-            fit_intercept=False,
+            fit_intercept=True,
+            intercept_scaling=1e5,  # of liblinear, which penalises it
             tol=tolerance,
             max_iter=10**6,
             random_state=0,
@@ -150,7 +151,9 @@ def run(name, program, cap, results):
         start = time.perf_counter()
         model = fit()
         seconds = time.perf_counter() - start
-        gap = bd.certify(program, weights=np.ravel(model.coef_)).relative_gap
+        gap = bd.certify(
+            program, weights=np.ravel(model.coef_), intercept=np.ravel(model.intercept_)
+        ).relative_gap
         results.put((seconds, gap))
         if gap <= GAPS[-1] or time.perf_counter() - begun > cap:
             return
