@@ -406,7 +406,15 @@ class ConvexProgram:
         """
         from .modelling import state  # needs cvxpy
 
-        return state(self)
+        return state(
+            self.design,
+            self.target,
+            self.loss,
+            self.penalty,
+            self.strength,
+            self.row_weights,
+            self.intercept,
+        )
 
 
 def _checked_strength(strength: float) -> float:
