@@ -17,6 +17,7 @@ import os
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import multiprocessing
+import queue
 import statistics
 import time
 import warnings
@@ -169,7 +170,7 @@ def race(name, program, cap):
     while child.is_alive() or not results.empty():
         try:
             points.append(results.get(timeout=0.2))
-        except Exception:  # the queue's Empty
+        except queue.Empty:
             if time.perf_counter() > deadline:
                 child.kill()
     child.join()
