@@ -452,7 +452,7 @@ class BinaryMatrix:
         digits, bound = _grid(size, self._largest_column_sum, accuracy)
         grid = np.rint(_times_power(operand, digits)).astype(np.int64)
         if self._largest_column_sum * int(np.abs(grid).max(initial=0)) < 2**63:
-            sums = self._count_planes(grid).astype(np.float64)
+            sums = self._count_planes(grid, np.float64)
         else:
             high, low = _carried(*(self._count_planes(part) for part in _halves(grid)))
             sums = high.astype(np.float64) * 2.0**32 + low  # rounded once: 53 bits hold either
@@ -696,14 +696,14 @@ class BinaryMatrix:
         split(part, n_words, 8 * used.size * n_words * outputs, shortest=32)
         return np.ascontiguousarray(out[:, : self._n_rows].T)
 
-    def _count_planes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """D' @ rows for (n, C) int64 rows, modulo 2**64, by bit planes."""
+    def _count_planes(self, rows: NDArray[np.int64], dtype: Any = np.int64) -> NDArray[Any]:
+        """D' @ rows for (n, C) int64 rows, modulo 2**64, by bit planes; float64 rounds once."""
         n_words, outputs = self._words.shape[1], rows.shape[1]
         widest = max(int(rows.max(initial=0)), ~int(rows.min(initial=0)))
         pairs = (widest.bit_length() + 2) // 2  # of planes, one of them the sign
         planes = np.empty((outputs, pairs, n_words // 8, 2, 8), dtype=np.uint64)
         bits.bit_planes(self._padded(rows), planes)
-        out = np.empty((self.shape[1], outputs), dtype=np.int64)
+        out = np.empty((self.shape[1], outputs), dtype=dtype)
 
         def part(first: int, last: int) -> None:
             bits.integer_rmatvec(self._words[first:last], planes, out[first:last])
@@ -775,7 +775,8 @@ def _times_power(values: NDArray[np.float64], exponent: int) -> NDArray[np.float
     """Values times 2**exponent, which itself may be past the range of float64."""
     half = exponent // 2
     with np.errstate(over="ignore", under="ignore"):
-        scaled: NDArray[np.float64] = values * 2.0**half * 2.0 ** (exponent - half)
+        scaled: NDArray[np.float64] = values * 2.0**half
+        scaled *= 2.0 ** (exponent - half)
     return scaled
 
 
@@ -789,15 +790,17 @@ def _grid(size: float, ones: int, accuracy: float) -> tuple[int, float]:
         raise ValueError(f"accuracy: expected a positive number, got {accuracy!r}")
     if size == 0.0 or ones == 0:
         return -math.frexp(size)[1], 0.0
+    exponent = math.frexp(size)[1]
 
-    def error(digits: int) -> Fraction:
+    def error(digits: int) -> float | Fraction:
+        if ones.bit_length() + exponent + digits <= 52:  # sums that float64 holds
+            return ones * 2.0 ** -(digits + 1)  # exact
         half = Fraction(2) ** -(digits + 1)
         largest = ones * (Fraction(size) + half)
         rounding = ones * half if digits < 1074 else Fraction(0)  # 2**-1074 divides every float64
         conversion = largest / 2**53 if largest / half > 2**54 else Fraction(0)
         return rounding + conversion
 
-    exponent = math.frexp(size)[1]
     coarsest, finest = (min(bits - 1 - exponent, 1074) for bits in (12, 52))
     digits = coarsest
     if math.isfinite(accuracy):  # fewer digits than these leave a larger error

@@ -384,7 +384,7 @@ def bit_planes(values, planes):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def integer_rmatvec(words, planes, out):  # type: ignore[no-untyped-def]
-    """Write D' R to ``out`` (P, C) int64, for integers R given as :func:`bit_planes`.
+    """Write D' R to ``out`` (P, C), int64 or float64, for integers R given as :func:`bit_planes`.
 
     Four columns by two planes at a time: 8 sums stay in registers, and lanes
     are added only once a column. Past the last column that one is repeated.
@@ -417,8 +417,8 @@ def integer_rmatvec(words, planes, out):  # type: ignore[no-untyped-def]
                 total1 = _append_planes(total1, high1, low1, p == 0)
                 total2 = _append_planes(total2, high2, low2, p == 0)
                 total3 = _append_planes(total3, high3, low3, p == 0)
-            out[j0, c], out[j1, c] = _sum(total0), _sum(total1)
-            out[j2, c], out[j3, c] = _sum(total2), _sum(total3)
+            out[j0, c], out[j1, c] = np.int64(_sum(total0)), np.int64(_sum(total1))
+            out[j2, c], out[j3, c] = np.int64(_sum(total2)), np.int64(_sum(total3))
 
 
 @njit(cache=True, nogil=True)
