@@ -1,5 +1,6 @@
 """ECOS: interior point for second-order and exponential cones (GPL-3.0, an optional extra)."""
 
+from time import perf_counter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,10 +24,16 @@ STATUSES = {
     -7: False,  # unknown trouble
 }
 _INTERRUPTED = -4
+_ITERATIONS = 100  # its own max_iters
 
 
 class ECOS(ConicBackend):
-    """ECOS; ``options`` are arguments of ``ecos.solve``. It knows no time limit of its own."""
+    """ECOS; ``options`` are arguments of ``ecos.solve``.
+
+    It knows no time limit. Under one, a solve of one iteration tells what set-up and
+    iterations cost, and ``max_iters`` is what fits into the time that is left; set-up and
+    about one iteration may still come too late.
+    """
 
     name = "ecos"
     package = "ecos"
@@ -54,32 +61,57 @@ class ECOS(ConicBackend):
 
     def run(self, part: Part, request: Request) -> ConicAnswer:
         """See :class:`ConicBackend`."""
-        import ecos
+        most = request.options.get("max_iters", _ITERATIONS)
+        if np.isinf(request.seconds):
+            return _solve(part, request, most)
+        begun, answer = perf_counter(), None
+        if "costs" not in part.built:
+            answer = _solve(part, request, min(most, 1))
+        setup, each = part.built["costs"]
+        fit = int((request.seconds - (perf_counter() - begun) - setup) / each)
+        allowed = min(max(fit, 1), most)
+        if answer is not None and allowed <= 1:
+            return answer
+        return _solve(part, request, allowed)
 
-        form, built = part.form, part.built
-        settings: dict[str, Any] = {
-            "abstol": request.tolerance,
-            "reltol": request.tolerance,
-            "feastol": request.tolerance,
-            "verbose": False,
-        }
-        result = ecos.solve(
-            np.ascontiguousarray(form.linear[:, request.column]),
-            built["G"],
-            form.bounds[built["order"], request.column],
-            built["dims"],
-            built["A"],
-            form.bounds[: form.zero, request.column],
-            **{**settings, **request.options},
-        )
-        flag = int(result["info"]["exitFlag"])
-        message = f"{result['info']['infostring']} (exit {flag})"
-        iterations = int(result["info"]["iter"])
-        if flag == _INTERRUPTED:
-            raise KeyboardInterrupt
-        if not STATUSES.get(flag, False):
-            return ConicAnswer(None, None, message, iterations)
-        multipliers = np.zeros(form.matrix.shape[0])
-        multipliers[: form.zero] = result["y"]
-        multipliers[built["order"]] = result["z"]
-        return ConicAnswer(result["x"], multipliers, message, iterations)
+
+def _solve(part: Part, request: Request, iterations: int) -> ConicAnswer:
+    """Solve in so many iterations at most, and note what they cost."""
+    import ecos
+
+    form, built = part.form, part.built
+    settings: dict[str, Any] = {
+        "abstol": request.tolerance,
+        "reltol": request.tolerance,
+        "feastol": request.tolerance,
+        "verbose": False,
+    }
+    result = ecos.solve(
+        np.ascontiguousarray(form.linear[:, request.column]),
+        built["G"],
+        form.bounds[built["order"], request.column],
+        built["dims"],
+        built["A"],
+        form.bounds[: form.zero, request.column],
+        **{**settings, **request.options, "max_iters": iterations},
+    )
+    info = result["info"]
+    built["costs"] = _costs(form, info)
+    flag = int(info["exitFlag"])
+    message = f"{info['infostring']} (exit {flag})"
+    if flag == _INTERRUPTED:
+        raise KeyboardInterrupt
+    if not STATUSES.get(flag, False):
+        return ConicAnswer(None, None, message, int(info["iter"]))
+    multipliers = np.zeros(form.matrix.shape[0])
+    multipliers[: form.zero] = result["y"]
+    multipliers[built["order"]] = result["z"]
+    return ConicAnswer(result["x"], multipliers, message, int(info["iter"]))
+
+
+def _costs(form: ConicForm, info: dict[str, Any]) -> tuple[float, float]:
+    """Seconds until iterations begin, and of an iteration."""
+    # without exponential cones it computes where to start, at the price of an iteration
+    start = 0 if form.exponential else 1
+    each = max(info["timing"]["tsolve"], 1e-9) / max(info["iter"] + start, 1)
+    return info["timing"]["tsetup"] + start * each, each

@@ -15,12 +15,21 @@ _SCALING, _MOST_SCALING = 1e5, 1e8  # of liblinear's intercept column, ten times
 _PATIENCE = 3  # fits without a better gap before it gives up
 _L1 = ("squared", "squared_hinge", "logistic", "softmax")
 
+# whether the point of a fit is worth certifying, by the warning that it ends with, if any
+STATUSES = {
+    "converged": True,
+    "ConvergenceWarning": True,  # iterations ran out
+}
+
 
 class ScikitLearn(Backend):
     """scikit-learn's estimators; ``options`` are their parameters.
 
     Lasso, MultiTaskLasso (squared loss under the group norm), LinearSVC (squared
     hinge) and LogisticRegression, by liblinear or for the softmax loss by saga.
+    They know no time limit. Under one, the iterations of a fit start at 1 and at most
+    double, as far as the last fit says that they fit; the last may come too late, much
+    so for the logistic loss, where one of liblinear's iterations may take seconds.
     """
 
     name = "sklearn"
@@ -63,28 +72,36 @@ class ScikitLearn(Backend):
         rows = program.row_weights > 0
         scale = program.row_weights[rows].mean()
         sample_weight = program.row_weights[rows] / scale
-        name = ""
+        message = "not started"
         for number, block in enumerate(program.blocks):
-            estimator = _estimator(program.select(block), scale, options)
-            name = type(estimator).__name__
+            part = program.select(block)
+            estimator = _estimator(part, scale, options)
             target = _target(program, rows, block)
+            whole = estimator.max_iter
+            if np.isfinite(monitor.remaining):
+                estimator.set_params(max_iter=1)  # nobody knows yet what one costs
             waited = 0
             while waited < _PATIENCE and estimator.max_iter <= _LAST:
+                if monitor.out_of_time:
+                    return message
                 before = monitor.gaps[number]
                 start = perf_counter()
-                _fit(estimator, design, target, sample_weight)
+                status = _fit(estimator, design, target, sample_weight)
                 seconds = perf_counter() - start
-                monitor.iterations += int(np.max(estimator.n_iter_))
-                monitor.offer(*_answer(estimator, len(block)), outputs=block)
-                if monitor.out_of_time:
-                    return "time limit"
+                message = f"{status} ({type(estimator).__name__})"
+                iterations = int(np.max(estimator.n_iter_))
+                monitor.iterations += iterations
+                if STATUSES.get(status, False):
+                    monitor.offer(*_answer(part, estimator), outputs=block)
                 if monitor.gaps[number] <= monitor.share:
                     break
-                waited = 0 if monitor.gaps[number] < before else waited + 1
+                if estimator.max_iter >= whole:
+                    waited = 0 if monitor.gaps[number] < before else waited + 1
+                    _tighten(estimator)
                 # twice as many iterations, or as many as fit into the time
-                growth = min(2.0, monitor.remaining / seconds)
-                _tighten(estimator, max(int(growth * estimator.max_iter), 1))
-        return f"{name} ended"
+                affordable = monitor.remaining / seconds * max(iterations, 1)
+                estimator.set_params(max_iter=max(int(min(2 * estimator.max_iter, affordable)), 1))
+        return message
 
 
 def _estimator(program: ConvexProgram, scale: float, options: dict[str, Any]) -> Any:
@@ -124,13 +141,13 @@ def _target(program: ConvexProgram, rows: Any, block: tuple[int, ...]) -> Array:
     return target[:, 0] if target.shape[1] == 1 else target
 
 
-def _fit(estimator: Any, design: Any, target: Array, sample_weight: Array) -> None:
+def _fit(estimator: Any, design: Any, target: Array, sample_weight: Array) -> str:
+    """Fit, and tell the status: what kind of warning of convergence it ended with, if any."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import MultiTaskLasso
 
-    with warnings.catch_warnings():
-        # reaching max_iter is how a round ends; the certificate judges
-        warnings.simplefilter("ignore", ConvergenceWarning)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         if isinstance(estimator, MultiTaskLasso):
             estimator.fit(design.toarray(), target)  # it takes neither sparse designs nor weights
         elif getattr(estimator, "solver", None) == "saga":
@@ -138,20 +155,30 @@ def _fit(estimator: Any, design: Any, target: Array, sample_weight: Array) -> No
             estimator.fit(design.toarray(), target, sample_weight)
         else:
             estimator.fit(design, target, sample_weight)
+    status = "converged"
+    for each in told:
+        if issubclass(each.category, ConvergenceWarning):
+            status = each.category.__name__
+        else:
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    return status
 
 
-def _answer(estimator: Any, outputs: int) -> tuple[Array, Array]:
-    """W (P, outputs) and b (outputs,); it hands out no dual point."""
+def _answer(program: ConvexProgram, estimator: Any) -> tuple[Array, Array, Array]:
+    """W (P, C), b (C,), and V (N, C): it hands out none, but knows its gradient."""
     weights = np.atleast_2d(estimator.coef_).astype(np.float64).T
     intercept = np.ravel(estimator.intercept_).astype(np.float64)
-    if weights.shape[1] < outputs:  # two classes as one output: half of it each, at the same norm
-        return np.hstack([-weights, weights]) / 2, np.hstack([-intercept, intercept]) / 2
-    return weights, np.broadcast_to(intercept, outputs)
+    if weights.shape[1] < program.outputs:
+        # two classes as one output: half of it each, at the same norm
+        weights = np.hstack([-weights, weights]) / 2
+        intercept = np.hstack([-intercept, intercept]) / 2
+    intercept = np.broadcast_to(intercept, program.outputs)
+    return weights, intercept, program.dual_at(program.affine(weights, intercept))
 
 
-def _tighten(estimator: Any, iterations: int) -> None:
+def _tighten(estimator: Any) -> None:
     """Ask the next fit for more."""
-    estimator.set_params(max_iter=iterations, tol=max(0.1 * estimator.tol, 1e-15))
+    estimator.set_params(tol=max(0.1 * estimator.tol, 1e-15))
     if getattr(estimator, "solver", "liblinear") == "liblinear" and hasattr(
         estimator, "intercept_scaling"
     ):

@@ -82,8 +82,10 @@ def solve(
         reference being the objective at W = 0.
     time_limit : float, seconds
         When to stop, compiling included; the best answer so far is returned.
-        Looked at between steps: ecos and sklearn, which know no clock, and cvxpy
-        with solvers other than Clarabel, SCS and OSQP may overrun it by a run.
+        Looked at between steps. ecos and sklearn know no clock: they get as many
+        iterations as are expected to fit, and may overrun it by about one, or by
+        a fit where that is liblinear's. cvxpy refuses it with solvers other than
+        Clarabel, SCS, OSQP, HiGHS and MOSEK.
     callback : callable, optional
         Called with a :class:`Progress` each time the best answer becomes better.
     warm_start : Solution, optional

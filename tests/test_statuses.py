@@ -1,13 +1,14 @@
 """What adapters make of their solvers' statuses: tables without a gap, and failure by default."""
 
 import signal
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import bidual as bd
-from bidual.solvers import clarabel_, cvxpy_, ecos_, highs_, mosek_, osqp_, scs_
+from bidual.solvers import clarabel_, cvxpy_, ecos_, highs_, mosek_, osqp_, scs_, sklearn_
 
 from programs import random_program
 
@@ -19,8 +20,9 @@ TABLES = {
     "mosek": mosek_.STATUSES,
     "osqp": osqp_.STATUSES,
     "scs": scs_.STATUSES,
+    "sklearn": sklearn_.STATUSES,
 }
-PACKAGES = {name: bd.BACKENDS[name].package for name in TABLES}
+PACKAGES = {name: bd.BACKENDS[name].package for name in TABLES} | {"sklearn": "sklearn"}
 INTERRUPTED = {
     "ecos": {-4},
     "highs": {"kInterrupt", "kHighsInterrupt"},
@@ -70,6 +72,15 @@ def members_of_scs(scs):
     }
 
 
+def members_of_sklearn(sklearn):
+    # it has no status but its warning of convergence, or silence
+    from sklearn import exceptions
+
+    kinds = [each for each in vars(exceptions).values() if isinstance(each, type)]
+    warned = {each.__name__ for each in kinds if issubclass(each, exceptions.ConvergenceWarning)}
+    return warned | {"converged"}
+
+
 MEMBERS = {
     name.removeprefix("members_of_"): function
     for name, function in list(globals().items())
@@ -101,7 +112,7 @@ def test_flags_of_ecos_are_those_that_cvxpy_knows():
     assert set(read_by_cvxpy()["ecos"]) == set(ecos_.STATUSES)
 
 
-@pytest.mark.parametrize("name", sorted(set(TABLES) - {"mosek"}))
+@pytest.mark.parametrize("name", sorted(set(TABLES) - {"mosek", "sklearn"}))
 def test_what_cvxpy_takes_for_a_solution_is_offered_and_what_has_none_is_not(name):
     for status, word in read_by_cvxpy()[name].items():
         if word.startswith("optimal"):
@@ -118,7 +129,7 @@ def test_certificates_of_infeasibility_are_no_points_of_mosek():
 
 
 def test_every_adapter_of_a_solver_has_a_table():
-    own = {"lasso", "newton", "admm", "sklearn"}  # which have no status
+    own = {"lasso", "newton", "admm"}  # which have no status
     assert set(TABLES) == set(bd.BACKENDS) - own
 
 
@@ -217,6 +228,26 @@ def says_scs(monkeypatch, status):
     monkeypatch.setattr(scs.SCS, "solve", relabelled)
 
 
+def says_sklearn(monkeypatch, status):
+    pytest.importorskip("sklearn")
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import Lasso
+
+    real = Lasso.fit
+    known = {"ConvergenceWarning": ConvergenceWarning}
+
+    def relabelled(self, *parts):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            real(self, *parts)
+        if status != "converged":
+            warnings.warn(
+                "as told", known.get(status, type(status, (ConvergenceWarning,), {})), stacklevel=2
+            )
+
+    monkeypatch.setattr(Lasso, "fit", relabelled)
+
+
 SAYS = {
     name.removeprefix("says_"): function
     for name, function in list(globals().items())
@@ -243,7 +274,7 @@ def test_a_status_decides_whether_the_point_is_looked_at(monkeypatch, name, stat
     nothing = bd.certify(program, weights=np.zeros((15, 1))).relative_gap
     assert solution.certificate.relative_gap == pytest.approx(nothing, rel=1e-12)
     assert nothing > 0.1
-    if not interrupted and name in ("clarabel", "highs", "mosek", "osqp", "cvxpy"):
+    if not interrupted and name in ("clarabel", "highs", "mosek", "osqp", "cvxpy", "sklearn"):
         assert "unknown status" in solution.message or str(status) in solution.message
 
 
@@ -300,6 +331,22 @@ def test_an_exception_within_highs_is_a_failure(monkeypatch, capfd):
     assert solution.status is bd.Status.FAILED
     assert "broken" in solution.message
     assert capfd.readouterr().err == ""  # a thread of HiGHS's own would print a traceback
+
+
+def test_warnings_of_sklearn_that_are_no_status_reach_the_user(monkeypatch):
+    pytest.importorskip("sklearn")
+    from sklearn.linear_model import Lasso
+
+    real = Lasso.fit
+
+    def warning(self, *parts):
+        warnings.warn("soon to go", FutureWarning, stacklevel=2)
+        real(self, *parts)
+
+    monkeypatch.setattr(Lasso, "fit", warning)
+    with pytest.warns(FutureWarning, match="soon to go"):
+        solution = bd.solve(random_program("squared", outputs=1), "sklearn", gap=1e-4)
+    assert solution.status is bd.Status.CERTIFIED
 
 
 @pytest.mark.parametrize("name", ["clarabel", "highs"])
