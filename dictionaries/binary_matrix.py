@@ -597,6 +597,46 @@ class BinaryMatrix:
         split(part, pairs, total * self._words.shape[1] // (8 * share))
         return out
 
+    def weighted_gram(self, weights: ArrayLike) -> NDArray[np.int64]:
+        """D' diag(weights) D in exact integers, for int64 weights (n,) of rows.
+
+        The time is in proportion to the bits of the largest weight.
+
+        Returns
+        -------
+        sums : (P, P) int64 array
+
+        Raises
+        ------
+        OverflowError
+            If the sum of \\|weights\\| reaches 2**63.
+        ValueError
+            If the weights are not integers of that shape.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+        >>> D.weighted_gram([10, 1, -5])
+        array([[11,  1],
+               [ 1, -4]])
+        """
+        operand = self._integers("weights", weights, self._n_rows, pairs=True)
+        if operand.shape[1] != 1:
+            raise ValueError(f"weights: expected shape ({self._n_rows},), got {np.shape(weights)}")
+        _check_sums("weights", operand)
+        planes = self._planes(operand)
+        columns = self.shape[1]
+        out = np.empty((columns, columns), dtype=np.int64)
+
+        def part(first: int, last: int) -> None:
+            # a triangle: equal areas
+            ends = math.isqrt(first * columns), math.isqrt(last * columns)
+            bits.weighted_gram(self._words, planes, *ends, out)
+
+        split(part, columns, self._words.size * columns * planes.shape[1] // 8)
+        return out
+
     def as_linear_operator(self) -> Any:
         """SciPy's ``LinearOperator`` of this matrix, for its iterative methods.
 
@@ -662,7 +702,7 @@ class BinaryMatrix:
             raise ValueError(f"{name}: expected integers that fit in int64, got {array.max()}")
         operand = _two_dimensional(array.astype(np.int64, copy=False))
         if not pairs:
-            _check_sums(name, operand)
+            _check_sums(name, operand, "; pass pairs=True for results in two int64")
         return operand
 
     def _check_shape(self, name: str, array: NDArray[Any], length: int) -> None:
@@ -698,11 +738,8 @@ class BinaryMatrix:
 
     def _count_planes(self, rows: NDArray[np.int64], dtype: Any = np.int64) -> NDArray[Any]:
         """D' @ rows for (n, C) int64 rows, modulo 2**64, by bit planes; float64 rounds once."""
-        n_words, outputs = self._words.shape[1], rows.shape[1]
-        widest = max(int(rows.max(initial=0)), ~int(rows.min(initial=0)))
-        pairs = (widest.bit_length() + 2) // 2  # of planes, one of them the sign
-        planes = np.empty((outputs, pairs, n_words // 8, 2, 8), dtype=np.uint64)
-        bits.bit_planes(self._padded(rows), planes)
+        planes = self._planes(rows)
+        outputs, pairs = planes.shape[:2]
         out = np.empty((self.shape[1], outputs), dtype=dtype)
 
         def part(first: int, last: int) -> None:
@@ -710,6 +747,15 @@ class BinaryMatrix:
 
         split(part, self.shape[1], self._words.size * outputs * pairs // 4)
         return out
+
+    def _planes(self, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
+        """Split (n, C) int64 rows into pairs of bit planes, as kernels read them."""
+        widest = max(int(rows.max(initial=0)), ~int(rows.min(initial=0)))
+        pairs = (widest.bit_length() + 2) // 2  # one of the planes is the sign
+        shape = rows.shape[1], pairs, self._words.shape[1] // 8, 2, 8
+        planes = np.empty(shape, dtype=np.uint64)
+        bits.bit_planes(self._padded(rows), planes)
+        return planes
 
 
 def _column_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
@@ -744,7 +790,7 @@ def _two_dimensional(array: NDArray[Any]) -> NDArray[Any]:
     return array[:, None] if array.ndim == 1 else array
 
 
-def _check_sums(name: str, values: NDArray[np.int64]) -> None:
+def _check_sums(name: str, values: NDArray[np.int64], advice: str = "") -> None:
     """Refuse (length, C) values of which some sum might not fit in an int64."""
     sizes = np.abs(values).view(np.uint64)  # abs(-2**63) overflows to its own bits, 2**63
     if int(sizes.max(initial=0)) * values.shape[0] < 2**63:
@@ -754,7 +800,7 @@ def _check_sums(name: str, values: NDArray[np.int64]) -> None:
     if largest >= 2**63:
         raise OverflowError(
             f"{name}: expected a sum of |{name}| below 2**63, so that no sum overflows, got "
-            f"2**{math.log2(largest):.6g}; pass pairs=True for results in two int64"
+            f"2**{math.log2(largest):.6g}{advice}"
         )
 
 

@@ -472,3 +472,25 @@ def gram(left, right, first, last, symmetric, out):  # type: ignore[no-untyped-d
                     for j in range(j0, j3 + 1):
                         out[j, i0] = out[i0, j]
                         out[j, i1] = out[i1, j]
+
+
+@njit(cache=True, nogil=True)
+def weighted_gram(words, planes, first, last, out):  # type: ignore[no-untyped-def]
+    """Write rows ``first`` to ``last`` of D' diag(r) D, up to the diagonal and mirrored.
+
+    ``planes`` are those of r as :func:`bit_planes` has them, of one output, and
+    ``out`` is (P, P) int64: row i is D' r with r masked by column i.
+    """
+    n_words = words.shape[1]
+    masked = np.empty_like(planes)
+    row = np.empty((words.shape[0], 1), dtype=out.dtype)
+    for i in range(first, last):
+        for pair in range(planes.shape[1]):
+            for k in range(n_words):
+                for half in range(2):
+                    plane = planes[0, pair, k // 8, half, k % 8]
+                    masked[0, pair, k // 8, half, k % 8] = plane & words[i, k]
+        integer_rmatvec(words[: i + 1], masked, row[: i + 1])
+        for j in range(i + 1):
+            out[i, j] = row[j, 0]
+            out[j, i] = row[j, 0]

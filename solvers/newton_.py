@@ -23,7 +23,8 @@ from .monitor import Monitor
 from .proximal_point import Scales, descend
 
 _FIRST = 100  # columns that a round adds at least, if there are as many
-_SHARE = 0.1  # of the gap, which a working set alone may leave open
+_SHARES = 3e-3, 0.1  # of the gap, which a working set alone may leave open
+_SETTLED = 10.0  # the whole gap, in units of the working set's, below which that one counts
 _SLACK = 0.95  # share of its constraint below which an unused column leaves the working set
 _ACCURACY = 1e-3  # of prices, in units of the strength
 _STUCK = "no further progress in float64"
@@ -61,7 +62,7 @@ class Newton(Backend):
             raise ValueError(f"options: newton takes none, got {sorted(options)}")
         blocks = len(model.program.blocks)
         words = set()
-        # its systems are small, and handing them to threads takes up to seven times as long
+        # most of its systems are small, and handing them to threads takes up to seven times as long
         with _thread_pools().limit(limits=1, user_api="blas"):
             for k in range(blocks):
                 # a fair share of the time left, so that each block gets an answer
@@ -87,7 +88,7 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
     scales = Scales.of(program, min(1.0, certificate.relative_gap))
     dual_point = program.dual_at(program.affine(weights, intercept))
     working = np.zeros(0, dtype=np.intp)
-    stuck = False
+    stuck, share = False, _SHARES[1]
     while monitor.gaps[k] > monitor.share:
         if monitor.seconds >= deadline:
             return "time limit"
@@ -96,7 +97,7 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
         if stuck and np.array_equal(before, working):
             return _STUCK
         alone = program.take(working)
-        goal = max(_SHARE * monitor.gaps[k], 0.5 * monitor.share)
+        goal = max(share * monitor.gaps[k], 0.5 * monitor.share)
         answer, steps = descend(
             alone,
             weights[working],
@@ -110,8 +111,13 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
         stuck = answer.stuck
         weights = np.zeros_like(weights)
         weights[working], intercept = answer.weights, answer.intercept
-        dual_point = answer.certificate.dual_point
+        dual_point = answer.v
         monitor.offer(weights, intercept, dual_point, block)
+        # whether columns outside cost little beside what the working set left open
+        settled = monitor.gaps[k] < _SETTLED * answer.certificate.gap
+        share = min(max(share * (0.2 if settled else 3.0), _SHARES[0]), _SHARES[1])
+        if not settled:  # steps as long as the last ones were for columns that have changed since
+            scales.grow(0.2)
     return "gap reached"
 
 

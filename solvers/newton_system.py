@@ -19,12 +19,15 @@ from scipy.linalg import cho_factor, cho_solve
 from ..dictionaries import BinaryMatrix
 from ..formulations import ConvexProgram
 from .backend import Array
+from .kept_factor import KeptFactor
 
 _BITS, _MOST_BITS = 8, 40  # of the smallest weight in a Gram matrix, and of the largest
 _DISTINCT = 4  # weights that are few are taken as they are
 _ROUNDING = 1e-15  # of a diagonal entry, a row
 _FACTORED = 5_000  # columns in use, or rows, up to which systems are factored
+_COUPLED = 100_000_000  # entries of the matrices that are kept for coupled outputs: 800 MB
 _STEPS = 100  # of conjugate gradients
+_EXACT = 1e-3  # residual, relative, below which the preconditioner is taken for the inverse
 _TOLERANCE = 3e-2  # of a direction, relative; the next Newton step mends what it leaves
 
 
@@ -36,6 +39,7 @@ class FitResponse:
 
     def __init__(self, program: ConvexProgram, z: Array, tau: float, floor: float) -> None:
         a = program.row_weights[:, None]
+        self.separable = program.loss.separable
         self._shares: Array | None = None
         if program.loss.separable:
             second = program.loss.second(z, program.target)
@@ -68,9 +72,12 @@ class WeightResponse:
         if program.norm_width == 1:
             self.diagonal = sigma * (weights[self.used] != 0.0)
             self._around: Array | None = None
+            self.couples = False
             return
+        self.couples = True
         lengths = np.linalg.norm(u, axis=1, keepdims=True)
         bent = np.minimum(sigma * program.strength / lengths, 1.0)  # the least may round to more
+        bent = np.minimum(bent, 1.0 - 1e-14)  # rows in use do answer, be it little
         self.diagonal = np.repeat(sigma * (1.0 - bent), u.shape[1], axis=1)
         self._along, self._around = u / lengths, sigma * bent
 
@@ -83,9 +90,18 @@ class WeightResponse:
 
 
 def solve(
-    design: BinaryMatrix, fits: FitResponse, weights: WeightResponse, kappa: float, right: Array
+    design: BinaryMatrix,
+    fits: FitResponse,
+    weights: WeightResponse,
+    kappa: float,
+    right: Array,
+    kept: KeptFactor | None = None,
 ) -> Array:
-    """X (N, C) with H X = ``right``; kappa is 0 without an intercept."""
+    """X (N, C) with H X = ``right``; kappa is 0 without an intercept.
+
+    ``kept`` is of the design, with a column of ones at its end where there is an
+    intercept; it serves where all rows count alike.
+    """
     held = design.take(weights.used)
 
     def apply(x: Array) -> Array:
@@ -93,18 +109,41 @@ def solve(
         image += kappa * x.sum(axis=0)
         return image
 
-    outputs = OutputSystems(held, fits.inverse_diagonal, weights.diagonal, kappa)
-    return _conjugate_gradients(apply, outputs.solve, right)
+    inverse, q = fits.inverse_diagonal, weights.diagonal
+    if _serves(kept, inverse, q, kappa):
+        assert kept is not None
+        precondition = kept.woodbury(weights.used, float(inverse[0, 0]), float(q[0, 0]))
+    else:
+        coupled = fits.separable and weights.couples
+        systems = OutputSystems(held, inverse, q, kappa, coupled)
+        if coupled and systems.holds_grams:
+            return systems.solve_coupled(right, weights)
+        precondition = systems.solve
+    return _conjugate_gradients(apply, precondition, right)
+
+
+def _serves(kept: KeptFactor | None, inverse: Array, q: Array, kappa: float) -> bool:
+    """Whether a kept factor is that of the system: rows and columns count alike."""
+    if kept is None or inverse.shape[1] > 1 or not 0 < len(q) < min(len(inverse), _FACTORED):
+        return False
+    return bool((inverse == inverse[0]).all() and (q == q[0]).all() and kappa in (0.0, q[0, 0]))
 
 
 class OutputSystems:
     """The systems of each output on its own, diag(1 / inverse) + D diag(q) D' + kappa 11'.
 
     ``inverse`` (N, C), ``q`` (A, C) >= 0. Outputs that are alike share a factor.
+    Where ``coupled``, Gram matrices are held beside the factors for
+    :meth:`solve_coupled`, unless there are more columns than rows or they are too large.
     """
 
-    def __init__(self, held: BinaryMatrix, inverse: Array, q: Array, kappa: float) -> None:
+    def __init__(
+        self, held: BinaryMatrix, inverse: Array, q: Array, kappa: float, coupled: bool = False
+    ) -> None:
         self._held, self._inverse, self._kappa = held, inverse.copy(), kappa
+        self._q = np.vstack([q, np.full((1, q.shape[1]), kappa)])  # the last is the intercept's
+        self._grams: list[Array] = []
+        self._holds = coupled and held.shape[1] ** 2 * q.shape[1] <= _COUPLED and (q > 0).all()
         self._wide = held.shape[0] < held.shape[1]
         self._factors: list[tuple[NDArray[np.intp], NDArray[np.intp], Any]] = []
         if min(held.shape) > _FACTORED:
@@ -138,6 +177,8 @@ class OutputSystems:
         parts = split_weights(self._inverse[:, group[0]])
         self._inverse[:, group] = sum(value * rows[:, None] for value, rows in parts)
         system = weighted_gram(D, parts)
+        if self._holds:
+            self._grams.append(system.copy())
         system[np.diag_indices_from(system)] += 1.0 / q
         return system
 
@@ -148,22 +189,79 @@ class OutputSystems:
             for group, _, factor in self._factors:
                 near[:, group] = cho_solve(factor, right[:, group], check_finite=False)
             return near
-        prices, sums = self._held.rmatvec(near), near.sum(axis=0)
-        weights, ones = np.zeros_like(prices), np.zeros_like(sums)
-        for group, own, factor in self._factors:
-            x = prices[np.ix_(own, group)]
-            if self._kappa > 0:
-                x = np.vstack([x, sums[group]])
-            x = cho_solve(factor, x, overwrite_b=True, check_finite=False)
-            weights[np.ix_(own, group)] = x[: own.size]
-            if self._kappa > 0:
-                ones[group] = x[-1]
-        near -= self._inverse * (self._held.matvec(weights) + ones)
+        weights = self._solve_weights(self._prices(near))
+        near -= self._inverse * (self._held.matvec(weights[:-1]) + weights[-1])
         return near
 
+    @property
+    def holds_grams(self) -> bool:
+        """Whether there is a Gram matrix for each output, of all columns in use."""
+        return bool(self._grams)
 
-def split_weights(weights: Array) -> list[tuple[float, NDArray[np.bool_]]]:
-    """Weights >= 0 as a sum of a few numbers, each times a mask, but for rounding.
+    def solve_coupled(self, right: Array, response: WeightResponse) -> Array:
+        """Solve for (N, C) right-hand sides with all of Q, of which ``q`` is the diagonal.
+
+        Conjugate gradients with :meth:`solve` as their preconditioner: from its
+        solution X = (R - D Y) / B on, residuals are D E and directions B^-1 D T,
+        so that Gram matrices and their factors do what products with D would.
+        """
+        q = np.where(self._q > 0, self._q, 1.0)  # without an intercept its row stays 0
+
+        def respond(prices: Array) -> Array:
+            return np.vstack([response.apply(prices[:-1]), self._q[-1:] * prices[-1:]])
+
+        near = self._inverse * right
+        weights = self._solve_weights(self._prices(near))
+        answer = near - self._inverse * (self._held.matvec(weights[:-1]) + weights[-1])
+        first = float((right * answer).sum())
+        residual = weights - respond(weights / q)
+        step_to = self._solve_weights(residual / q)
+        image = self._count(step_to)
+        rest = float((residual * image).sum())
+        for _ in range(_STEPS):
+            if not rest > _TOLERANCE**2 * first:
+                break
+            moved = step_to + respond(image)
+            curvature = float((image * moved).sum())
+            if not curvature > 0:
+                break
+            step = rest / curvature
+            weights = weights - step * step_to
+            residual = residual - step * moved
+            new = self._solve_weights(residual / q)
+            counted = self._count(new)
+            before, rest = rest, float((residual * counted).sum())
+            step_to, image = new + rest / before * step_to, counted + rest / before * image
+        near -= self._inverse * (self._held.matvec(weights[:-1]) + weights[-1])
+        return near
+
+    def _prices(self, rows: Array) -> Array:
+        """D' rows, and below it the sums of rows."""
+        return np.vstack([self._held.rmatvec(rows), rows.sum(axis=0)])
+
+    def _solve_weights(self, prices: Array) -> Array:
+        """The weights (A, C), and below them the intercepts or 0, output by output."""
+        found = np.zeros_like(prices)
+        for group, own, factor in self._factors:
+            at = np.ix_(self._rows(own), group)
+            found[at] = cho_solve(factor, prices[at], overwrite_b=True, check_finite=False)
+        return found
+
+    def _count(self, weights: Array) -> Array:
+        """Gram matrices times weights and intercepts, output by output."""
+        out = np.zeros_like(weights)
+        for (group, own, _), gram in zip(self._factors, self._grams, strict=True):
+            at = np.ix_(self._rows(own), group)
+            out[at] = gram @ weights[at]
+        return out
+
+    def _rows(self, own: NDArray[np.intp]) -> NDArray[np.intp]:
+        """The rows of weights in use, and that of the intercepts."""
+        return np.append(own, self._held.shape[1]) if self._kappa > 0 else own
+
+
+def split_weights(weights: Array) -> list[tuple[float, NDArray[np.int64]]]:
+    """Weights >= 0 as a sum of a few numbers, each times integers >= 0, but for rounding.
 
     Few distinct weights are taken as they are; of many, the largest is, which
     may be a kink's, and the others are rounded, the smallest to some bits: flat
@@ -171,21 +269,27 @@ def split_weights(weights: Array) -> list[tuple[float, NDArray[np.bool_]]]:
     """
     values = np.unique(weights[weights > 0])
     if values.size <= _DISTINCT:
-        return [(value, weights == value) for value in values]
+        return [(value, (weights == value).astype(np.int64)) for value in values]
     heavy = weights == values[-1]
-    bits = min(math.ceil(math.log2(values[-2] / values[0])) + _BITS, _MOST_BITS)
+    most = min(_MOST_BITS, 62 - weights.size.bit_length())  # their sum fits in an int64
+    bits = min(math.ceil(math.log2(values[-2] / values[0])) + _BITS, most)
     unit = values[-2] / (2**bits - 1)
     rounded = np.maximum(np.rint(weights / unit), weights > 0)
     whole = np.where(heavy, 0.0, rounded).astype(np.int64)
-    planes = [(unit * 2**p, (whole >> p) % 2 == 1) for p in range(bits)]
-    return [(values[-1], heavy), *planes]
+    return [(values[-1], heavy.astype(np.int64)), (unit, whole)]
 
 
-def weighted_gram(D: BinaryMatrix, parts: list[tuple[float, NDArray[np.bool_]]]) -> Array:
+def weighted_gram(D: BinaryMatrix, parts: list[tuple[float, NDArray[np.int64]]]) -> Array:
     """D' diag(weights) D in float64 from popcounts, for weights of rows in parts."""
     total = np.zeros((D.shape[1], D.shape[1]))
     for value, rows in parts:
-        total += value * D.keep_rows(rows).gram()
+        if rows.max() > 1:
+            sums = D.weighted_gram(rows)
+        elif rows.all():
+            sums = D.gram()
+        else:
+            sums = D.keep_rows(rows != 0).gram()
+        total += value * sums
     return total
 
 
@@ -195,6 +299,8 @@ def _conjugate_gradients(
     """X with H X = ``right`` to a relative tolerance in the norm of the preconditioner."""
     x = precondition(right)
     residual = right - apply(x)
+    if np.linalg.norm(residual) <= _EXACT * np.linalg.norm(right):
+        return x
     z = precondition(residual)
     first = float((right * x).sum())
     rest = float((residual * z).sum())

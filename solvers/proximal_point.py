@@ -15,7 +15,7 @@ As sigma and tau grow, few steps are needed, whatever the conditioning of D.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.optimize import brentq
@@ -24,14 +24,17 @@ from ..certificates import Certificate, certify
 from ..formulations import ConvexProgram
 from . import newton_system
 from .backend import Array
+from .kept_factor import KeptFactor
 
 _MOST_STEPS = 40  # proximal ones
 _MOST_NEWTON = 40  # in one proximal step
-_INEXACT = 0.05  # residual that a step may leave, in units of its length
+_INEXACT = 0.2  # residual that a step may leave, in units of its length
 _SHARE = 0.3  # of a gap, for what else should not count
+_NOTHING = 1e-3  # of a gap: what a residual may cost however short the step
 _FLOOR = 1e-2  # most that kinks are smoothed by, in units of tau; it shrinks with the residual
 _WORTH = 0.9  # a slope below this share of the first is small enough
 _CLOSEST = 1e-3  # relative gap of a start below which the first step is not made longer
+_KEPT = 4_000  # columns up to which their Gram matrix is kept: 128 MB
 _PATIENCE = 12  # steps without a smaller gap before float64 is held to be the reason
 
 
@@ -63,12 +66,17 @@ class Scales:
 
 @dataclass(frozen=True)
 class Answer:
-    """W (P, C), b (C,) and the certificate of them, and whether the goal was out of reach."""
+    """W (P, C), b (C,), the v (N, C) they come from, their certificate, and whether it is stuck.
+
+    The certificate's dual point is v moved to where all constraints hold: from
+    there the operators would let go of weights that v holds.
+    """
 
     weights: Array
     intercept: Array
+    v: Array
     certificate: Certificate
-    stuck: bool
+    stuck: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,26 +123,26 @@ def descend(
     program: ConvexProgram,
     weights: Array,
     intercept: Array,
-    dual_point: Array,
+    v: Array,
     scales: Scales,
     goal: float,
     late: Callable[[], bool],
 ) -> tuple[Answer, int]:
     """Step until a gap of ``goal`` is certified; the answer, and how many Newton steps it took."""
-    smooth = bool(np.isfinite(program.loss.curvature))
+    kept = KeptFactor(program.design, program.intercept) if len(weights) <= _KEPT else None
     fit = program.affine(weights, intercept)
-    v, newton_steps, waited = dual_point, 0, 0
+    newton_steps, waited = 0, 0
     best: Answer | None = None
     for _ in range(_MOST_STEPS):
         anchor = _Anchor(program, weights, intercept, fit, scales)
         wanted = goal if best is None else max(goal, _SHARE * best.certificate.gap)
-        point, steps = _minimise(anchor, v, wanted, smooth, late)
+        point, steps = _minimise(anchor, v, wanted, kept, late)
         newton_steps += steps
         certificate = certify(
             program, weights=point.weights, intercept=point.intercept, dual_point=point.v
         )
         if best is None or certificate.gap < best.certificate.gap:
-            best, waited = Answer(point.weights, point.intercept, certificate, False), 0
+            best, waited = Answer(point.weights, point.intercept, point.v, certificate), 0
         else:
             waited += 1
         if best.certificate.gap <= goal or late():
@@ -146,11 +154,11 @@ def descend(
             weights, intercept, fit, v = point.weights, point.intercept, point.fit, point.v
         scales.grow(5.0 if steps <= 12 else 2.0 if steps <= 25 else 1.0 if solved else 0.1)
     assert best is not None
-    return Answer(best.weights, best.intercept, best.certificate, True), newton_steps
+    return replace(best, stuck=True), newton_steps
 
 
 def _minimise(
-    anchor: _Anchor, v: Array, gap: float, smooth: bool, late: Callable[[], bool]
+    anchor: _Anchor, v: Array, gap: float, kept: KeptFactor | None, late: Callable[[], bool]
 ) -> tuple[_Point, int]:
     """Minimise the dual function of one proximal step by semismooth Newton.
 
@@ -159,6 +167,7 @@ def _minimise(
     """
     program, scales = anchor.program, anchor.scales
     design = program.design
+    smooth = bool(np.isfinite(program.loss.curvature))
     point = anchor.at(v, design.rmatvec(v))
     kappa = scales.sigma if program.intercept else 0.0
     unit = _spread(program)
@@ -169,14 +178,15 @@ def _minimise(
         if size <= 1e-14 * (unit + _rms(point.fit)):
             return point, step
         costs = _change(program, point.fit, residual)
-        if step > 0 and size <= _INEXACT * moved and costs <= _SHARE * gap:
+        enough = size <= _INEXACT * moved and costs <= _SHARE * gap
+        if step > 0 and (enough or costs <= _NOTHING * gap):
             return point, step
         if late():
             return point, step
         floor = 0.0 if smooth else scales.tau * min(_FLOOR, size / unit)
         fits = newton_system.FitResponse(program, point.fit, scales.tau, floor)
         weights = newton_system.WeightResponse(program, point.u, point.weights, scales.sigma)
-        direction = -newton_system.solve(design, fits, weights, kappa, residual)
+        direction = -newton_system.solve(design, fits, weights, kappa, residual, kept)
         after = _search(anchor, point, direction)
         if after is None:  # rounding has the better of the system: the gradient still descends
             after = _search(anchor, point, -fits.inverse_diagonal * residual)

@@ -295,6 +295,31 @@ def test_a_product_past_the_largest_float_is_refused():
         assert D.rmatvec_within([1e308, -1e308, 1e-308, 0.0], 1e306)[0] == [0.0]
 
 
+# ---- Gram matrices with weights
+
+
+@settings(deadline=None, max_examples=150)
+@given(data=st.data(), dense=binary_arrays(columns=40))
+@example(data=None, dense=np.ones((200, 3), int))
+def test_weighted_gram_matrices_equal_those_of_python(data, dense):
+    n = dense.shape[0]
+    weights = np.full(n, HIGHEST // 200) if data is None else whole_numbers(data.draw, n, 1)[:, 0]
+    D = bd.BinaryMatrix.from_dense(dense)
+    if overflows(weights[:, None]):
+        with pytest.raises(OverflowError, match=r"^weights: expected a sum"):
+            D.weighted_gram(weights)
+        return
+    found = D.weighted_gram(weights)
+    assert found.dtype == np.int64
+    assert np.array_equal(found, python(dense).T @ (python(weights)[:, None] * python(dense)))
+
+
+@pytest.mark.parametrize("weights", [np.ones((3, 2), int), np.ones(2, int), [0.5, 1.0, 2.0]])
+def test_weights_of_a_gram_matrix_are_whole_numbers_a_row(weights):
+    with pytest.raises(ValueError, match=r"^weights: expected"):
+        bd.BinaryMatrix.from_dense(np.eye(3)).weighted_gram(weights)
+
+
 # ---- other machines
 
 EVERY_PRODUCT = """
@@ -312,6 +337,7 @@ for n, columns in ((1, 1), (200, 13), (1100, 70)):
     assert np.array_equal(D.matvec_exact(weights), dense @ weights)
     assert np.array_equal(D.gram(), dense.T @ dense)
     assert np.array_equal(D.gram([0], np.arange(columns)), dense.T[:1] @ dense)
+    assert np.array_equal(D.weighted_gram(rows[:, 0]), dense.T @ (rows[:, :1] * dense))
     assert np.array_equal(D.column_sums(), dense.sum(axis=0))
     assert np.array_equal(D.to_csc().toarray(), dense)
     out = np.zeros(n)

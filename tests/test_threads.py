@@ -39,7 +39,8 @@ def test_every_number_of_threads_gives_the_same_bits(rows, columns, small_parts)
         return [
             D.matvec(right), D.rmatvec(left), *D.price(left, chosen), D.rmatvec_exact(numbers),
             *D.rmatvec_exact(numbers, pairs=True), D.matvec_exact((right * 2**40).astype(np.int64)),
-            D.rmatvec_within(left, 1e-3)[0], D.gram(), D.gram(chosen), D.gram(chosen, chosen[1:]),
+            D.rmatvec_within(left, 1e-3)[0], D.weighted_gram(numbers[:, 0]), D.gram(),
+            D.gram(chosen), D.gram(chosen, chosen[1:]),
         ]  # fmt: skip
 
     with use_threads(1):
