@@ -14,7 +14,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from scipy.sparse.linalg import lsqr
-from scipy.special import logsumexp
 
 from ..formulations import ConicForm, ConvexProgram, Huber, Loss
 from .backend import Array, Backend
@@ -260,33 +259,12 @@ def point(
     fits = (form.matrix @ x)[:links]
     x[start : start + links] = fits
     fits = fits.reshape(form.width, -1).T
-    x[start + links :] = _auxiliaries(loss, fits, target[form.rows])
+    x[start + links :] = loss.auxiliaries(fits, target[form.rows]).T.ravel()
     multipliers = np.zeros(form.matrix.shape[0])
     multipliers[:links] = -dual_point[form.rows].T.ravel()
     slope = form.quadratic @ x + form.linear[:, column] + form.matrix.T @ multipliers
     multipliers[links:] = lsqr(form.matrix[links:].T, -slope)[0]
     return ConicAnswer(x, multipliers, "start")
-
-
-def _auxiliaries(loss: Loss, z: Array, y: Array) -> Array:
-    """The best auxiliaries of a loss's quadratic epigraph at fits (n, c), output by output."""
-    if loss.name == "softmax":
-        tau = logsumexp(z, axis=1)
-        return np.concatenate([tau, np.exp(z - tau[:, None]).T.ravel()])
-    left = y - z
-    if loss.name in ("absolute", "hinge"):
-        found = [np.maximum(-left, 0.0), np.maximum(left, 0.0)]
-    elif loss.name == "huber":
-        inner = np.clip(left, -loss.delta, loss.delta)
-        found = [inner, np.maximum(left - inner, 0.0), np.maximum(inner - left, 0.0)]
-    elif loss.name == "squared_hinge":
-        found = [y * np.maximum(1.0 - y * z, 0.0)]
-    elif loss.name == "logistic":
-        tau = np.logaddexp(0.0, z)
-        found = [tau, np.exp(z - tau), np.exp(-tau)]
-    else:
-        found = [z[:0]]
-    return np.concatenate(found).T.ravel()
 
 
 def offer_without_dust(

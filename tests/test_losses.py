@@ -995,6 +995,29 @@ def test_epigraph_has_the_weighted_loss_as_its_least_value(name, quadratic):
             assert found == pytest.approx(expected[c], abs=1e-7)
 
 
+@each_loss
+def test_auxiliaries_reach_the_loss_within_the_cones(name):
+    loss = TABLE[name].loss
+    y, a, z = epigraph_example(name)
+    for target, fit in epigraph_parts(name, y, z):
+        epigraph, found = loss.epigraph(target, a, True), loss.auxiliaries(fit, target)
+        assert found.shape == epigraph.auxiliary.shape
+        fits = fit.T if loss.separable else fit.T.reshape(1, -1)
+        expected = (a * loss.value(fit, target)).sum(axis=0)
+        for c, (z_c, x) in enumerate(zip(fits, found.T, strict=True)):
+            value = 0.5 * epigraph.fit_squares @ z_c**2 + epigraph.linear[:, c] @ z_c
+            value += 0.5 * epigraph.squares @ x**2 + epigraph.auxiliary[:, c] @ x
+            assert value + epigraph.offset[c] == pytest.approx(expected[c], rel=1e-13, abs=1e-13)
+            for block in epigraph.blocks:
+                slack = block.bounds[:, c] - block.on_fit @ z_c - block.on_auxiliary @ x
+                if block.cone == "exponential":
+                    p, q, r = slack.reshape(-1, 3).T
+                    slack = r - q * np.exp(p / q)
+                assert (slack >= -1e-13).all()
+                if block.cone == "zero":
+                    assert (slack <= 1e-13).all()
+
+
 @each_separable
 @each_form
 def test_stacked_epigraphs_have_the_sum_of_losses_as_their_least_value(name, quadratic):

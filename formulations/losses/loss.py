@@ -134,6 +134,13 @@ class Loss(ABC):
         Where outputs do not separate, fits are stacked output by output.
         """
 
+    @abstractmethod
+    def auxiliaries(self, z: Array, y: Array) -> Array:
+        """Return the best auxiliaries (k, C) of the quadratic epigraph at fits z (n, C).
+
+        There its objective is the loss. Where outputs do not separate, it is one column.
+        """
+
 
 def labels_too(name: str) -> str:
     """What else may be given where labels are still to be encoded, as in ``y``."""

@@ -7,7 +7,7 @@ from scipy.special import expit, xlog1py, xlogy
 
 from ..epigraph import Block, Cone, Epigraph, half_squares
 from .loss import Array, Loss, divide
-from .regression import split_blocks
+from .regression import split_blocks, split_sides
 
 
 class Hinge(Loss):
@@ -59,6 +59,9 @@ class Hinge(Loss):
             offset=np.zeros(outputs),
             blocks=split_blocks(y),
         )
+
+    def auxiliaries(self, z: Array, y: Array) -> Array:
+        return split_sides(z, y)
 
 
 class SquaredHinge(Loss):
@@ -115,6 +118,9 @@ class SquaredHinge(Loss):
             )
         root = sparse.diags_array(np.sqrt(a[:, 0]))
         return half_squares(sparse.csc_array((n, n)), root, np.zeros((n, outputs)), blocks=blocks)
+
+    def auxiliaries(self, z: Array, y: Array) -> Array:
+        return y * np.maximum(1.0 - y * z, 0.0)
 
 
 class Logistic(Loss):
@@ -209,3 +215,7 @@ class Logistic(Loss):
                 ),
             ),
         )
+
+    def auxiliaries(self, z: Array, y: Array) -> Array:
+        tau = np.logaddexp(0.0, z)
+        return np.vstack([tau, np.exp(z - tau), np.exp(-tau)])

@@ -55,6 +55,9 @@ class Squared(Loss):
         root = np.sqrt(a)
         return half_squares(sparse.diags_array(root[:, 0]), sparse.csc_array((n, 0)), root * y)
 
+    def auxiliaries(self, z: Array, y: Array) -> Array:
+        return z[:0]
+
 
 class Absolute(Loss):
     """abs(z - y)."""
@@ -109,6 +112,9 @@ class Absolute(Loss):
             offset=np.zeros(outputs),
             blocks=split_blocks(y),
         )
+
+    def auxiliaries(self, z: Array, y: Array) -> Array:
+        return split_sides(z, y)
 
 
 class Huber(Loss):
@@ -211,6 +217,10 @@ class Huber(Loss):
             blocks,
         )
 
+    def auxiliaries(self, z: Array, y: Array) -> Array:
+        inner = np.clip(y - z, -self.delta, self.delta)
+        return np.vstack([inner, split_sides(y - z, inner)])
+
 
 def within(constants: Array, y: Array, a: Array) -> Array:
     """Clip constants (C,) to the range of the targets with weight: a single one is met exactly."""
@@ -231,3 +241,8 @@ def split_blocks(y: Array) -> tuple[Block, Block]:
             np.zeros((2 * n, outputs)),
         ),
     )
+
+
+def split_sides(first: Array, second: Array) -> Array:
+    """By how much the first is above the second, and below that by how much it is below it."""
+    return np.maximum(np.vstack([first - second, second - first]), 0.0)

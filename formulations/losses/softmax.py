@@ -114,6 +114,10 @@ class Softmax(Loss):
             ),
         )
 
+    def auxiliaries(self, z: Array, y: Array) -> Array:
+        tau = logsumexp(z, axis=1, keepdims=True)
+        return np.concatenate([tau[:, 0], np.exp(z - tau).T.ravel()])[:, None]
+
 
 def _given_away(v: Array, y: Array, a: Array) -> Array:
     """V by what rows give to other classes, at most a in all: their label's entry is its sum.
