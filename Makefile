@@ -24,14 +24,21 @@ test: $(VENV)/.test
 	$(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests
 
 # The networks of other libraries need torch: the release is pinned, for what it pulls in is large.
-test-all: $(VENV)/.interop
-	$(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests/test_interop.py
+test-all: $(VENV)/.interop $(VENV)/.bench
+	$(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests/test_interop.py tests/test_race.py
 	$(RUN)/python benchmarks/kernels.py --rounds 2
 	$(RUN)/python benchmarks/rollout.py --rounds 3
+	$(RUN)/python benchmarks/growth.py --most 10000 --most-rows 1000
+	$(RUN)/python benchmarks/race.py --programs squared-0.5 --cap 10 --rounds 1
+	cd benchmarks/spiking_lasso && PATH="$(abspath $(RUN)):$$PATH" benchopt test . --skip-install
 
 $(VENV)/.interop: $(VENV)/.test
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check --editable '.[interop]'
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.test
+	$(RUN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
 	@touch $@
 
 lint: $(VENV)/.dev

@@ -2,12 +2,19 @@
 
     OMP_WAIT_POLICY=passive python benchmarks/race.py [--programs NAMES] [--cap 120] [--rounds 3]
 
-Solvers take turns, medians over the rounds are compared. A solver that tells its
-progress (bidual's) is run once to the smallest gap; one that does not (celer,
-skglm, scikit-learn) is run afresh at one tolerance after the other, and its time
-to a gap is that of its fastest run that got there, certification not counted.
-Runs happen in a child process, killed past the cap; "> cap" then makes the
-ratio a lower bound. celer and skglm are left out where they are not installed.
+Solvers take turns, medians over the rounds are compared. A solver is run afresh
+at one tolerance after the other, and its time to a gap is that of its fastest run
+that got there. A run is everything from the program in the solver's own form,
+which is made beforehand, to the answer: for newton all of bd.solve on packed
+columns. Certifying is counted where a solver stops by it, as all bidual's do and
+the adapters of conic solvers. Each solver has a process of its own,
+which is killed when a run takes longer than the cap; "> cap" then makes the
+ratio, of the best peer's time to newton's, a lower bound. Who does not finish a
+round is not asked again. What each is handed and how it is set stands at the end.
+BIDUAL_DATA names the folder of MNIST's test images, BIDUAL_ADELIE a Python of its
+own for adelie, which needs numpy < 2.
+
+The same solvers and programs are a benchopt benchmark in spiking_lasso.
 """
 
 import argparse
@@ -18,214 +25,318 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 import multiprocessing
 import queue
+import signal
 import statistics
+import sys
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from importlib.util import find_spec
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import machine
 import numpy as np
 
 import bidual as bd
 
-GAPS = (1e-3, 1e-6, 1e-9)
-TOLERANCES = [10.0**-k for k in range(3, 15)]
+sys.path.insert(0, str(Path(__file__).with_name("spiking_lasso")))
 
+from benchmark_utils import programs
+from benchmark_utils.peers import GAPS, PATHS, PEERS
 
-def digits(loss, share, subnetworks=250):
-    """Digit 3 against the rest on 1,797 LIF (64, 32) rows, with an intercept."""
-    X, labels = bd.tasks.digits()
-    lif = bd.LIF(hidden=(64, 32), leak=0.99, threshold=1.0)
-    atoms = lif.sample(X, subnetworks=subnetworks, seed=0)
-    y = np.where(labels == 3, 1.0, -1.0)
-    program = lif.program(atoms, y, loss=loss, strength=0.0, intercept=True)
-    return program.with_strength(share * program.lambda_max)
+OURS = "newton"
+PREPARING = 300.0  # seconds that a solver may take to be handed the program, and to compile
 
 
 @dataclass(frozen=True)
 class Race:
-    """A program, and who runs beside newton."""
+    """A program, who runs beside newton, and the ratio at GAPS[1] to reach.
 
-    program: Callable[[], bd.ConvexProgram]
+    Of a path, ``shares`` of lambda_max are its strengths, and the gap is the largest.
+    """
+
+    data: Callable
+    loss: str
+    share: float
     peers: tuple[str, ...]
+    wanted: float | None = None
+    intercept: bool = False
+    penalty: str = "l1"
+    shares: tuple[float, ...] = ()
+
+    def program(self) -> bd.ConvexProgram:
+        design, target = self.data()
+        parts = self.loss, self.share, self.intercept, self.penalty
+        return programs.state(design, target, *parts)
 
 
+def digits_46():
+    return programs.digits_lif(46)
+
+
+FIRST_ORDER = ("celer", "skglm", "sklearn")
+LINEAR = ("clarabel", "highs", "scs", "ecos")
+LOGISTIC = ("skglm", "celer", "liblinear", "saga")
+DIGITS = programs.digits_lif
 RACES = {
-    "squared-0.5": Race(lambda: digits("squared", 0.5), ("celer", "skglm", "sklearn")),
-    "squared-0.1": Race(lambda: digits("squared", 0.1), ("celer", "skglm", "sklearn")),
-    "squared-0.02": Race(lambda: digits("squared", 0.02), ("celer", "skglm", "clarabel")),
-    "hinge-0.02": Race(lambda: digits("hinge", 0.02, 46), ("clarabel", "highs", "scs", "ecos")),
-    "logistic-0.02": Race(
-        lambda: digits("logistic", 0.02), ("skglm", "celer", "liblinear", "saga")
+    "squared-0.5": Race(DIGITS, "squared", 0.5, FIRST_ORDER, 10),
+    "squared-0.1": Race(DIGITS, "squared", 0.1, FIRST_ORDER, 20),
+    "squared-0.02": Race(DIGITS, "squared", 0.02, ("celer", "skglm", "clarabel"), 100),
+    "hinge-0.02": Race(digits_46, "hinge", 0.02, LINEAR, 50),
+    "logistic-0.02": Race(DIGITS, "logistic", 0.02, LOGISTIC, 5),
+    "logistic-0.0033": Race(DIGITS, "logistic", 0.0033, LOGISTIC, 20),
+    "addition-squared-0.05": Race(programs.addition_lif, "squared", 0.05, FIRST_ORDER, 20),
+    "addition-logistic-0.05": Race(
+        programs.addition_lif, "logistic", 0.05, ("celer", "skglm", "liblinear"), 20
     ),
-    "logistic-0.0033": Race(
-        lambda: digits("logistic", 0.0033), ("skglm", "celer", "liblinear", "saga")
+    "path-squared": Race(
+        DIGITS,
+        "squared",
+        0.02,
+        ("celer", "skglm"),
+        50,
+        shares=tuple(np.geomspace(1, 0.02, 30)),
     ),
+    "mnist-softmax-group-0.05": Race(
+        programs.mnist_classes_lif, "softmax", 0.05, ("scs", "adelie"), 10, penalty="group"
+    ),
+}
+# an intercept takes the mean of the targets, and with it most of lambda_max
+RACES |= {
+    f"{name}-intercept": replace(race, intercept=True)
+    for name, race in RACES.items()
+    if race.data in (DIGITS, digits_46) and not race.shares
 }
 
 
-def fit_celer(program, design, tolerance):
-    import celer
-
-    n = program.design.shape[0]
-    if program.loss.name == "squared":
-        model = celer.Lasso(
-            alpha=program.strength, fit_intercept=True, tol=tolerance, max_iter=10_000
-        )
-    else:
-        model = celer.LogisticRegression(
-            C=1 / (n * program.strength), fit_intercept=True, tol=tolerance, max_iter=10_000
-        )
-    return lambda: model.fit(design, program.target[:, 0])
+def fit(name, race, program, prepared, tolerance):
+    """Answers (program, weights, intercept, dual point) of one run: one, or one a strength."""
+    if not race.shares:
+        return [(program, *PEERS[name].fit(program, prepared, tolerance))]
+    strengths = program.lambda_max * np.array(race.shares)
+    answers = PATHS[name](program, prepared, strengths, tolerance)
+    each = [program.with_strength(strength) for strength in strengths]
+    return [(at, *answer) for at, answer in zip(each, answers, strict=True)]
 
 
-def fit_skglm(program, design, tolerance):
-    import skglm
-
-    if program.loss.name == "squared":
-        model = skglm.Lasso(program.strength, fit_intercept=True, tol=tolerance, max_iter=10_000)
-    else:
-        model = skglm.SparseLogisticRegression(
-            program.strength, fit_intercept=True, tol=tolerance, max_iter=10_000
-        )
-    return lambda: model.fit(design, program.target[:, 0])
+def certified(answers):
+    """The largest certified relative gap of a run's answers."""
+    return max(
+        bd.certify(program, weights=w, intercept=b, dual_point=v).relative_gap
+        for program, w, b, v in answers
+    )
 
 
-def fit_sklearn(program, design, tolerance):
-    from sklearn.linear_model import Lasso
-
-    model = Lasso(program.strength, fit_intercept=True, tol=tolerance, max_iter=10**7)
-    return lambda: model.fit(design, program.target[:, 0])
-
-
-def fit_logistic(solver):
-    def fit(program, design, tolerance):
-        from sklearn.linear_model import LogisticRegression
-
-        n = program.design.shape[0]
-        model = LogisticRegression(
-            C=1 / (n * program.strength),
-            l1_ratio=1.0,
-            solver=solver,
-            fit_intercept=True,
-            intercept_scaling=1e5,  # of liblinear, which penalises it
-            tol=tolerance,
-            max_iter=10**6,
-            random_state=0,
-        )
-        return lambda: model.fit(design, program.target[:, 0])
-
-    return fit
-
-
-FITS = {
-    "celer": fit_celer,
-    "skglm": fit_skglm,
-    "sklearn": fit_sklearn,
-    "liblinear": fit_logistic("liblinear"),
-    "saga": fit_logistic("saga"),
-}
-
-
-def run(name, program, cap, results):
-    """Put (seconds, certified relative gap) of a solver into a queue, as they come."""
+def run(name, race, program, cap, results):
+    """Put (seconds, certified relative gap) of a solver into a queue, and None as a run begins."""
+    os.setpgid(0, 0)  # so that what it starts ends with it
     warnings.simplefilter("ignore")
-    easy = program.with_strength(0.9 * program.lambda_max)  # compiles, and starts threads
-    if name not in FITS:
-        bd.solve(easy, name, gap=1e-3, time_limit=cap)
-        solution = bd.solve(
-            program,
-            name,
-            gap=GAPS[-1],
-            time_limit=cap,
-            callback=lambda progress: results.put((progress.seconds, progress.relative_gap)),
-        )
-        results.put((solution.compile_seconds, np.inf))
-        return
-    dense = np.asfortranarray(program.design.to_dense())
-    FITS[name](easy, dense, 1e-3)()
+    peer = PEERS[name]
+    peer.warm_up(program)
     begun = time.perf_counter()
-    for tolerance in TOLERANCES:
-        fit = FITS[name](program, dense, tolerance)
+    for tolerance in peer.tolerances:
+        prepared = peer.prepare(program)  # anew, for it may keep what it has found
+        results.put(None)
         start = time.perf_counter()
-        model = fit()
+        answers = fit(name, race, program, prepared, tolerance)
         seconds = time.perf_counter() - start
-        gap = bd.certify(
-            program, weights=np.ravel(model.coef_), intercept=np.ravel(model.intercept_)
-        ).relative_gap
+        gap = certified(answers)
         results.put((seconds, gap))
-        if gap <= GAPS[-1] or time.perf_counter() - begun > cap:
+        if gap <= GAPS[-1] or seconds > cap or time.perf_counter() - begun > 3 * cap:
             return
 
 
-def race(name, program, cap):
-    """Seconds to each of GAPS, infinity where a solver did not get there under the cap."""
+def points_of(name, race, program, cap):
+    """(seconds, gap) of the runs of a solver in a process of its own."""
     context = multiprocessing.get_context("fork")
     results = context.Queue()
-    child = context.Process(target=run, args=(name, program, cap, results))
+    child = context.Process(target=run, args=(name, race, program, cap, results))
     child.start()
-    points, deadline = [], time.perf_counter() + 1.5 * cap + 20
-    while child.is_alive() or not results.empty():
-        try:
-            points.append(results.get(timeout=0.2))
-        except queue.Empty:
-            if time.perf_counter() > deadline:
-                child.kill()
-    child.join()
+    points, deadline = [], time.perf_counter() + PREPARING
+    try:
+        while child.is_alive() or not results.empty():
+            try:
+                told = results.get(timeout=0.2)
+            except queue.Empty:
+                if time.perf_counter() > deadline:
+                    break
+                continue
+            if told is None:
+                deadline = time.perf_counter() + cap + 1
+            else:
+                points.append(told)
+                deadline = time.perf_counter() + PREPARING
+    finally:
+        late = child.is_alive()
+        if late:
+            os.killpg(child.pid, signal.SIGKILL)
+        child.join()
+    if child.exitcode and not late:
+        print(f"{name:<10} ended by itself with code {child.exitcode}: its earlier runs count")
+    return points
+
+
+def seconds_to(points, cap):
+    """Seconds to each of GAPS, infinity where no run got there under the cap."""
     return [
-        min((s for s, gap in points if gap <= wanted and s <= cap), default=np.inf)
+        min(
+            (seconds for seconds, gap in points if gap <= wanted and seconds <= cap), default=np.inf
+        )
         for wanted in GAPS
     ]
 
 
+def take_turns(solvers, race, program, options):
+    """Medians of seconds to each of GAPS, and all points, by solver."""
+    rounds = {solver: [] for solver in solvers}
+    points = {solver: [] for solver in solvers}
+    for _ in range(options.rounds):
+        for solver in solvers:
+            # whoever does not finish under the cap is not asked again
+            if not rounds[solver] or np.isfinite(rounds[solver][-1][0]):
+                found = points_of(solver, race, program, options.cap)
+                points[solver] += found
+                rounds[solver].append(seconds_to(found, options.cap))
+    medians = {
+        solver: [statistics.median(column) for column in zip(*rows, strict=True)]
+        for solver, rows in rounds.items()
+    }
+    return medians, points
+
+
+def ratios_of(medians, cap):
+    """(ratio, who) for each of GAPS; nobody where the ratio is a lower bound, by the cap."""
+    ratios = []
+    peers = [solver for solver in medians if solver != OURS]
+    for k in range(len(GAPS)):
+        best = min(peers, key=lambda peer: medians[peer][k])
+        reached = np.isfinite(medians[best][k])
+        if not np.isfinite(medians[OURS][k]):
+            ratios.append((0.0, best if reached else None))
+        else:
+            seconds = min(medians[best][k], cap)
+            ratios.append((seconds / medians[OURS][k], best if reached else None))
+    return ratios
+
+
+def runners(race, program):
+    """Who runs, and why the others do not."""
+    takes, out = [OURS], {}
+    for peer in race.peers:
+        if (reason := PEERS[peer].refuses(program)) is not None:
+            out[peer] = reason
+        else:
+            takes.append(peer)
+    return takes, out
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--programs", default=",".join(RACES), metavar="NAMES")
-    parser.add_argument("--cap", type=float, default=120.0, help="seconds a solver may take")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--programs", default=",".join(RACES), metavar="NAMES", help=f"of {', '.join(RACES)}"
+    )
+    parser.add_argument("--cap", type=float, default=120.0, help="seconds that a run may take")
     parser.add_argument("--rounds", type=int, default=3, help="times that each takes its turn")
     parser.add_argument("--json", metavar="FILE", help="write the numbers here too")
+    parser.add_argument("--plot", metavar="FILE", help="draw gaps against seconds, and the ratios")
     options = parser.parse_args()
+    names = options.programs.split(",")
+    for name in names:
+        if name not in RACES:
+            parser.error(f"--programs: expected names of {', '.join(RACES)}, got {name!r}")
     about = machine.describe()
     for key in ("processor", "cores", "versions", "load"):
         print(f"{key:<10} {about[key]}")
-    found = {}
-    for name in options.programs.split(","):
-        program = RACES[name].program()
-        solvers = ("newton", *(p for p in RACES[name].peers if p in bd.BACKENDS or installed(p)))
-        print(f"\n{name}: {program}")
-        print(f"{'solver':<10}" + "".join(f"{f's to {gap:.0e}':>14}" for gap in GAPS))
-        bd.solve(program, "newton", gap=1e-3)  # compiles
-        times = {solver: [] for solver in solvers}
-        for _ in range(options.rounds):
-            for solver in solvers:
-                # whoever does not finish under the cap is not asked again
-                if not times[solver] or np.isfinite(times[solver][-1][0]):
-                    times[solver].append(race(solver, program, options.cap))
-        medians = {
-            solver: [statistics.median(column) for column in zip(*rows, strict=True)]
-            for solver, rows in times.items()
-        }
-        for solver, row in medians.items():
-            cells = (f"{s:.3f}" if np.isfinite(s) else f"> {options.cap:g}" for s in row)
-            print(f"{solver:<10}" + "".join(f"{cell:>14}" for cell in cells), flush=True)
-        ratios = []
-        for k in range(len(GAPS)):
-            best = min(medians[solver][k] for solver in solvers[1:])
-            bound = ">= " if not np.isfinite(best) else ""
-            ratio = min(best, options.cap) / medians["newton"][k]
-            ratios.append(f"{bound}{ratio:.1f}")
-        print(f"{'ratio':<10}" + "".join(f"{ratio:>14}" for ratio in ratios), flush=True)
-        found[name] = {"seconds": medians, "ratios": ratios}
+    found = {name: result for name in names if (result := report(name, options)) is not None}
+    print("\nsettings")
+    for solver in sorted({solver for result in found.values() for solver in result["seconds"]}):
+        peer = PEERS[solver]
+        print(f"{solver:<10} {peer.package} {peer.version}, {peer.layout}: {peer.settings}")
+    results = {"machine": about, "gaps": GAPS, "cap": options.cap, "races": found}
     if options.json:
-        with open(options.json, "w") as file:
-            json.dump({"machine": about, "gaps": GAPS, "races": found}, file, indent=1)
+        Path(options.json).write_text(json.dumps(results, indent=1))
+    if options.plot:
+        draw(results, options.plot)
 
 
-def installed(peer):
-    package = {"liblinear": "sklearn", "saga": "sklearn"}.get(peer, peer)
-    return find_spec(package) is not None
+def report(name, options):
+    """Run a race and print it; its numbers, or None where its data are missing."""
+    race = RACES[name]
+    try:
+        program = race.program()
+    except (ValueError, FileNotFoundError) as error:
+        print(f"\n{name}: not run, {error}")
+        return None
+    takes, out = runners(race, program)
+    path = f", {len(race.shares)} strengths down to it" if race.shares else ""
+    print(f"\n{name}: {program}{path}")
+    for peer, reason in out.items():
+        print(f"{peer:<10} not run: {reason}")
+    print(f"{'solver':<10}" + "".join(f"{f's to {gap:.0e}':>16}" for gap in GAPS), flush=True)
+    medians, points = take_turns(takes, race, program, options)
+    for solver, row in medians.items():
+        cells = (f"{s:.3f}" if np.isfinite(s) else f"> {options.cap:g}" for s in row)
+        print(f"{solver:<10}" + "".join(f"{cell:>16}" for cell in cells))
+    ratios = ratios_of(medians, options.cap) if len(takes) > 1 else []
+    cells = (f"{'' if who else '>= '}{ratio:.1f} {who or ''}" for ratio, who in ratios)
+    wanted = f"   wanted at {GAPS[1]:.0e}: {race.wanted:g}" if race.wanted else ""
+    print(f"{'ratio':<10}" + "".join(f"{cell.strip():>16}" for cell in cells) + wanted, flush=True)
+    return {
+        "program": repr(program),
+        # JSON knows no infinity
+        "seconds": {s: [x if np.isfinite(x) else None for x in row] for s, row in medians.items()},
+        "ratios": [{"ratio": ratio, "peer": who} for ratio, who in ratios],
+        "wanted": race.wanted,
+        "not_run": out,
+        "points": points,
+    }
+
+
+def draw(results, file):
+    """The best gap of all runs as short, a panel a program, and the ratios at GAPS[1]."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
+
+    races = results["races"]
+    solvers = list(dict.fromkeys(s for result in races.values() for s in result["points"]))
+    colours = {solver: f"C{k}" for k, solver in enumerate(solvers)}
+    columns = 4
+    rows = -(-(len(races) + 1) // columns)
+    figure = Figure(figsize=(4.2 * columns, 3.2 * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    panels = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (name, result) in zip(panels, races.items(), strict=False):
+        for solver, points in result["points"].items():
+            if points:
+                seconds, gaps = np.array(sorted(points)).T
+                best = np.maximum(np.minimum.accumulate(gaps), 1e-13)  # gaps of 0 are drawn there
+                first = np.r_[True, np.diff(best) < 0]
+                line = {"color": colours[solver], "label": solver, "lw": 0.8}
+                axes.loglog(seconds[first], best[first], ".-", **line)
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set(title=name, xlabel="seconds", ylabel="certified relative gap")
+        axes.legend(fontsize=7)
+    last = panels[len(races)]
+    bars = [(name, r["ratios"][1], r["wanted"]) for name, r in races.items() if r["ratios"]]
+    for k, (_, ratio, wanted) in enumerate(bars):
+        last.barh(k, ratio["ratio"], color="C0" if ratio["peer"] else "C1")
+        if wanted:
+            last.plot([wanted, wanted], [k - 0.4, k + 0.4], "k-")
+    last.set(
+        title="best peer / newton (orange: at least; line: wanted)",
+        xscale="log",
+        yticks=range(len(bars)),
+        yticklabels=[name for name, _, _ in bars],
+    )
+    last.set_xlim(left=0.5)
+    last.xaxis.set_minor_formatter(NullFormatter())
+    last.tick_params("y", labelsize=7)
+    for axes in panels[len(races) + 1 :]:
+        axes.set_axis_off()
+    figure.savefig(file, dpi=110)
 
 
 if __name__ == "__main__":

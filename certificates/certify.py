@@ -111,16 +111,50 @@ def certify(
     if dual_point is not None:
         given = finite_array("dual_point", dual_point, *program.target.shape)
         candidates.append(program.into_domain(given))
-
     active = np.flatnonzero(W.any(axis=1))
     largest, prices = program.price(np.hstack(candidates), active)
+    return _proven(program, W, fit, candidates, largest.reshape(len(candidates), -1), prices)
+
+
+def certify_priced(
+    program: ConvexProgram, weights: Array, intercept: Array, dual_point: Array, steepest: Array
+) -> Certificate:
+    """Certify by a dual point whose prices are known, without a pass over D.
+
+    Parameters
+    ----------
+    program : ConvexProgram
+    weights, intercept : (P, C) and (C,) array
+    dual_point : (N, C) array
+        In the domain of the conjugate.
+    steepest : (B,) array
+        At least ``program.steepest(dual_point)``.
+    """
+    active = np.flatnonzero(weights.any(axis=1))
+    prices = program.design.take(active).rmatvec(dual_point)
+    fit = program.affine(weights, intercept)
+    return _proven(program, weights, fit, [dual_point], steepest[None], prices)
+
+
+def _proven(
+    program: ConvexProgram,
+    W: Array,
+    fit: Array,
+    candidates: list[Array],
+    largest: Array,
+    prices: Array,
+) -> Certificate:
+    """The certificate by the best of the candidates and V = 0, block by block.
+
+    ``largest`` (K, B) are the steepest prices of the candidates, or bounds on
+    them, ``prices`` (A, K C) those of the atoms in use.
+    """
+    active = np.flatnonzero(W.any(axis=1))
     a = program.row_weights[:, None]
     primals = program.objectives(W, fit)
     gaps, dual_points = primals, np.zeros_like(fit)  # V = 0 proves 0, since no loss is negative
     # one number a block, (B,), goes with its columns: B is 1 or C
-    for k, (candidate, steepest) in enumerate(
-        zip(candidates, largest.reshape(len(candidates), -1), strict=True)
-    ):
+    for k, (candidate, steepest) in enumerate(zip(candidates, largest, strict=True)):
         shrunk = np.ones_like(steepest)
         np.divide(program.strength, steepest, out=shrunk, where=steepest > program.strength)
         v = shrunk * candidate

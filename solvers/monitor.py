@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..certificates import Certificate, certify
+from ..certificates import Certificate, certify, certify_priced
 from ..formulations import ConvexProgram
 
 Array = NDArray[np.float64]
@@ -104,11 +104,13 @@ class Monitor:
         intercept: Array,
         dual_point: Array | None = None,
         outputs: Sequence[int] | None = None,
+        steepest: Array | None = None,
     ) -> Certificate | None:
         """Certify an answer to one block of outputs (all unless said) and keep what is better.
 
-        ``weights`` (P, c), ``intercept`` (c,), ``dual_point`` (N, c). Answers
-        that are not finite are dropped, and have no certificate.
+        ``weights`` (P, c), ``intercept`` (c,), ``dual_point`` (N, c); with
+        ``steepest``, a bound on its largest prices, by that one alone and without
+        a pass over D. Answers that are not finite are dropped, and have no certificate.
         """
         start = time.perf_counter()
         chosen = tuple(range(self.program.outputs)) if outputs is None else tuple(outputs)
@@ -120,7 +122,12 @@ class Monitor:
         if chosen not in self._programs:
             self._programs[chosen] = self.program.select(chosen)
         program = self._programs[chosen]
-        certificate = certify(program, weights=weights, intercept=intercept, dual_point=dual_point)
+        if steepest is None or dual_point is None:
+            certificate = certify(
+                program, weights=weights, intercept=intercept, dual_point=dual_point
+            )
+        else:
+            certificate = certify_priced(program, weights, intercept, dual_point, steepest)
         block_of = {c: k for k, block in enumerate(self.program.blocks) for c in block}
         blocks = [block_of[chosen[block[0]]] for block in program.blocks]
         better = certificate.gaps < self.gaps[blocks]

@@ -26,7 +26,9 @@ _FIRST = 100  # columns that a round adds at least, if there are as many
 _SHARES = 3e-3, 0.1  # of the gap, which a working set alone may leave open
 _SETTLED = 10.0  # the whole gap, in units of the working set's, below which that one counts
 _SLACK = 0.95  # share of its constraint below which an unused column leaves the working set
-_ACCURACY = 1e-3  # of prices, in units of the strength
+_COARSE = 1e-3  # of prices, in units of the strength
+_PRICED = 0.02  # of the relative gap aimed at, for what prices may be off by in the same units
+_PATIENCE = 3  # rounds on the same columns without a smaller gap
 _STUCK = "no further progress in float64"
 
 
@@ -87,13 +89,14 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
         return "overflow in float64"
     scales = Scales.of(program, min(1.0, certificate.relative_gap))
     dual_point = program.dual_at(program.affine(weights, intercept))
+    sizes, _ = _price(program, dual_point, _COARSE)
     working = np.zeros(0, dtype=np.intp)
-    stuck, share = False, _SHARES[1]
+    stuck, waited, share = False, 0, _SHARES[1]
     while monitor.gaps[k] > monitor.share:
         if monitor.seconds >= deadline:
             return "time limit"
         before = working
-        working = _working_set(program, dual_point, weights, working)
+        working = _working_set(program.strength, sizes, weights, working)
         if stuck and np.array_equal(before, working):
             return _STUCK
         alone = program.take(working)
@@ -108,11 +111,14 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
             lambda: monitor.seconds >= deadline,
         )
         monitor.iterations += steps
-        stuck = answer.stuck
         weights = np.zeros_like(weights)
         weights[working], intercept = answer.weights, answer.intercept
-        dual_point = answer.v
-        monitor.offer(weights, intercept, dual_point, block)
+        dual_point, feasible = answer.v, answer.certificate.dual_point
+        sizes, steepest = _price(program, feasible, _PRICED * program.relative(goal))
+        gap = monitor.gaps[k]
+        monitor.offer(weights, intercept, feasible, block, steepest)
+        waited = 0 if monitor.gaps[k] < gap or not np.array_equal(before, working) else waited + 1
+        stuck = answer.stuck or waited == _PATIENCE
         # whether columns outside cost little beside what the working set left open
         settled = monitor.gaps[k] < _SETTLED * answer.certificate.gap
         share = min(max(share * (0.2 if settled else 3.0), _SHARES[0]), _SHARES[1])
@@ -121,22 +127,31 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
     return "gap reached"
 
 
-def _working_set(
-    program: ConvexProgram, dual_point: Array, weights: Array, working: NDArray[np.intp]
-) -> NDArray[np.intp]:
-    """Columns in use or near their constraints, and the worst of those that violate theirs."""
-    # at strengths as small as rounding, no better than that
+def _price(program: ConvexProgram, dual_point: Array, share: float) -> tuple[Array, Array | None]:
+    """The sizes of all prices (P,), by bit planes, and a bound on the largest, (1,).
+
+    They are off by at most a share of the strength, or by rounding, and then without a bound.
+    """
     rounding = 1e-15 * np.abs(dual_point).max() * len(dual_point)
-    accuracy = max(_ACCURACY * program.strength, rounding)
-    prices, _ = program.design.rmatvec_within(dual_point, accuracy)
-    sizes = np.abs(prices).max(axis=1)
+    accuracy = min(share, _COARSE) * program.strength
+    prices, bound = program.design.rmatvec_within(dual_point, max(accuracy, rounding))
     if program.norm_width > 1:
         sizes = np.linalg.norm(prices, axis=1)
+        bound *= np.sqrt(program.norm_width)
+    else:
+        sizes = np.abs(prices).max(axis=1)
+    return sizes, np.array([sizes.max() + bound]) if accuracy > rounding else None
+
+
+def _working_set(
+    strength: float, sizes: Array, weights: Array, working: NDArray[np.intp]
+) -> NDArray[np.intp]:
+    """Columns in use or near their constraints, and the worst of those that violate theirs."""
     used = np.flatnonzero(weights.any(axis=1))
     kept = np.zeros(len(weights), dtype=np.bool_)
     kept[used] = True
-    kept[working] |= sizes[working] > _SLACK * program.strength
-    outside = np.flatnonzero((sizes > (1.0 - _ACCURACY) * program.strength) & ~kept)
+    kept[working] |= sizes[working] > _SLACK * strength
+    outside = np.flatnonzero((sizes > (1.0 - _COARSE) * strength) & ~kept)
     most = max(_FIRST, 2 * used.size)
     worst = outside[np.argsort(-sizes[outside], kind="stable")[:most]]
     kept[worst] = True

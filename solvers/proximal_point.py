@@ -35,6 +35,7 @@ _FLOOR = 1e-2  # most that kinks are smoothed by, in units of tau; it shrinks wi
 _WORTH = 0.9  # a slope below this share of the first is small enough
 _CLOSEST = 1e-3  # relative gap of a start below which the first step is not made longer
 _KEPT = 4_000  # columns up to which their Gram matrix is kept: 128 MB
+_TIED = 25  # Newton steps after which kinks are smoothed more
 _PATIENCE = 12  # steps without a smaller gap before float64 is held to be the reason
 
 
@@ -183,7 +184,9 @@ def _minimise(
             return point, step
         if late():
             return point, step
-        floor = 0.0 if smooth else scales.tau * min(_FLOOR, size / unit)
+        # of many steps the reason is that rows alike rest at their kinks, more than columns hold
+        power = 1.0 if step < _TIED else 0.75
+        floor = 0.0 if smooth else scales.tau * min(_FLOOR, (size / unit) ** power)
         fits = newton_system.FitResponse(program, point.fit, scales.tau, floor)
         weights = newton_system.WeightResponse(program, point.u, point.weights, scales.sigma)
         direction = -newton_system.solve(design, fits, weights, kappa, residual, kept)

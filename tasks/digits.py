@@ -1,14 +1,13 @@
 """The 1,797 real 8 x 8 handwritten digits that scikit-learn ships, read row by row."""
 
-from typing import Literal
-
 import numpy as np
 from numpy.typing import NDArray
 
+from .arguments import Split, check_split
+from .splits import choose
 
-def digits(
-    split: Literal["all", "train", "test"] = "all",
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+
+def digits(split: Split = "all") -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Handwritten digits as sequences: 8 rows of an image are 8 steps of 8 inputs.
 
     Parameters
@@ -35,18 +34,11 @@ def digits(
     >>> X.shape, y[:5]
     ((1797, 8, 8), array([0, 1, 2, 3, 4]))
     """
-    if split not in ("all", "train", "test"):
-        raise ValueError(f"split: expected 'all', 'train' or 'test', got {split!r}")
+    check_split(split)
     # imported here, since scikit-learn takes three times as long to load as bidual
     from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
 
     pixels, labels = load_digits(return_X_y=True)
     images = pixels.reshape(-1, 8, 8) / 16
-    if split == "all":
-        return images, labels
-    train, test = train_test_split(
-        np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0
-    )
-    chosen = np.sort(train if split == "train" else test)
+    chosen = choose(split, len(labels), labels)
     return images[chosen], labels[chosen]

@@ -11,6 +11,7 @@ from scipy.optimize import linprog, minimize
 from targets_for import outputs_for, targets_for
 
 import bidual as bd
+from bidual.certificates import certify_priced
 
 from exact_values import exact_dual, exact_primal
 
@@ -269,6 +270,31 @@ def test_a_coupled_program_takes_the_candidate_that_suits_it_as_a_whole(loss, pe
     np.testing.assert_allclose(off.dual_point, V, rtol=1e-12, atol=1e-15)
     spoilt = bd.certify(program, weights=W, dual_point=-50.0 * V)  # that of the weights is
     np.testing.assert_allclose(spoilt.dual_point, V, atol=1e-3)
+
+
+@each_loss
+@each_penalty
+@each_intercept
+@settings(deadline=None, max_examples=8)
+@given(seed=SEEDS, outputs=OUTPUTS, more=st.floats(0, 1), data=st.data())
+def test_prices_that_are_known_prove_what_a_pass_over_the_columns_does(
+    loss, penalty, intercept, seed, outputs, more, data
+):
+    program = small_program(loss, intercept, outputs, seed, penalty=penalty)
+    W, b = draw_answer(data, program)
+    given_v = draw_dual(data, program)
+    v = program.into_domain(np.zeros(program.target.shape) if given_v is None else given_v)
+    known = certify_priced(program, W, b, v, program.steepest(v) * (1 + more))
+    passed = bd.certify(program, weights=W, intercept=b, dual_point=v)
+    # which has two more candidates, and exact prices
+    room = ROUNDING * (program.reference + passed.primals + np.abs(v).sum())
+    assert (passed.gaps <= known.gaps + room).all()
+    np.testing.assert_allclose(known.primals, passed.primals, rtol=1e-14)
+    assert (program.steepest(known.dual_point) <= program.strength * (1 + ROUNDING)).all()
+    alone = certify_priced(program, W, b, v, program.steepest(v))
+    if not np.array_equal(alone.dual_point, passed.dual_point):
+        return
+    np.testing.assert_allclose(alone.gaps, passed.gaps, atol=room.max())
 
 
 def test_each_output_takes_the_candidate_that_suits_it():

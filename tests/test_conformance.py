@@ -37,10 +37,10 @@ class Listening(Monitor):
         super().__init__(program, gap, np.inf)
         self.offered = {}
 
-    def offer(self, weights, intercept, dual_point=None, outputs=None):
+    def offer(self, weights, intercept, dual_point=None, outputs=None, steepest=None):
         if dual_point is not None:
             self.offered[None if outputs is None else tuple(outputs)] = dual_point.copy()
-        return super().offer(weights, intercept, dual_point, outputs)
+        return super().offer(weights, intercept, dual_point, outputs, steepest)
 
 
 @cache

@@ -577,6 +577,17 @@ def test_uneven_row_weights_are_certified(loss, intercept):
     assert not solution.dual_point[:5].any()
 
 
+@pytest.mark.parametrize("loss", KINKED)
+def test_rows_that_rest_at_kinks_together_are_no_obstacle(loss):
+    # far more rows than atoms, many of them alike, and labels that few atoms tell apart
+    X, labels = bd.tasks.digits()
+    lif = bd.LIF(hidden=(64, 32))
+    atoms = lif.sample(X, subnetworks=5, seed=0)
+    y = np.where(labels == 3, 1.0, -1.0)
+    program = lif.program(atoms, y, loss=loss, strength=0.0, intercept=True)
+    certified(program.with_strength(0.1 * program.lambda_max), gap=1e-9)
+
+
 def test_steps_end_where_nothing_is_left_to_gain():
     # half of the labels each: weights barely move, and a share of that is out of reach
     X, labels = bd.tasks.digits()

@@ -1,0 +1,1 @@
+"""What the benchopt benchmark and ``race.py`` share: programs and solvers."""

@@ -1,0 +1,18 @@
+"""Correlated Gaussians, cut to 0 and 1."""
+
+from benchmark_utils.programs import correlated
+from benchopt import BaseDataset
+
+
+class Dataset(BaseDataset):
+    """Neighbouring columns are correlated; 1 % of the columns make the target."""
+
+    name = "simulated"
+    parameters = {"n, atoms, density, correlation": [(1_000, 10_000, 0.15, 0.6)]}
+    test_parameters = {"n, atoms, density, correlation": [(60, 100, 0.15, 0.6)]}
+    requirements = ["pip::bidual"]
+
+    def get_data(self):
+        seed = self.get_seed(use_dataset=True, use_repetition=True)
+        design, target = correlated(self.n, self.atoms, self.density, self.correlation, seed)
+        return {"design": design, "target": target}

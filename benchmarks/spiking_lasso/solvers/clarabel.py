@@ -1,0 +1,8 @@
+"""Clarabel, by way of bidual's adapter."""
+
+from benchmark_utils.timed import Timed
+
+
+class Solver(Timed):
+    name = "clarabel"
+    requirements = ["pip::clarabel"]

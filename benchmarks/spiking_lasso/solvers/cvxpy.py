@@ -1,0 +1,8 @@
+"""CVXPY's modelling layer with Clarabel, by way of bidual's adapter."""
+
+from benchmark_utils.timed import Timed
+
+
+class Solver(Timed):
+    name = "cvxpy"
+    requirements = ["pip::cvxpy"]

@@ -1,0 +1,8 @@
+"""ECOS, by way of bidual's adapter."""
+
+from benchmark_utils.timed import Timed
+
+
+class Solver(Timed):
+    name = "ecos"
+    requirements = ["pip::ecos"]

@@ -1,0 +1,9 @@
+"""HiGHS, by way of bidual's adapter."""
+
+from benchmark_utils.timed import Timed
+
+
+class Solver(Timed):
+    name = "highs"
+    requirements = ["pip::highspy"]
+    test_config = {"objective": {"loss": "hinge"}}

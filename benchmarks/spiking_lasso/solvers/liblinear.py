@@ -1,0 +1,9 @@
+"""liblinear by way of scikit-learn."""
+
+from benchmark_utils.timed import Timed
+
+
+class Solver(Timed):
+    name = "liblinear"
+    requirements = ["pip::scikit-learn"]
+    test_config = {"objective": {"loss": "logistic"}}

@@ -1,0 +1,9 @@
+"""SAGA by way of scikit-learn."""
+
+from benchmark_utils.timed import Timed
+
+
+class Solver(Timed):
+    name = "saga"
+    requirements = ["pip::scikit-learn"]
+    test_config = {"objective": {"loss": "logistic"}}

@@ -1,0 +1,8 @@
+"""SCS, by way of bidual's adapter."""
+
+from benchmark_utils.timed import Timed
+
+
+class Solver(Timed):
+    name = "scs"
+    requirements = ["pip::scs"]

@@ -1,0 +1,76 @@
+"""FIRST-LAST-XOR: remember the first bit of a string until the last one comes."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arguments import Split, check_split, check_whole
+from .splits import choose
+
+_ENUMERATED = 16  # steps up to which all strings are given
+_LONGEST = 62  # what integers of 64 bits can count
+
+
+def first_last_xor(
+    split: Split = "all", *, steps: int = 6, samples: int | None = None, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Binary strings with the exclusive or of their first and last bit.
+
+    Both classes have the same number of strings, and no string comes twice, so
+    that a test side has none that was trained on (Udupi, Yang and Zhai 2026
+    sample with repetition: with 6 steps every test string is in training).
+
+    Parameters
+    ----------
+    split : {"all", "train", "test"}
+        All strings, or one side of a stratified split, four fifths and one fifth.
+    steps : int
+        Length T of a string, 3 to 62.
+    samples : int, optional
+        How many of the 2**T strings, an even number from 8 on; all of them
+        unless given, which goes up to T = 16.
+    seed : int
+        Which strings are sampled.
+
+    Returns
+    -------
+    X : (n, T, 2) float64 array
+        Bits, one-hot: a 1 in place 0 or 1. Strings are in the order of counting.
+    y : (n,) int array
+        x_1 xor x_T.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range.
+
+    Examples
+    --------
+    >>> import bidual as bd
+    >>> X, y = bd.tasks.first_last_xor(steps=3)
+    >>> X[:, :, 1].astype(int).tolist()[:4], y[:4].tolist()
+    ([[0, 0, 0], [0, 0, 1], [0, 1, 0], [0, 1, 1]], [0, 1, 0, 1])
+    """
+    check_split(split)
+    check_whole("steps", steps, 3, _LONGEST)
+    check_whole("seed", seed, 0)
+    if samples is None and steps > _ENUMERATED:
+        raise ValueError(
+            f"samples: expected a number of strings for more than {_ENUMERATED} steps, got None"
+        )
+    each = 2 ** (int(steps) - 1)  # strings of a class: one for each head, all bits but the last
+    if samples is not None:
+        check_whole("samples", samples, 8, 2 * each)
+        if samples % 2:
+            raise ValueError(f"samples: expected an even number, got {samples}")
+    count = each if samples is None else samples // 2
+    rng = np.random.default_rng(seed)
+    strings = []
+    for label in (0, 1):
+        heads = rng.choice(each, count, replace=False) if count < each else np.arange(each)
+        last = (heads >> (steps - 2)) ^ label
+        strings.append(2 * heads + last)
+    numbers = np.sort(np.concatenate(strings))
+    bits = (numbers[:, None] >> np.arange(steps)[::-1]) & 1
+    y = bits[:, 0] ^ bits[:, -1]
+    chosen = choose(split, len(y), y)
+    return np.stack([1.0 - bits, bits], axis=2)[chosen], y[chosen]

@@ -1,0 +1,23 @@
+"""The two sides of a task: four fifths to train on, one fifth to test on."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .arguments import Split
+
+
+def choose(split: Split, count: int, classes: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
+    """Which of ``count`` things are on a side, in their order; always the same ones.
+
+    ``classes`` (count,) have the same share on both sides.
+    """
+    if split == "all":
+        return np.arange(count)
+    # imported here, since scikit-learn takes three times as long to load as bidual
+    from sklearn.model_selection import train_test_split
+
+    train, test = train_test_split(
+        np.arange(count), test_size=0.2, stratify=classes, random_state=0
+    )
+    chosen: NDArray[np.int64] = np.sort(train if split == "train" else test)
+    return chosen
