@@ -5,8 +5,9 @@ dual point by bit planes, adds the columns whose constraints are violated most
 to those in use, and solves the program of that working set by proximal point
 steps (``proximal_point.py``) to a share of the gap (adaptive sieving; Yuan, Lin,
 Sun and Toh 2023). Coherent dictionaries, on which first-order methods crawl, cost
-it no more steps than others. Memory: the packed columns of the working set and
-a factor of the size of its support; D is never unpacked.
+it no more steps than others. Memory: the packed columns of the working set, their
+Gram matrix (128 MB at most) and a factor of the size of its support; D is never
+unpacked.
 """
 
 from dataclasses import dataclass, replace
@@ -84,12 +85,13 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
     block = whole.blocks[k]
     program = whole.select(block)
     weights, intercept = monitor.weights[:, block], monitor.intercept[list(block)]
-    certificate = monitor.offer(weights, intercept, monitor.dual_point[:, block], block)
-    if certificate is None:
-        return "overflow in float64"
-    scales = Scales.of(program, min(1.0, certificate.relative_gap))
     dual_point = program.dual_at(program.affine(weights, intercept))
-    sizes, _ = _price(program, dual_point, _COARSE)
+    if not np.isfinite(dual_point).all():
+        return "overflow in float64"
+    # as fine as the last will be: from lambda_max on there is no other
+    sizes, steepest = _price(program, dual_point, _PRICED * monitor.gap)
+    monitor.offer(weights, intercept, dual_point, block, steepest)
+    scales = Scales.of(program, min(1.0, program.relative(float(monitor.gaps[k]))))
     working = np.zeros(0, dtype=np.intp)
     stuck, waited, share = False, 0, _SHARES[1]
     while monitor.gaps[k] > monitor.share:
