@@ -30,7 +30,6 @@ test-all: $(VENV)/.interop $(VENV)/.bench
 	$(RUN)/python benchmarks/rollout.py --rounds 3
 	$(RUN)/python benchmarks/growth.py --most 10000 --most-rows 1000
 	$(RUN)/python benchmarks/race.py --programs squared-0.5 --cap 10 --rounds 1
-	cd benchmarks/spiking_lasso && PATH="$(abspath $(RUN)):$$PATH" benchopt test . --skip-install
 
 $(VENV)/.interop: $(VENV)/.test
 	$(RUN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0

@@ -9,7 +9,7 @@ intercept, 0.1 lambda_max, to a certified gap of 1e-6. What passes over all colu
 is timed apart: prices, certificates and sums of columns. The rest should not grow
 with the atoms but for an array of weights.
 
-With --large it is 20,000 rows and a million atoms in a file, 2.5 GB, built there if
+With --large it is 20,000 rows and 1.2 million atoms in a file, 3 GB, built there if
 it is not yet (killed, it goes on), solved to 1e-4; the peak memory is told.
 """
 

@@ -4,6 +4,6 @@ A certificate needs W, b and any V; it does not matter who made them, and
 nothing a solver says about itself is used.
 """
 
-from .certify import Certificate, certify, certify_priced
+from .certify import Certificate, certify
 
-__all__ = ["Certificate", "certify", "certify_priced"]
+__all__ = ["Certificate", "certify"]

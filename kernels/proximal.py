@@ -34,7 +34,7 @@ def _logistic_prox(v, y, step):  # type: ignore[no-untyped-def]
     elif below > -40.0:
         x = math.exp(below) / (1.0 + math.exp(below))
     else:
-        return side * (start + math.exp(d))  # to the last digit: x itself is 8e-18
+        return side * (start + step / (1.0 + math.exp(min(start, 700.0))))  # x moves m by nothing
     x = min(x, 0.5 * step)
     for _ in range(50):  # six suffice
         left = x + math.log(x) - math.log1p(-x / step) - d

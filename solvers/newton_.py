@@ -1,13 +1,13 @@
 """newton: semismooth Newton on working sets, our own, for every loss and penalty.
 
-A round certifies the answer so far, prices every column of the dictionary at its
-dual point by bit planes, adds the columns whose constraints are violated most
+A round prices every column of the dictionary at the dual point by bit planes, which
+certifies the answer so far, adds the columns whose constraints are violated most
 to those in use, and solves the program of that working set by proximal point
 steps (``proximal_point.py``) to a share of the gap (adaptive sieving; Yuan, Lin,
 Sun and Toh 2023). Coherent dictionaries, on which first-order methods crawl, cost
 it no more steps than others. Memory: the packed columns of the working set, their
-Gram matrix (128 MB at most) and a factor of the size of its support; D is never
-unpacked.
+Gram matrix (256 MB at most, with its copy), a factor of the size of its support, and
+under the group norm a Gram matrix an output (800 MB at most); D is never unpacked.
 """
 
 from dataclasses import dataclass, replace
@@ -29,7 +29,7 @@ _SETTLED = 10.0  # the whole gap, in units of the working set's, below which tha
 _SLACK = 0.95  # share of its constraint below which an unused column leaves the working set
 _COARSE = 1e-3  # of prices, in units of the strength
 _PRICED = 0.02  # of the relative gap aimed at, for what prices may be off by in the same units
-_PATIENCE = 3  # rounds on the same columns without a smaller gap
+_PATIENCE = 10  # rounds without a smaller gap, whatever their columns
 _STUCK = "no further progress in float64"
 
 
@@ -99,7 +99,7 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
             return "time limit"
         before = working
         working = _working_set(program.strength, sizes, weights, working)
-        if stuck and np.array_equal(before, working):
+        if waited == _PATIENCE or (stuck and np.array_equal(before, working)):
             return _STUCK
         alone = program.take(working)
         goal = max(share * monitor.gaps[k], 0.5 * monitor.share)
@@ -119,8 +119,8 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
         sizes, steepest = _price(program, feasible, _PRICED * program.relative(goal))
         gap = monitor.gaps[k]
         monitor.offer(weights, intercept, feasible, block, steepest)
-        waited = 0 if monitor.gaps[k] < gap or not np.array_equal(before, working) else waited + 1
-        stuck = answer.stuck or waited == _PATIENCE
+        waited = 0 if monitor.gaps[k] < gap else waited + 1
+        stuck = answer.stuck
         # whether columns outside cost little beside what the working set left open
         settled = monitor.gaps[k] < _SETTLED * answer.certificate.gap
         share = min(max(share * (0.2 if settled else 3.0), _SHARES[0]), _SHARES[1])
@@ -135,7 +135,9 @@ def _price(program: ConvexProgram, dual_point: Array, share: float) -> tuple[Arr
     They are off by at most a share of the strength, or by rounding, and then without a bound.
     """
     rounding = 1e-15 * np.abs(dual_point).max() * len(dual_point)
-    accuracy = min(share, _COARSE) * program.strength
+    rounding = max(rounding, np.finfo(np.float64).tiny)
+    # a norm may be off by more than its parts
+    accuracy = min(share, _COARSE) * program.strength / np.sqrt(program.norm_width)
     prices, bound = program.design.rmatvec_within(dual_point, max(accuracy, rounding))
     if program.norm_width > 1:
         sizes = np.linalg.norm(prices, axis=1)

@@ -201,6 +201,8 @@ class OutputSystems:
     def solve_coupled(self, right: Array, response: WeightResponse) -> Array:
         """Solve for (N, C) right-hand sides with all of Q, of which ``q`` is the diagonal.
 
+        Weights of rows stay as their Gram matrix rounds them.
+
         Conjugate gradients with :meth:`solve` as their preconditioner: from its
         solution X = (R - D Y) / B on, residuals are D E and directions B^-1 D T,
         so that Gram matrices and their factors do what products with D would.

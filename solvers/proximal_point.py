@@ -60,7 +60,7 @@ class Scales:
         return cls(unit * sigma / (share * ones), unit * tau / share)
 
     def grow(self, factor: float) -> None:
-        """Lengthen the steps."""
+        """Multiply the length of the steps."""
         self.sigma *= factor
         self.tau *= factor
 
@@ -130,7 +130,8 @@ def descend(
     late: Callable[[], bool],
 ) -> tuple[Answer, int]:
     """Step until a gap of ``goal`` is certified; the answer, and how many Newton steps it took."""
-    kept = KeptFactor(program.design, program.intercept) if len(weights) <= _KEPT else None
+    keeps = program.outputs == 1 and len(weights) <= _KEPT
+    kept = KeptFactor(program.design, program.intercept) if keeps else None
     fit = program.affine(weights, intercept)
     newton_steps, waited = 0, 0
     best: Answer | None = None

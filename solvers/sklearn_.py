@@ -95,7 +95,7 @@ class ScikitLearn(Backend):
                     monitor.offer(*_answer(part, estimator), outputs=block)
                 if monitor.gaps[number] <= monitor.share:
                     break
-                if estimator.max_iter >= whole:
+                if status == "converged" or estimator.max_iter >= whole:
                     waited = 0 if monitor.gaps[number] < before else waited + 1
                     _tighten(estimator)
                 # twice as many iterations, or as many as fit into the time

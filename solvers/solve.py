@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..certificates import certify
+from ..certificates import Certificate, certify
 from ..formulations import ConvexProgram
 from ..formulations.arrays import is_number
 from .backend import Backend, BackendUnavailable, ProgramNotAccepted
@@ -19,11 +19,11 @@ from .solution import Solution, Status
 def _in_order(program: ConvexProgram) -> tuple[str, ...]:
     """Backends for a program, best first; admm is always there and takes everything.
 
-    Measured on digits to 1e-6, 0.1 and 0.02 lambda_max, on one core. Outputs on
-    their own: newton, whatever the loss; 1,797 rows, 5,308 atoms and one output
-    took it 0.1 to 1.2 s, lasso 0.1 to 3.9 s, admm 0.5 to 1.3 s, or more than 8
-    with a kink. Outputs that are coupled: admm; with 327 atoms and ten outputs
-    it took 0.1 to 1.4 s, newton 0.4 to over 6 s.
+    ``benchmarks/auto.py`` measures it: digits, 1,004 atoms, to 1e-6, 0.1 and 0.02
+    lambda_max, one core. Outputs on their own: newton, whatever the loss; one smooth
+    output took it 0.04 to 0.3 s, lasso 0.01 to 0.9, admm 0.1 to 0.4, and hinge 0.6
+    against more than 5. Outputs that are coupled: admm; ten took it 0.3 to 3.5 s
+    with smooth losses, newton 0.3 to more than 5.
     """
     apart = len(program.blocks) == program.outputs
     return ("newton", "admm") if apart else ("admm",)
@@ -196,7 +196,7 @@ def _solve(
     if monitor.done and start is not None:
         return _solution(chosen, monitor, "the warm start is good enough", 0.0, False), model
     compile_seconds, begun = 0.0, time.perf_counter()
-    interrupted = False
+    interrupted, certificate = False, None
     try:
         if model is None:
             model = chosen.compile(monitor.program)
@@ -204,10 +204,11 @@ def _solve(
             model = chosen.update(model, monitor.program)
         compile_seconds = time.perf_counter() - begun
         message = chosen.solve(model, monitor, options)
+        certificate = monitor.settle()
     except KeyboardInterrupt:
         message, interrupted = "interrupted", True
         compile_seconds = compile_seconds or time.perf_counter() - begun
-    return _solution(chosen, monitor, message, compile_seconds, interrupted), model
+    return _solution(chosen, monitor, message, compile_seconds, interrupted, certificate), model
 
 
 def _check(program: ConvexProgram, gap: float, time_limit: float) -> None:
@@ -244,17 +245,19 @@ def _solution(
     message: str,
     compile_seconds: float,
     interrupted: bool,
+    certificate: Certificate | None = None,
 ) -> Solution:
-    """Certify what the monitor holds, from nothing, and judge it."""
+    """Judge what the monitor holds by its certificate, which is made here if there is none yet."""
     recover_seconds = monitor.recover_seconds
     solve_seconds = monitor.seconds - compile_seconds - recover_seconds
     start = time.perf_counter()
-    certificate = certify(
-        monitor.program,
-        weights=monitor.weights,
-        intercept=monitor.intercept,
-        dual_point=monitor.dual_point,
-    )
+    if certificate is None:
+        certificate = certify(
+            monitor.program,
+            weights=monitor.weights,
+            intercept=monitor.intercept,
+            dual_point=monitor.dual_point,
+        )
     if certificate.relative_gap <= monitor.gap:
         status = Status.CERTIFIED
     elif interrupted:

@@ -11,7 +11,7 @@ from scipy.optimize import linprog, minimize
 from targets_for import outputs_for, targets_for
 
 import bidual as bd
-from bidual.certificates import certify_priced
+from bidual.certificates.certify import certify_priced
 
 from exact_values import exact_dual, exact_primal
 

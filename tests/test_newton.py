@@ -588,6 +588,14 @@ def test_rows_that_rest_at_kinks_together_are_no_obstacle(loss):
     certified(program.with_strength(0.1 * program.lambda_max), gap=1e-9)
 
 
+def test_a_strength_next_to_the_smallest_float_is_answered():
+    dense = np.random.default_rng(0).random((40, 60)) < 0.3
+    y = dense @ np.arange(60.0)
+    program = bd.ConvexProgram(bd.BinaryMatrix.from_dense(dense), y, strength=1e-300)
+    solution = bd.solve(program, "newton", gap=1e-30, time_limit=5.0)
+    assert solution.certificate.relative_gap <= 1e-9  # to what float64 holds
+
+
 def test_steps_end_where_nothing_is_left_to_gain():
     # half of the labels each: weights barely move, and a share of that is out of reach
     X, labels = bd.tasks.digits()
