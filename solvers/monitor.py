@@ -157,7 +157,7 @@ class Monitor:
         better = bool((certificate.gaps < self.gaps).any())
         self.gaps, self._primals = certificate.gaps.copy(), certificate.primals.copy()
         self.recover_seconds += time.perf_counter() - start
-        if better:
+        if better and self.history:  # an answer that nobody gave is no progress
             self._record()
         return certificate
 
