@@ -191,6 +191,51 @@ def test_fits_of_sklearn_begin_with_an_iteration_and_grow_into_the_time(setup, e
     assert limit <= clock.now <= limit + (setup + each) * (1 + 1e-9)
 
 
+@settings(deadline=None, max_examples=50)
+@given(
+    setup=st.floats(1e-3, 1.0),
+    share=st.floats(1e-3, 1.0),
+    limit=st.floats(0.1, 100.0),
+    data=st.data(),
+)
+def test_of_liblinears_iterations_the_longest_possible_is_all_that_comes_late(
+    setup, share, limit, data
+):
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed")
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    asked, tick = [], 1e-6
+    longest = sklearn_._LONGEST * tick
+    took = [setup * longest]
+
+    def fit(self, design, target, sample_weight):
+        """Anew each time, whatever an iteration takes; a little closer each time."""
+        while len(took) <= self.max_iter:
+            took.append(longest * data.draw(st.sampled_from([share, 1.0])))
+        asked.append(self.max_iter)
+        clock.now += sum(took[: self.max_iter + 1])
+        self.n_iter_ = [self.max_iter]
+        self.coef_, self.intercept_ = np.full((1, design.shape[1]), 1e-9 * len(asked)), 0.0
+        warnings.warn("out of iterations", ConvergenceWarning, stacklevel=1)
+
+    D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+    program = bd.ConvexProgram(D, [1.0, 1.0, -1.0], "logistic", 0.01)
+    limit *= longest
+    with pytest.MonkeyPatch.context() as patch:
+        clock = Clock(patch, tick)
+        patch.setattr(LogisticRegression, "fit", fit)
+        solution = bd.solve(program, "sklearn", gap=NEVER, time_limit=limit)
+    assert solution.status in (bd.Status.TIME_LIMIT, bd.Status.INACCURATE)
+    assert asked[0] == 1
+    assert all(before < after <= 2 * before for before, after in pairwise(asked))
+    looks = 1e-3  # at the clock
+    first = took[0] + longest  # nobody knew
+    assert clock.now <= max(limit + longest, first) + looks
+    # and it stops only where another fit would be late
+    assert clock.now + sum(took) >= limit - looks
+
+
 def test_fits_of_sklearn_begin_as_they_are_without_a_limit(clock, monkeypatch):
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     asked = crawling(monkeypatch, clock, 1.0, 1.0)
