@@ -6,9 +6,9 @@ BLAS gets float64, one thread, and the faster of the two memory orders; ours
 gets one thread, and two where asked. All candidates take turns, and a ratio is
 one of medians: of processor time against BLAS, since what else runs on a
 machine interrupts a long call and lets a short one pass. One and two threads take
-turns by themselves, as a solver calls them, and are compared by the clock; beside
-them, what the machine itself gives: two threads that do ten calls each and meet only
-at their end, against twenty calls in one. D'r
+turns by themselves, ten calls a turn, as a solver makes one after another, and are
+compared by the clock; beside them, what the machine itself gives: two threads that
+do ten calls each and meet only at their end, against twenty calls in one. D'r
 to a number of bits includes rounding r and splitting it into planes; the Gram
 includes gathering its columns.
 """
@@ -36,7 +36,7 @@ BITS = (12, 24, 48)
 GRAM_COLUMNS = 500
 TARGETS = {"D'r, 12 bits": 15, "D'r, 24 bits": 6, "D'r, 48 bits": 3, "Gram of 500": 10}
 TWO_THREADS_TARGET = 1.6
-CALLS_APART = 10
+CALLS = 10  # of a turn in which threads are compared
 FIRST_CALL_TARGET = 1.0  # seconds
 
 FIRST_CALLS = """
@@ -77,20 +77,18 @@ def medians(
     return {name: tuple(np.median(times, axis=0).tolist()) for name, times in seconds.items()}
 
 
-def in_threads(count: int, call: Callable[[], Any]) -> Callable[[], Any]:
+def in_threads(count: int, call: Callable[[], Any], calls: int = 1) -> Callable[[], Any]:
     def run() -> None:
         with use_threads(count):
-            call()
+            for _ in range(calls):
+                call()
 
     return run
 
 
 def apart(call: Callable[[], Any]) -> Callable[[], Any]:
-    """Two threads that have nothing to do with each other, CALLS_APART calls in each."""
-
-    def several() -> None:
-        for _ in range(CALLS_APART):
-            call()
+    """Two threads that have nothing to do with each other, CALLS calls in each."""
+    several = in_threads(1, call, CALLS)
 
     def run() -> None:
         other = Thread(target=several)
@@ -144,8 +142,7 @@ def measure(rows: int, columns: int, density: float, rounds: int) -> list[dict[s
         seconds = medians(candidates, rounds)
         threaded = {
             name: medians(
-                {n: in_threads(n, call) for n in (1, 2)} | {"apart": apart(in_threads(1, call))},
-                5 * rounds,
+                {n: in_threads(n, call, CALLS) for n in (1, 2)} | {"apart": apart(call)}, rounds
             )
             for name, (_, call) in ours.items()
         }
@@ -166,7 +163,7 @@ def measure(rows: int, columns: int, density: float, rounds: int) -> list[dict[s
                 "times_blas": best / one,
                 "target": TARGETS.get(name),
                 "two_threads": by_clock / two,
-                "two_apart": 2 * CALLS_APART * by_clock / both,
+                "two_apart": 2 * by_clock / both,
             }
         )
     return records

@@ -451,13 +451,16 @@ class BinaryMatrix:
             )
         digits, bound = _grid(size, self._largest_column_sum, accuracy)
         grid = np.rint(_times_power(operand, digits)).astype(np.int64)
-        if self._largest_column_sum * int(np.abs(grid).max(initial=0)) < 2**63:
-            sums = self._count_planes(grid, np.float64)
+        unit = 2.0**-digits  # subnormal at the least
+        largest = self._largest_column_sum * int(np.abs(grid).max(initial=0))
+        if largest < 2**63:
+            values = self._count_planes(grid, unit)
         else:
             high, low = _carried(*(self._count_planes(part) for part in _halves(grid)))
-            sums = high.astype(np.float64) * 2.0**32 + low  # rounded once: 53 bits hold either
-        values = _times_power(sums, -digits)
-        if not np.isfinite(values).all():
+            values = high.astype(np.float64) * 2.0**32 + low  # rounded once: 53 bits hold either
+            with np.errstate(over="ignore"):
+                values *= unit
+        if not (math.isfinite(float(largest) * unit) or np.isfinite(values).all()):
             raise OverflowError("rows: expected products within float64, got a larger one")
         return (values if np.ndim(rows) == 2 else values[:, 0]), bound
 
@@ -736,14 +739,17 @@ class BinaryMatrix:
         split(part, n_words, 8 * used.size * n_words * outputs, shortest=32)
         return np.ascontiguousarray(out[:, : self._n_rows].T)
 
-    def _count_planes(self, rows: NDArray[np.int64], dtype: Any = np.int64) -> NDArray[Any]:
-        """D' @ rows for (n, C) int64 rows, modulo 2**64, by bit planes; float64 rounds once."""
+    def _count_planes(self, rows: NDArray[np.int64], unit: float = 1) -> NDArray[Any]:
+        """D' @ rows for (n, C) int64 rows, modulo 2**64, by bit planes.
+
+        Times a float, a power of 2, they are float64, rounded once.
+        """
         planes = self._planes(rows)
         outputs, pairs = planes.shape[:2]
-        out = np.empty((self.shape[1], outputs), dtype=dtype)
+        out = np.empty((self.shape[1], outputs), dtype=type(unit))
 
         def part(first: int, last: int) -> None:
-            bits.integer_rmatvec(self._words[first:last], planes, out[first:last])
+            bits.integer_rmatvec(self._words[first:last], planes, unit, out[first:last])
 
         split(part, self.shape[1], self._words.size * outputs * pairs // 4)
         return out

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import accumulate, pairwise
 from operator import index
 
 from numba import config
@@ -22,6 +23,9 @@ from numba import config
 # about 0.1 ms, a register 0.5 ns
 _REGISTERS_PER_THREAD = 500_000
 _PARTS_PER_THREAD = 8  # whoever is free takes the next: a thread that wakes late has fewer
+# Taking a part costs 5 us, much of little work: up to this many registers per thread, the first
+# part of each is so many times the others, nine tenths of all
+_LONG, _LARGE = 10_000_000, 63
 
 _for_all: int | None = None
 _for_this: ContextVar[int | None] = ContextVar("bidual_threads", default=None)
@@ -85,7 +89,7 @@ def split(task: Callable[[int, int], None], length: int, registers: int, shortes
     task : callable
         Does its part and returns nothing; it releases the GIL.
     length : int
-        What is divided, in parts of equal size, a few for each thread.
+        What is divided, in a few parts for each thread.
     registers : int
         Work of the whole, in 512-bit registers handled; little is not split.
     shortest : int
@@ -97,7 +101,11 @@ def split(task: Callable[[int, int], None], length: int, registers: int, shortes
         task(0, length)
         return
     parts = min(count * _PARTS_PER_THREAD, most)
-    left = iter([(length * k // parts, length * (k + 1) // parts) for k in range(parts)])
+    large = _LARGE if registers < _LONG * count else 1
+    if length < shortest * (count * large + parts - count):
+        large = 1
+    ends = [0, *accumulate([large] * count + [1] * (parts - count))]
+    left = iter([(length * a // ends[-1], length * b // ends[-1]) for a, b in pairwise(ends)])
 
     def work() -> None:
         for part in left:  # next() of a list's iterator holds the GIL

@@ -383,8 +383,10 @@ def bit_planes(values, planes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def integer_rmatvec(words, planes, out):  # type: ignore[no-untyped-def]
-    """Write D' R to ``out`` (P, C), int64 or float64, for integers R given as :func:`bit_planes`.
+def integer_rmatvec(words, planes, unit, out):  # type: ignore[no-untyped-def]
+    """Write D' R ``unit`` to ``out`` (P, C) of the unit's type, for R as :func:`bit_planes`.
+
+    R are int64, and so is the unit, or it is a float64.
 
     Four columns by two planes at a time: 8 sums stay in registers, and lanes
     are added only once a column. Past the last column that one is repeated.
@@ -417,8 +419,8 @@ def integer_rmatvec(words, planes, out):  # type: ignore[no-untyped-def]
                 total1 = _append_planes(total1, high1, low1, p == 0)
                 total2 = _append_planes(total2, high2, low2, p == 0)
                 total3 = _append_planes(total3, high3, low3, p == 0)
-            out[j0, c], out[j1, c] = np.int64(_sum(total0)), np.int64(_sum(total1))
-            out[j2, c], out[j3, c] = np.int64(_sum(total2)), np.int64(_sum(total3))
+            out[j0, c], out[j1, c] = np.int64(_sum(total0)) * unit, np.int64(_sum(total1)) * unit
+            out[j2, c], out[j3, c] = np.int64(_sum(total2)) * unit, np.int64(_sum(total3)) * unit
 
 
 @njit(cache=True, nogil=True)
@@ -490,7 +492,7 @@ def weighted_gram(words, planes, first, last, out):  # type: ignore[no-untyped-d
                 for half in range(2):
                     plane = planes[0, pair, k // 8, half, k % 8]
                     masked[0, pair, k // 8, half, k % 8] = plane & words[i, k]
-        integer_rmatvec(words[: i + 1], masked, row[: i + 1])
+        integer_rmatvec(words[: i + 1], masked, 1, row[: i + 1])
         for j in range(i + 1):
             out[i, j] = row[j, 0]
             out[j, i] = row[j, 0]
