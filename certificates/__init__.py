@@ -4,6 +4,8 @@ A certificate needs W, b and any V; it does not matter who made them, and
 nothing a solver says about itself is used.
 """
 
+from .cert_file import columns_sha256
 from .certify import Certificate, certify
+from .exact import ExactCertificate
 
-__all__ = ["Certificate", "certify"]
+__all__ = ["Certificate", "ExactCertificate", "certify", "columns_sha256"]

@@ -15,13 +15,16 @@ than 1e-13 of the reference, unless targets lie far from 0 for their spread.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..formulations import ConvexProgram
 from ..formulations.arrays import finite_array
+
+if TYPE_CHECKING:
+    from .exact import ExactCertificate
 
 Array = NDArray[np.float64]
 
@@ -56,6 +59,7 @@ class Certificate:
     dual_point: Array = field(repr=False)
 
 
+@overload
 def certify(
     program: ConvexProgram,
     solution: Any = None,
@@ -63,7 +67,29 @@ def certify(
     weights: ArrayLike | None = None,
     intercept: ArrayLike | None = None,
     dual_point: ArrayLike | None = None,
-) -> Certificate:
+    exact: Literal[False] = False,
+) -> Certificate: ...
+@overload
+def certify(
+    program: ConvexProgram,
+    solution: Any = None,
+    *,
+    weights: ArrayLike | None = None,
+    intercept: ArrayLike | None = None,
+    dual_point: ArrayLike | None = None,
+    exact: Literal[True],
+) -> "ExactCertificate": ...
+
+
+def certify(
+    program: ConvexProgram,
+    solution: Any = None,
+    *,
+    weights: ArrayLike | None = None,
+    intercept: ArrayLike | None = None,
+    dual_point: ArrayLike | None = None,
+    exact: bool = False,
+) -> "Certificate | ExactCertificate":
     """Certify an answer to a program, whoever found it.
 
     Parameters
@@ -77,16 +103,20 @@ def certify(
     dual_point : (N,) or (N, C) array, optional
         A V to try besides the one that belongs to the weights; the better of
         the two (and of V = 0) counts, block by block.
+    exact : bool
+        Prove it in integers, for weights and a dual point rounded to integers over
+        powers of two, which the certificate holds and can save to a file.
 
     Returns
     -------
-    Certificate
+    Certificate or, if exact, ExactCertificate
 
     Raises
     ------
     ValueError
         If neither or both of solution and weights are given, if parts are given
         beside a solution, or if one has another shape or holds NaN or infinity.
+        If exact, with a loss or penalty that is none of bidual's own.
 
     Examples
     --------
@@ -106,6 +136,13 @@ def certify(
         weights, intercept = solution.weights, solution.intercept
         dual_point = solution.dual_point
     W, b = program.checked_answer(weights, 0.0 if intercept is None else intercept)
+    if exact:
+        from .exact import exact_certificate  # what it needs takes a while to import
+
+        found = getattr(solution, "certificate", None)
+        if found is None or found.dual_point is not dual_point:
+            found = certify(program, weights=W, intercept=b, dual_point=dual_point)
+        return exact_certificate(program, found, W, b)
     fit = program.affine(W, b)
     candidates = [program.dual_at(fit)]
     if dual_point is not None:

@@ -672,6 +672,18 @@ class BinaryMatrix:
             ).T
         return out
 
+    def packed_bytes(self, first: int, last: int) -> NDArray[np.uint8]:
+        """Columns ``first`` to ``last`` as bytes (k, ceil(n / 8)): row i is bit i % 8 of byte i // 8.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]]).packed_bytes(0, 2).tolist()
+        [[3], [6]]
+        """
+        words = np.ascontiguousarray(self._words[first:last], dtype="<u8")
+        return words.view(np.uint8)[:, : -(-self._n_rows // 8)]
+
     def to_csc(self) -> sparse.csc_array:
         """Unpack into a SciPy sparse array of float64 ones."""
         pointers = np.concatenate([[0], np.cumsum(self.column_sums())])

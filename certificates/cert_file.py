@@ -1,0 +1,121 @@
+"""Writing a ``.cert`` file; docs/certificate_format.md describes every field."""
+
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..dictionaries import BinaryMatrix
+from .checker import EXTRA_NAME, NAMES
+
+if TYPE_CHECKING:
+    from .exact import ExactCertificate
+
+_COLUMNS = 4096  # at a time
+_DATE = (1980, 1, 1, 0, 0, 0)  # the same certificate is the same bytes
+
+
+def write(
+    certificate: "ExactCertificate",
+    path: str | PathLike[str],
+    completeness: dict[str, Any] | None,
+) -> None:
+    """Write a certificate beside its place, then move it there."""
+    design = certificate.program.design
+    target = os.fspath(path)
+    contents = {NAMES[0]: _json(_statement(certificate, columns_sha256(design)))}
+    if completeness is not None:
+        contents[EXTRA_NAME] = _json(completeness)
+    handle, partial = tempfile.mkstemp(dir=os.path.dirname(target) or ".", suffix=".partial")
+    try:
+        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
+            for name, text in contents.items():
+                archive.writestr(zipfile.ZipInfo(name, _DATE), text)
+            with archive.open(zipfile.ZipInfo(NAMES[1], _DATE), "w", force_zip64=True) as columns:
+                for chunk in _packed(design):
+                    columns.write(chunk)
+        os.replace(partial, target)
+    except BaseException:
+        os.unlink(partial)
+        raise
+
+
+def columns_sha256(design: BinaryMatrix) -> str:
+    """Digest of a matrix as certificates state it: its shape and packed columns, in order.
+
+    Examples
+    --------
+    >>> import bidual as bd
+    >>> from bidual.certificates import columns_sha256
+    >>> columns_sha256(bd.BinaryMatrix.from_dense([[1, 0], [1, 1]]))[:16]
+    'c3b1a0fe4a2cb5f8'
+    """
+    digest = hashlib.sha256(b"%d %d\n" % design.shape)
+    for chunk in _packed(design):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _packed(design: BinaryMatrix) -> Iterator[bytes]:
+    """Bytes of the columns, row i in bit i % 8 of byte i // 8, some columns at a time."""
+    for first in range(0, design.shape[1], _COLUMNS):
+        yield design.packed_bytes(first, first + _COLUMNS).tobytes()
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=True)
+
+
+def _statement(certificate: "ExactCertificate", sha256: str) -> dict[str, Any]:
+    """All of ``statement.json``."""
+    from .exact import dyadic, scaled
+
+    program = certificate.program
+    n, atoms = program.design.shape
+    bits = certificate.bound_bits
+
+    def part(scale: int, integers: Any) -> dict[str, Any]:
+        return {"bits": scale, "integers": integers}
+
+    def number(value: float) -> dict[str, int]:
+        integer, scale = dyadic(value)
+        return {"integer": integer, "bits": scale}
+
+    a, y = scaled([program.row_weights]), scaled([program.target.ravel()])
+    places = np.argwhere(certificate.weights)
+    values = certificate.weights[tuple(places.T)]
+    statement = {
+        "format": "bidual-certificate",
+        "version": 1,
+        "rows": n,
+        "atoms": atoms,
+        "outputs": program.outputs,
+        "loss": program.loss.name,
+        "penalty": program.penalty.name,
+        "intercept": program.intercept,
+        "strength": number(program.strength),
+        "columns_sha256": sha256,
+        "row_weights": part(a.bits, a.integers[0]),
+        "targets": part(y.bits, y.integers[0]),
+        "weights": {
+            "bits": certificate.weight_bits,
+            "entries": [[*place, value] for place, value in zip(places.tolist(), values.tolist())],
+            "intercept": certificate.intercept.tolist(),
+            "null_intercept": certificate.null_intercept.tolist(),
+        },
+        "dual_point": part(certificate.dual_bits, certificate.dual_point.ravel().tolist()),
+        "bounds": {"bits": bits}
+        | {
+            name: int(getattr(certificate, name) * 2**bits)
+            for name in ("primal", "dual", "gap", "reference")
+        },
+    }
+    if program.loss.name == "huber":
+        statement["delta"] = number(program.loss.delta)
+    return statement

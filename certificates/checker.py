@@ -1,0 +1,543 @@
+"""Check a bidual certificate with nothing but Python: ``python checker.py FILE...``
+
+A certificate states, of one convex program over a 0/1 matrix D (N rows, P atoms),
+
+    minimise over W (P, C), b (C,)   sum_i a_i loss((D W + b)_i, y_i) + strength * norm(W),
+
+that the weights in the file have an objective of at most ``primal``, and that no
+weights whatsoever have one below ``dual``. The lower bound is weak duality: for any
+numbers V (N, C) that keep the constraints checked here,
+
+    sum_i a_i loss(z_i, y_i) + strength norm(W)  >=  -sum_i (a_i loss)*(-V_i),
+
+where * is the convex conjugate, whatever W and b are, because
+
+    a_i loss(z_i, y_i) + (a_i loss)*(-V_i)  >=  -V_i'z_i        (Fenchel and Young),
+    sum_i V_i'z_i = sum_j (D'V)_j'W_j + b'sum_i V_i,
+    strength norm(W_j) >= (D'V)_j'W_j   where the dual norm of (D'V)_j is at most strength,
+    sum_i V_i = 0                       where there is an intercept b.
+
+Every number of a file is an integer over a power of two, and every step below is on
+integers: sums are exact and quotients are rounded to the side that weakens the
+statement. Logarithms and exponentials, of the logistic and softmax losses alone, come
+from the module ``decimal``, whose ``ln`` and ``exp`` are correctly rounded, to 40
+digits, and are then moved outward. All four values of a file are computed anew and
+have to be the very integers that it claims.
+
+The format is described in docs/certificate_format.md. This file imports nothing but the
+standard library, on purpose: it may be copied, read and run anywhere.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import zipfile
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+
+LOG_BITS = 48  # logarithms and exponentials are enclosed between multiples of 2^-48
+MOST_BITS = 4096  # of any number of a file, and of its scale
+MOST_SOLVED_BITS = 128  # of weights and dual points: what is summed over columns
+MOST_STATEMENT_BYTES = 1 << 28
+LOSSES = ("squared", "absolute", "huber", "hinge", "squared_hinge", "logistic", "softmax")
+LABEL_LOSSES = ("hinge", "squared_hinge", "logistic")
+PENALTIES = ("l1", "group")
+NAMES = ("statement.json", "columns.bin")
+EXTRA_NAME = "completeness.json"  # what completeness.py checks
+
+_EXACT = Context(prec=40)
+_WIDE = Context(prec=70)
+
+
+class Refused(Exception):
+    """Why a file proves nothing."""
+
+
+def expect(holds, what):
+    """Refuse the file unless something holds."""
+    if not holds:
+        raise Refused(what)
+
+
+# integers over powers of two
+
+
+def floor_shift(x, bits):
+    """The largest integer <= x / 2^bits; bits may be negative."""
+    return x >> bits if bits >= 0 else x << -bits
+
+
+def ceil_shift(x, bits):
+    """The smallest integer >= x / 2^bits."""
+    return -floor_shift(-x, bits)
+
+
+def floor_quotient(x, divisor, bits):
+    """The largest integer <= x / (divisor 2^bits), for a divisor > 0."""
+    return x // (divisor << bits) if bits >= 0 else (x << -bits) // divisor
+
+
+def integer_log(x):
+    """Integers around 2^LOG_BITS ln(x), for an integer x >= 1; exact only at 1."""
+    if x == 1:
+        return 0, 0
+    value = _WIDE.multiply(_EXACT.ln(Decimal(x)), Decimal(1 << LOG_BITS))
+    room = Decimal("1e-15")  # 40 digits of a number below 1e18 are off by less than 1e-21
+    low = _WIDE.subtract(value, room).to_integral_value(ROUND_FLOOR)
+    high = _WIDE.add(value, room).to_integral_value(ROUND_CEILING)
+    return int(low), int(high)
+
+
+def integer_exp(x, bits):
+    """Integers around 2^LOG_BITS exp(-x / 2^bits), for an integer x >= 0; exact only at 0."""
+    if x == 0:
+        return 1 << LOG_BITS, 1 << LOG_BITS
+    if floor_shift(x, bits) >= 64:  # exp(-64) < 2^-92
+        return 0, 1
+    power = _EXACT.divide(Decimal(x), Decimal(1 << bits)) if bits >= 0 else Decimal(x << -bits)
+    value = _WIDE.multiply(_EXACT.exp(-power), Decimal(1 << LOG_BITS))
+    room = Decimal("1e-15")  # a power below 65 to 40 digits: off by less than 1e-22
+    low = _WIDE.subtract(value, room).to_integral_value(ROUND_FLOOR)
+    high = _WIDE.add(value, room).to_integral_value(ROUND_CEILING)
+    return max(int(low), 0), int(high)
+
+
+# losses: the objective of a row, from above and below, and its conjugate, from below
+
+
+def log_sum(distances, bits, upper):
+    """Integer beyond 2^LOG_BITS ln(sum of exp(-x / 2^bits)); one x is 0, so it is >= 0."""
+    total = sum(integer_exp(x, bits)[upper] for x in distances)
+    low, high = integer_log(total), integer_log(1 << LOG_BITS)
+    return low[1] - high[0] if upper else max(low[0] - high[1], 0)
+
+
+def row_loss(program, i, fits, upper):
+    """Integer beyond 2^bound_bits a_i loss(z_i, y_i), above if ``upper`` and else below.
+
+    ``fits`` are the row's C integers over 2^weight_bits.
+    """
+    loss, k = program.loss, program.weight_bits
+    a, a_bits = program.row_weights[i], program.row_weight_bits
+    shift = ceil_shift if upper else floor_shift
+    targets = program.targets[i]
+    if loss == "softmax":
+        largest = max(fits)
+        m = max(LOG_BITS, k)
+        distances = [largest - z for z in fits]
+        value = log_sum(distances, k, upper) << (m - LOG_BITS)
+        value += distances[targets.index(1)] << (m - k)
+        return shift(a * value, a_bits + m - program.bound_bits)
+    total = 0
+    for z, y in zip(fits, targets):
+        if loss == "logistic":  # ln(1 + exp(-yz)) = ln(1 + exp(-|yz|)) + max(0, -yz)
+            m = max(LOG_BITS, k)
+            value = log_sum((0, abs(z)), k, upper) << (m - LOG_BITS)
+            value += max(0, -y * z) << (m - k)
+            bits = m
+        elif loss in LABEL_LOSSES:  # the margin max(0, 1 - yz)
+            m = max(k, 0)
+            value = max(0, (1 << m) - (y * z << (m - k)))
+            bits = m
+            if loss == "squared_hinge":
+                value, bits = value * value, 2 * m + 1
+        else:
+            m = max(k, program.target_bits)
+            value = abs((z << (m - k)) - (y << (m - program.target_bits)))
+            bits = m
+            if loss == "squared":
+                value, bits = value * value, 2 * m + 1
+            elif loss == "huber":  # r^2 / 2 up to delta, then delta (r - delta / 2)
+                delta, d_bits = program.delta
+                m2 = max(m, d_bits)
+                r, d = value << (m2 - m), delta << (m2 - d_bits)
+                value, bits = (r * r if r <= d else d * (2 * r - d)), 2 * m2 + 1
+        total += shift(a * value, a_bits + bits - program.bound_bits)
+    return total
+
+
+def row_bound(program, i, dual):
+    """Integer below 2^bound_bits times -(a_i loss)*(-V_i); refuses a V_i outside its domain.
+
+    ``dual`` are the row's C integers over 2^dual_bits.
+    """
+    loss, k = program.loss, program.dual_bits
+    a, a_bits = program.row_weights[i], program.row_weight_bits
+    targets = program.targets[i]
+    common = max(k, a_bits)
+    mass = a << (common - a_bits)  # a_i and V_i over the same power of two
+    sizes = [v << (common - k) for v in dual]
+    if a == 0:
+        expect(not any(dual), f"V is not 0 in row {i}, whose weight is 0")
+        return 0
+    if loss == "softmax":  # V = a (one-hot - Q), Q a distribution, whose entropy it is
+        expect(sum(dual) == 0, f"V does not sum to 0 in row {i}")
+        parts = [mass * y - v for v, y in zip(sizes, targets)]
+        expect(min(parts) >= 0, f"V is outside its domain in row {i}")
+        return entropy(parts, mass, common, program.bound_bits)
+    total = 0
+    for c, (v, y) in enumerate(zip(sizes, targets)):
+        where = f"V is outside its domain in row {i}, output {c}"
+        if loss == "logistic":  # a times the entropy of yV / a
+            parts = [y * v, mass - y * v]
+            expect(min(parts) >= 0, where)
+            total += entropy(parts, mass, common, program.bound_bits)
+            continue
+        # yV less, for losses that are squares somewhere, V^2 / 2a
+        if loss == "hinge":
+            expect(0 <= y * v <= mass, where)
+        elif loss == "squared_hinge":
+            expect(0 <= y * v, where)
+        elif loss == "absolute":
+            expect(abs(v) <= mass, where)
+        elif loss == "huber":
+            delta, d_bits = program.delta
+            expect(
+                floor_shift(abs(v), -max(d_bits, 0)) <= mass * floor_shift(delta, min(d_bits, 0)),
+                where,
+            )
+        y_bits = program.target_bits
+        if loss in ("hinge", "absolute"):
+            total += floor_shift(v * y, common + y_bits - program.bound_bits)
+        else:
+            # (2 mass v y 2^-y_bits - v^2) / (2 mass), over 2^common
+            m = max(y_bits, 0)
+            over = (2 * mass * v * y << (m - y_bits)) - (v * v << m)
+            total += floor_quotient(over, mass, 1 + m + common - program.bound_bits)
+    return total
+
+
+def entropy(parts, whole, bits, bound_bits):
+    """Integer below 2^bound_bits sum of part ln(whole / part), parts >= 0 over 2^bits."""
+    low = integer_log(whole)[0]
+    value = sum(part * max(low - integer_log(part)[1], 0) for part in parts if part)
+    return floor_shift(value, bits + LOG_BITS - bound_bits)
+
+
+# the file
+
+
+class Program:
+    """What ``statement.json`` says, checked for form: ranges, lengths and nothing else."""
+
+    def __init__(self, statement):
+        fields = Fields(statement, "statement")
+        expect(fields.take("format", str) == "bidual-certificate", "format: not bidual-certificate")
+        expect(fields.take("version", int) == 1, "version: this checker reads 1")
+        self.rows = fields.integer("rows", 1, 1 << 40)
+        self.atoms = fields.integer("atoms", 1, 1 << 40)
+        self.outputs = fields.integer("outputs", 1, 1 << 20)
+        self.loss = fields.take("loss", str)
+        self.penalty = fields.take("penalty", str)
+        expect(self.loss in LOSSES, f"loss: not one of {', '.join(LOSSES)}")
+        expect(self.penalty in PENALTIES, f"penalty: not one of {', '.join(PENALTIES)}")
+        self.delta = fields.dyadic("delta") if self.loss == "huber" else None
+        expect(self.delta is None or self.delta[0] > 0, "delta: not above 0")
+        self.intercept = fields.take("intercept", bool)
+        self.strength = fields.dyadic("strength")
+        self.columns_sha256 = fields.take("columns_sha256", str)
+
+        part = fields.part("row_weights")
+        self.row_weight_bits = part.bits()
+        self.row_weights = part.integers("integers", self.rows, MOST_BITS)
+        part.end()
+        expect(min(self.row_weights) >= 0, "row_weights: one is below 0")
+        part = fields.part("targets")
+        self.target_bits = part.bits()
+        self.targets = self.by_row(part.integers("integers", self.rows * self.outputs, MOST_BITS))
+        part.end()
+        self.check_targets()
+
+        part = fields.part("weights")
+        self.weight_bits = part.bits()
+        self.weights = self.checked_entries(part.take("entries", list))
+        self.offsets = part.integers("intercept", self.outputs, MOST_SOLVED_BITS)
+        self.null_offsets = part.integers("null_intercept", self.outputs, MOST_SOLVED_BITS)
+        part.end()
+        none = not any(self.offsets) and not any(self.null_offsets)
+        expect(self.intercept or none, "weights: an intercept, though the program has none")
+        part = fields.part("dual_point")
+        self.dual_bits = part.bits()
+        count = self.rows * self.outputs
+        self.dual_point = self.by_row(part.integers("integers", count, MOST_SOLVED_BITS))
+        part.end()
+
+        part = fields.part("bounds")
+        self.bound_bits = part.bits()
+        self.claims = {
+            name: part.integer(name, -(1 << MOST_BITS), 1 << MOST_BITS)
+            for name in ("primal", "dual", "gap", "reference")
+        }
+        part.end()
+        fields.end()
+
+    def by_row(self, integers):
+        """The rows of an array given entry by entry."""
+        return [integers[i : i + self.outputs] for i in range(0, len(integers), self.outputs)]
+
+    def check_targets(self):
+        """Targets have to be those that the loss takes."""
+        if self.loss in LABEL_LOSSES or self.loss == "softmax":
+            expect(self.target_bits == 0, "targets: labels have bits 0")
+        if self.loss in LABEL_LOSSES:
+            fine = all(y in (-1, 1) for row in self.targets for y in row)
+            expect(fine, "targets: the loss takes -1 and 1")
+        if self.loss == "softmax":
+            ones = [0] * (self.outputs - 1) + [1]
+            fine = all(sorted(row) == ones for row in self.targets)
+            expect(fine, "targets: softmax takes rows with a single 1")
+
+    def checked_entries(self, entries):
+        """{atom: {output: integer}} of entries [atom, output, integer] in order."""
+        found, before = {}, (-1, -1)
+        for entry in entries:
+            expect(isinstance(entry, list) and len(entry) == 3, "weights: an entry is not a triple")
+            expect(all(type(x) is int for x in entry), "weights: an entry is not of integers")
+            atom, output, value = entry
+            expect(before < (atom, output), "weights: entries are not in order, or one comes twice")
+            expect(0 <= atom < self.atoms and 0 <= output < self.outputs, "weights: no such entry")
+            expect(0 < abs(value) < 1 << MOST_SOLVED_BITS, "weights: an entry is 0 or too large")
+            found.setdefault(atom, {})[output] = value
+            before = atom, output
+        return found
+
+
+class Fields:
+    """A JSON object whose every field is asked for once and has the type asked for."""
+
+    def __init__(self, values, name):
+        expect(type(values) is dict, f"{name}: not an object")
+        self.values, self.name = dict(values), name
+
+    def take(self, key, kind):
+        expect(key in self.values, f"{self.name}: {key} is missing")
+        value = self.values.pop(key)
+        expect(type(value) is kind, f"{key}: not of type {kind.__name__}")
+        return value
+
+    def integer(self, key, least, most):
+        value = self.take(key, int)
+        expect(least <= value <= most, f"{key}: {value} is out of range")
+        return value
+
+    def bits(self):
+        return self.integer("bits", -MOST_BITS, MOST_BITS)
+
+    def integers(self, key, count, most_bits):
+        values = self.take(key, list)
+        expect(len(values) == count, f"{self.name}.{key}: {len(values)} entries, not {count}")
+        fine = all(type(x) is int and x.bit_length() <= most_bits for x in values)
+        expect(fine, f"{self.name}.{key}: an entry is not an integer of at most {most_bits} bits")
+        return values
+
+    def dyadic(self, key):
+        part = self.part(key)
+        bits, value = part.bits(), part.integer("integer", 0, 1 << MOST_BITS)
+        part.end()
+        return value, bits
+
+    def part(self, key):
+        return Fields(self.take(key, dict), key)
+
+    def end(self):
+        expect(not self.values, f"{self.name}: unknown fields {sorted(self.values)}")
+
+
+def no_duplicates(pairs):
+    """A JSON object, refused if a key comes twice."""
+    found = dict(pairs)
+    expect(len(found) == len(pairs), "a JSON object has a key twice")
+    return found
+
+
+def small_integer(digits):
+    """A JSON integer, refused before its digits take long to read."""
+    expect(len(digits) <= MOST_BITS // 3, "an integer has too many digits")
+    return int(digits)
+
+
+def refuse_number(text):
+    """JSON's decimal numbers, infinities and NaN have no place in a certificate."""
+    raise Refused(f"{text[:20]} is not an integer")
+
+
+def read_json(archive, name):
+    """What an entry of the archive holds, of integers and no other numbers."""
+    expect(archive.getinfo(name).file_size <= MOST_STATEMENT_BYTES, f"{name}: too large")
+    try:
+        return json.loads(
+            archive.read(name).decode("ascii"),
+            object_pairs_hook=no_duplicates,
+            parse_int=small_integer,
+            parse_float=refuse_number,
+            parse_constant=refuse_number,
+        )
+    except (ValueError, RecursionError) as error:
+        raise Refused(f"{name}: not JSON ({error})") from None
+
+
+def open_archive(path):
+    """A zip file that holds what it has to, stored as it is, and nothing else."""
+    archive = zipfile.ZipFile(path)
+    infos = archive.infolist()
+    names = [info.filename for info in infos]
+    fine = sorted(names) in (sorted(NAMES), sorted([*NAMES, EXTRA_NAME]))
+    expect(fine, f"not the files of a certificate: {names[:5]}")
+    for info in infos:
+        # what is not compressed cannot grow: reading takes no more than the file itself
+        stored = info.compress_type == zipfile.ZIP_STORED and info.file_size == info.compress_size
+        expect(stored and not info.flag_bits & 1, f"{info.filename}: compressed or encrypted")
+        expect(info.file_size <= os.path.getsize(path), f"{info.filename}: longer than the file")
+    return archive
+
+
+def columns(archive, program):
+    """Every column of D as an integer, bit i of which is row i; refused if the digest differs."""
+    size = -(-program.rows // 8)
+    found = archive.getinfo("columns.bin").file_size
+    expect(found == size * program.atoms, f"columns.bin: {found} bytes, not {size * program.atoms}")
+    digest = hashlib.sha256(b"%d %d\n" % (program.rows, program.atoms))
+    with archive.open("columns.bin") as file:
+        for j in range(program.atoms):
+            packed = file.read(size)
+            digest.update(packed)
+            column = int.from_bytes(packed, "little")
+            expect(not column >> program.rows, f"columns.bin: column {j} has bits past its rows")
+            yield j, column
+        expect(not file.read(1), "columns.bin: too long")  # and now its CRC is checked
+    expect(digest.hexdigest() == program.columns_sha256, "columns.bin: not of the digest stated")
+
+
+def bit_planes(values):
+    """For every p the integer whose bit i is bit p of values[i] + offset; and the offset."""
+    offset = max(0, -min(values))
+    width = max(value + offset for value in values).bit_length()
+    if width == 0:
+        return [], offset
+    digits = [format(value + offset, f"0{width}b") for value in reversed(values)]
+    return [int("".join(plane), 2) for plane in zip(*digits)][::-1], offset
+
+
+def dual_norm_fits(prices, program):
+    """Whether the prices of a column, over 2^dual_bits, are within the strength."""
+    value, bits = program.strength
+    m = max(bits, program.dual_bits)
+    most = value << (m - bits)
+    sizes = [price << (m - program.dual_bits) for price in prices]
+    if program.penalty == "group":
+        return sum(s * s for s in sizes) <= most * most
+    return all(abs(s) <= most for s in sizes)
+
+
+def ceil_root(x):
+    """The smallest integer whose square is at least x."""
+    low, high = 0, 1 << (x.bit_length() // 2 + 1)
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if middle * middle >= x else (middle + 1, high)
+    return low
+
+
+def recompute(archive, program):
+    """The four values of a file, as integers over 2^bound_bits."""
+    n, outputs, k = program.rows, range(program.outputs), program.bound_bits
+    planes = [bit_planes([row[c] for row in program.dual_point]) for c in outputs]
+    for c in outputs if program.intercept else ():
+        total = sum(row[c] for row in program.dual_point)
+        expect(total == 0, f"V does not sum to 0 in output {c}, which has an intercept")
+    fits = [[program.offsets[c]] * n for c in outputs]
+    for j, column in columns(archive, program):
+        prices = [
+            sum((column & plane).bit_count() << p for p, plane in enumerate(bits))
+            - offset * column.bit_count()
+            for bits, offset in planes
+        ]
+        expect(
+            dual_norm_fits(prices, program), f"V is not feasible: atom {j} costs more than it may"
+        )
+        if j in program.weights:
+            rows = [i for i, bit in enumerate(reversed(format(column, "b"))) if bit == "1"]
+            for c, weight in program.weights[j].items():
+                fit = fits[c]
+                for i in rows:
+                    fit[i] += weight
+    by_row = list(zip(*fits))
+    primal = sum(row_loss(program, i, by_row[i], True) for i in range(n))
+    norm = 0
+    for entries in program.weights.values():
+        if program.penalty == "group":
+            norm += ceil_root(sum(weight * weight for weight in entries.values()))
+        else:
+            norm += sum(abs(weight) for weight in entries.values())
+    strength, bits = program.strength
+    primal += ceil_shift(strength * norm, bits + program.weight_bits - k)
+    dual = sum(row_bound(program, i, program.dual_point[i]) for i in range(n))
+    null = tuple(program.null_offsets)
+    reference = sum(row_loss(program, i, null, False) for i in range(n))
+    return {"primal": primal, "dual": dual, "gap": primal - dual, "reference": reference}
+
+
+def check(path):
+    """Prove what a file states, or raise Refused with what fails.
+
+    Returns the Program that it is about; its ``claims`` are proven.
+    """
+    try:
+        with open_archive(path) as archive:
+            program = Program(read_json(archive, "statement.json"))
+            for name, value in recompute(archive, program).items():
+                claim = program.claims[name]
+                expect(claim == value, f"{name}: the file claims {claim}, what follows is {value}")
+    except (OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        raise Refused(f"not a readable certificate: {error}") from None
+    return program
+
+
+def decimal(value, bits, rounding):
+    """An integer over 2^bits to 12 digits, rounded to one side."""
+    context = Context(prec=12, rounding=rounding)
+    exact = Context(prec=4000).divide if bits >= 0 else Context(prec=4000).multiply
+    return str(context.plus(exact(Decimal(value), Decimal(1 << abs(bits)))))
+
+
+def statement(program, over="the dictionary"):
+    """In words, what has been proven."""
+    claims, k = program.claims, program.bound_bits
+    gap = decimal(claims["gap"], k, ROUND_CEILING)
+    if claims["reference"] > 0:
+        quotient = Context(prec=12, rounding=ROUND_CEILING).divide(
+            Decimal(claims["gap"]), Decimal(claims["reference"])
+        )
+        relative = f"{quotient} of the objective at zero weights"
+    else:
+        relative = "the objective at zero weights is 0 or rounds to it"
+    return "\n".join(
+        [
+            f"the weights in this file are within {gap} of the best possible ({relative})",
+            f"  their objective is at most        {decimal(claims['primal'], k, ROUND_CEILING)}",
+            f"  no weights have one below         {decimal(claims['dual'], k, ROUND_FLOOR)}",
+            f"  {program.loss} + {program.penalty}, {program.rows} rows, "
+            f"{program.outputs} outputs, {'with' if program.intercept else 'no'} intercept, "
+            f"strength {decimal(*program.strength, ROUND_FLOOR)}",
+            f"  over {over} of {program.atoms} atoms with SHA-256 {program.columns_sha256}",
+        ]
+    )
+
+
+def main(paths):
+    """Check every file; exit status 1 if one is refused."""
+    if not paths:
+        print("usage: python checker.py FILE...", file=sys.stderr)
+        return 2
+    refused = False
+    for path in paths:
+        try:
+            print(f"PROVEN {path}: {statement(check(path))}")
+        except Refused as reason:
+            print(f"REFUSED {path}: {reason}")
+            refused = True
+    return int(refused)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

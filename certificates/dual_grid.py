@@ -1,0 +1,153 @@
+"""A dual point in integers that keeps every constraint exactly.
+
+In this order, which loses the least: shrunk by what rounding may add to a price;
+rounded to multiples of 2^-bits, towards the inside of the loss's domain; sums that
+have to be 0 restored in whole units, in rows with room; prices added up exactly. A
+block that costs more than the strength after all is shrunk further and done again.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..formulations import ConvexProgram
+
+Integers = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+_ATTEMPTS = 40  # each leaves twice the room of the one before
+
+
+def feasible_integers(program: ConvexProgram, dual_point: Floats, bits: int) -> Integers:
+    """V (N, C) over 2^bits, exactly feasible and close to a dual point that nearly is.
+
+    Blocks where nothing but V = 0 is found are 0, which proves the bound 0.
+    """
+    v = dual_point.copy()
+    lower, upper = _domain(program, bits)
+    strength, scale = program.strength.as_integer_ratio()
+    # prices are integers, and so is their norm's square
+    limit = (strength << bits if bits >= 0 else 0) // scale
+    exact_limit = strength**2 * 4**bits // scale**2 if bits >= 0 else 0
+    done = np.zeros_like(v, dtype=np.int64)
+    left = list(program.blocks)
+    typical = 2 * int(np.ceil(np.sqrt(len(v))))  # what errors of half a unit add up to, at most
+    for attempt in range(_ATTEMPTS):
+        room = typical << attempt
+        if limit <= room:
+            break
+        for block in left:
+            v[:, block] *= 1.0 - room / limit
+        outputs = [c for block in left for c in block]
+        rounded = _rounded(program, v, lower, upper, bits)[:, outputs]
+        prices = program.design.rmatvec_exact(rounded)
+        again = []
+        for block in left:
+            places = [outputs.index(c) for c in block]
+            cost = _most(prices[:, places], program.norm_width)
+            if cost <= (exact_limit if program.norm_width > 1 else limit):
+                done[:, block] = rounded[:, places]
+            else:
+                again.append(block)
+        left = again
+        if not left:
+            break
+    return done
+
+
+def _most(prices: Integers, width: int) -> int:
+    """The largest price of a block; under a group norm, the largest sum of squares, exactly."""
+    if width == 1:
+        return int(np.abs(prices).max(initial=0))
+    squares = (prices.astype(np.float64) ** 2).sum(axis=1)
+    # floats tell which may be the largest, up to their rounding
+    close = np.flatnonzero(squares >= squares.max() * (1 - 1e-9))
+    return max(sum(int(s) ** 2 for s in prices[j]) for j in close)
+
+
+def _domain(program: ConvexProgram, bits: int) -> tuple[Any, Any]:
+    """Least and largest integers V (N, C) that the conjugate takes, as float64; exact.
+
+    A huber row's weight times delta may be rounded: a unit less is inside.
+    """
+    a = program.row_weights[:, None]
+    lower, upper = program.loss.domain(program.target, a)
+    spare = 1.0 if program.loss.name == "huber" else 0.0
+    lower = np.minimum(np.ceil(np.ldexp(lower, bits)) + spare, 0.0)
+    upper = np.maximum(np.floor(np.ldexp(upper, bits)) - spare, 0.0)
+    shape = program.target.shape
+    return np.broadcast_to(lower, shape), np.broadcast_to(upper, shape)
+
+
+def _rounded(
+    program: ConvexProgram, v: Floats, lower: Floats, upper: Floats, bits: int
+) -> Integers:
+    """V over 2^bits inside its domain, with zero sums where they are asked."""
+    units = np.clip(np.rint(np.ldexp(v, bits)), lower, upper).astype(np.int64)
+    if program.loss.name == "softmax":
+        return _distributions(program, units, upper)
+    if program.intercept:
+        for c in range(units.shape[1]):
+            _restore(units[:, c], lower[:, c], upper[:, c])
+    return units
+
+
+def _restore(units: Integers, lower: Floats, upper: Floats) -> None:
+    """Make a column sum to 0 by whole units in rows with room, or make it 0."""
+    excess = int(units.sum())
+    room = units - lower if excess > 0 else upper - units
+    taken = _spread(abs(excess), np.minimum(room, 2.0**60).astype(np.int64))
+    if taken is None:
+        units[:] = 0
+    else:
+        units -= taken if excess > 0 else -taken
+
+
+def _spread(amount: int, room: Integers) -> Integers | None:
+    """``amount`` as a sum of entries of at most ``room``, about even; None if they are too few."""
+    taken = np.zeros_like(room)
+    while amount > 0:
+        free = np.flatnonzero(room > taken)
+        if free.size == 0:
+            return None
+        each = -(-amount // free.size)
+        step = np.minimum(room[free] - taken[free], each)
+        # the last ones get nothing where all is given away before
+        step = np.clip(amount - (np.cumsum(step) - step), 0, step)
+        taken[free] += step
+        amount -= int(step.sum())
+    return taken
+
+
+def _distributions(program: ConvexProgram, units: Integers, upper: Floats) -> Integers:
+    """Rows of softmax: others than the label <= 0, the label minus their sum, at most its weight.
+
+    With an intercept columns sum to 0 too: units move between two classes of a row.
+    """
+    n = np.arange(len(units))
+    label = program.target.argmax(axis=1)
+    most = upper[n, label].astype(np.int64)
+    units = np.minimum(units, 0)
+    units[n, label] = 0
+    over = np.maximum(-units.sum(axis=1) - most, 0)
+    for c in range(units.shape[1]):
+        back = np.minimum(-units[:, c], over)
+        units[:, c] += back
+        over -= back
+    units[n, label] = -units.sum(axis=1)
+    if not program.intercept:
+        return units
+    while (sums := units.sum(axis=0)).any():
+        source, sink = int(sums.argmax()), int(sums.argmin())
+        room = np.where(label == sink, most, 0) - units[:, sink]
+        if most.min() == 0:
+            room[most == 0] = 0
+        amount = min(int(sums[source]), int(-sums[sink]), int(np.minimum(room, 2**40).sum()))
+        if amount == 0:
+            return np.zeros_like(units)
+        taken = _spread(amount, room)
+        assert taken is not None  # there is as much room
+        units[:, source] -= taken
+        units[:, sink] += taken
+    return units

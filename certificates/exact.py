@@ -1,0 +1,208 @@
+"""The exact grade of a certificate: integers, which prove what they say for certain.
+
+Weights and dual point are rounded to integers over powers of two; D is 0/1, so that
+fits and prices are sums of integers, by bit planes; what is left of the objective
+and of the conjugate is rounded to the side that weakens the proof.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..formulations import ConvexProgram
+from .certify import Certificate
+from .dual_grid import feasible_integers
+from .exact_terms import Scaled, total_bound, total_loss
+
+Integers = NDArray[np.int64]
+
+_WEIGHT_BITS = 52  # of the largest fit possible
+_DUAL_BITS = 52  # of the largest entry of V, and no more than its sums leave
+_FINEST = 1e-13  # relative gap below which floats decide nothing more
+_SHARE = 20  # the part of the gap that rounding V may cost, at most
+_LEAST_BITS, _MOST_BITS = -1000, 2000
+
+
+@dataclass(frozen=True, eq=False)
+class ExactCertificate:
+    """What is proven of an answer, in integers.
+
+    Attributes
+    ----------
+    primal, dual, gap, reference : Fraction
+        Objective of ``weights`` and ``intercept`` (at most), bound on every
+        objective (at least), their difference, and the objective at W = 0 and
+        ``null_intercept`` (at least), in units of the objective.
+    relative_gap : float
+        Gap / reference, rounded up; where the reference is 0, 0 for no gap, else infinity.
+    program : ConvexProgram
+    weights : (P, C) int64 array
+        W, over 2^weight_bits.
+    intercept, null_intercept : (C,) int64 arrays
+        b and b0, over 2^weight_bits.
+    dual_point : (N, C) int64 array
+        V, over 2^dual_bits.
+    weight_bits, dual_bits, bound_bits : int
+        Of weights, of the dual point, and of all four values.
+    """
+
+    primal: Fraction
+    dual: Fraction
+    gap: Fraction
+    reference: Fraction
+    relative_gap: float
+    program: ConvexProgram = field(repr=False)
+    weights: Integers = field(repr=False)
+    intercept: Integers = field(repr=False)
+    null_intercept: Integers = field(repr=False)
+    dual_point: Integers = field(repr=False)
+    weight_bits: int = field(repr=False)
+    dual_bits: int = field(repr=False)
+    bound_bits: int = field(repr=False)
+
+    def save(self, path: str | PathLike[str], completeness: dict[str, Any] | None = None) -> None:
+        """Write a ``.cert`` file, which ``checker.py`` proves with nothing but Python.
+
+        Parameters
+        ----------
+        path : path
+            Replaced if it is there; nothing half-written is left behind.
+        completeness : dict, optional
+            What shows that the atoms are all of a class (:func:`bidual.completeness`).
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        from .cert_file import write
+
+        write(self, path, completeness)
+
+
+def exact_certificate(
+    program: ConvexProgram, certificate: Certificate, weights: Any, intercept: Any
+) -> ExactCertificate:
+    """Prove in integers what a certificate of the float grade says of weights.
+
+    Raises
+    ------
+    ValueError
+        If the loss or penalty is none of bidual's own, or a number is too large or
+        too small for integers over powers of two of a few thousand bits.
+    """
+    from .checker import LOSSES, PENALTIES
+
+    if program.loss.name not in LOSSES or program.penalty.name not in PENALTIES:
+        raise ValueError(
+            f"program: expected one of the losses {', '.join(LOSSES)} and penalties "
+            f"{', '.join(PENALTIES)}, got {program.loss.name} + {program.penalty.name}"
+        )
+    n = program.design.shape[0]
+    reference = program.reference
+    target = max(certificate.gap, _FINEST * reference)
+    null = program.null_intercept
+    largest = float(np.max(np.abs(weights).sum(axis=0) + np.abs(intercept) + np.abs(null)))
+    weight_bits = _checked(_WEIGHT_BITS - math.frexp(largest)[1])
+    W, b, b0 = (
+        np.rint(np.ldexp(x, weight_bits)).astype(np.int64) for x in (weights, intercept, null)
+    )
+    V = certificate.dual_point
+    dual_bits = _dual_bits(program, V, certificate.dual, target)
+    v = feasible_integers(program, V, dual_bits)
+    # rounding each row's share costs less than a hundredth of the gap
+    smallest = target if target > 0 else 1.0
+    bound_bits = _checked(math.frexp(400.0 * n * program.outputs / smallest)[1])
+
+    delta = dyadic(getattr(program.loss, "delta", 0.0))
+    a = scaled([program.row_weights])
+    y = scaled(program.target.T)
+    fits = program.design.matvec_exact(W) + b
+    z = Scaled(fits.T.tolist(), weight_bits)
+    z0 = Scaled([[int(x)] * n for x in b0], weight_bits)
+    loss = program.loss.name
+    primal = total_loss(loss, delta, a, z, y, bound_bits, True)
+    primal += _penalty(program, W, weight_bits, bound_bits)
+    dual = total_bound(loss, a, Scaled(v.T.tolist(), dual_bits), y, bound_bits)
+    least = total_loss(loss, delta, a, z0, y, bound_bits, False)
+    unit = Fraction(1, 1 << bound_bits) if bound_bits >= 0 else Fraction(1 << -bound_bits)
+    return ExactCertificate(
+        primal=primal * unit,
+        dual=dual * unit,
+        gap=(primal - dual) * unit,
+        reference=least * unit,
+        relative_gap=_relative(primal - dual, least),
+        program=program,
+        weights=W,
+        intercept=b,
+        null_intercept=b0,
+        dual_point=v,
+        weight_bits=weight_bits,
+        dual_bits=dual_bits,
+        bound_bits=bound_bits,
+    )
+
+
+def dyadic(value: float) -> tuple[int, int]:
+    """A float as an integer and its bits: value = integer / 2^bits."""
+    numerator, denominator = float(value).as_integer_ratio()
+    return numerator, denominator.bit_length() - 1
+
+
+def scaled(rows: Sequence[Any] | NDArray[np.float64]) -> Scaled:
+    """Rows of floats as integers over the least power of two that takes all of them."""
+    ratios = [[float(x).as_integer_ratio() for x in row] for row in rows]
+    bits = max(d.bit_length() - 1 for row in ratios for _, d in row)
+    whole = [[m << (bits + 1 - d.bit_length()) for m, d in row] for row in ratios]
+    return Scaled(whole, bits)
+
+
+def _dual_bits(program: ConvexProgram, V: NDArray[np.float64], dual: float, target: float) -> int:
+    """Bits of V: what rounding may cost within the gap, and no more than int64 sums take."""
+    n = len(V)
+    top = float(np.abs(V).max())
+    if top == 0.0:
+        return 0
+    exponent = math.frexp(top)[1]
+    most = min(_DUAL_BITS, 61 - n.bit_length()) - exponent
+    # half a unit a row in V y, and prices of up to n units in all of the bound
+    cost = np.abs(program.target).sum() + 4.0 * n
+    if program.strength > 0:
+        cost += 8.0 * math.sqrt(n) * abs(dual) / program.strength
+    return _checked(min(most, math.frexp(_SHARE * cost / target)[1] if target > 0 else most))
+
+
+def _checked(bits: int) -> int:
+    if not _LEAST_BITS <= bits <= _MOST_BITS:
+        raise ValueError(
+            f"program: expected numbers that integers over 2^{_LEAST_BITS} to 2^{_MOST_BITS} "
+            f"hold, got one that needs 2^{bits}"
+        )
+    return bits
+
+
+def _penalty(program: ConvexProgram, W: Integers, weight_bits: int, bound_bits: int) -> int:
+    """Strength times the norm of W, rounded up."""
+    used = W[W.any(axis=1)].tolist()
+    if program.norm_width > 1:
+        squares = (sum(x * x for x in row) for row in used)
+        norm = sum(math.isqrt(s - 1) + 1 for s in squares)
+    else:
+        norm = sum(abs(x) for row in used for x in row)
+    strength, bits = dyadic(program.strength)
+    shift = bits + weight_bits - bound_bits
+    return -((-strength * norm) >> shift) if shift >= 0 else strength * norm << -shift
+
+
+def _relative(gap: int, reference: int) -> float:
+    """The quotient, rounded up."""
+    if reference == 0:
+        return math.inf if gap > 0 else 0.0
+    found = gap / reference
+    return found if Fraction(found) >= Fraction(gap, reference) else math.nextafter(found, math.inf)

@@ -1,0 +1,84 @@
+"""Integers around logarithms and exponentials of many integers at once.
+
+Both are defined by the true values: the integer below and the one above 2^LOG_BITS
+times the logarithm or exponential, equal only where that is an integer. Extended
+precision finds most; where it cannot tell on which side of an integer a value is,
+``decimal``'s correctly rounded functions do.
+"""
+
+from collections.abc import Callable
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+
+import numpy as np
+from numpy.typing import NDArray
+
+LOG_BITS = 48  # of the format, docs/certificate_format.md
+
+_ULPS = 4  # that libm's logarithms and exponentials may be off
+_DIGITS = Context(prec=60)
+_FAR = 64  # exp(-64) < 2^-92
+
+
+def integer_logs(values: list[int]) -> tuple[list[int], list[int]]:
+    """Integers below and above 2^LOG_BITS ln(x), for integers x >= 1."""
+
+    def exactly(x: int) -> Decimal:
+        return _DIGITS.multiply(_DIGITS.ln(Decimal(x)), Decimal(1 << LOG_BITS))
+
+    if max(values) >= 2**63:
+        return _apart(values, exactly, [x == 1 for x in values])
+    held = np.array(values, dtype=np.int64)
+    found = np.log(held.astype(np.longdouble)) * np.longdouble(2.0**LOG_BITS)
+    return _around(found, values, exactly, held == 1)
+
+
+def integer_exps(values: list[int], bits: int) -> tuple[list[int], list[int]]:
+    """Integers below and above 2^LOG_BITS exp(-x / 2^bits), for integers x >= 0."""
+    far = [(x >> bits if bits >= 0 else x << -bits) >= _FAR for x in values]
+
+    def exactly(x: int) -> Decimal:
+        power = _DIGITS.divide(Decimal(x), Decimal(1 << bits)) if bits >= 0 else Decimal(x << -bits)
+        return _DIGITS.multiply(_DIGITS.exp(-power), Decimal(1 << LOG_BITS))
+
+    near = [0 if beyond else x for x, beyond in zip(values, far, strict=True)]
+    if max(near) < 2**63 and abs(bits) < 1000:
+        held = np.array(near, dtype=np.int64)
+        powers = np.ldexp(held.astype(np.longdouble), -bits)
+        found = np.exp(-powers) * np.longdouble(2.0**LOG_BITS)
+        lows, highs = _around(found, near, exactly, held == 0)
+    else:
+        lows, highs = _apart(near, exactly, [x == 0 for x in near])
+    for i in np.flatnonzero(far):
+        lows[i], highs[i] = 0, 1
+    return lows, highs
+
+
+def _around(
+    found: NDArray[np.longdouble],
+    values: list[int],
+    exactly: Callable[[int], Decimal],
+    whole: NDArray[np.bool_],
+) -> tuple[list[int], list[int]]:
+    """Floors and ceilings of what was found, by ``exactly`` where that is not certain."""
+    floors = np.floor(found)
+    room = _ULPS * np.finfo(np.longdouble).eps * np.maximum(np.abs(found), 1.0)
+    unsure = (found - floors <= room) | (floors + 1 - found <= room)
+    lows: list[int] = floors.astype(np.int64).tolist()
+    highs: list[int] = (floors + 1).astype(np.int64).tolist()
+    for i in np.flatnonzero(unsure & ~whole):
+        (lows[i],), (highs[i],) = _apart([values[i]], exactly, [False])
+    for i in np.flatnonzero(whole):
+        lows[i] = highs[i] = int(found[i])  # ln(1) and exp(0)
+    return lows, highs
+
+
+def _apart(
+    values: list[int], exactly: Callable[[int], Decimal], whole: list[bool]
+) -> tuple[list[int], list[int]]:
+    """Floors and ceilings one by one."""
+    lows, highs = [], []
+    for x, is_whole in zip(values, whole, strict=True):
+        value = exactly(x)
+        lows.append(int(value.to_integral_value(ROUND_FLOOR)))
+        highs.append(lows[-1] if is_whole else int(value.to_integral_value(ROUND_CEILING)))
+    return lows, highs
