@@ -19,6 +19,7 @@ help:
 
 demo: $(VENV)/.all
 	$(RUN)/bidual demo
+	$(RUN)/python -I certificates/checker.py out/compare.cert
 
 test: $(VENV)/.test
 	$(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests

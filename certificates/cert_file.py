@@ -105,7 +105,10 @@ def _statement(certificate: "ExactCertificate", sha256: str) -> dict[str, Any]:
         "targets": part(y.bits, y.integers[0]),
         "weights": {
             "bits": certificate.weight_bits,
-            "entries": [[*place, value] for place, value in zip(places.tolist(), values.tolist())],
+            "entries": [
+                [*place, value]
+                for place, value in zip(places.tolist(), values.tolist(), strict=True)
+            ],
             "intercept": certificate.intercept.tolist(),
             "null_intercept": certificate.null_intercept.tolist(),
         },

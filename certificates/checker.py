@@ -1,4 +1,4 @@
-"""Check a bidual certificate with nothing but Python: ``python checker.py FILE...``
+"""Check a bidual certificate with nothing but Python: ``python checker.py FILE...``.
 
 A certificate states, of one convex program over a 0/1 matrix D (N rows, P atoms),
 
@@ -33,7 +33,10 @@ import json
 import os
 import sys
 import zipfile
+from collections.abc import Iterator, Sequence
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from math import isqrt
+from typing import Any
 
 LOG_BITS = 48  # logarithms and exponentials are enclosed between multiples of 2^-48
 MOST_BITS = 4096  # of any number of a file, and of its scale
@@ -53,7 +56,7 @@ class Refused(Exception):
     """Why a file proves nothing."""
 
 
-def expect(holds, what):
+def expect(holds: bool, what: str) -> None:
     """Refuse the file unless something holds."""
     if not holds:
         raise Refused(what)
@@ -62,22 +65,22 @@ def expect(holds, what):
 # integers over powers of two
 
 
-def floor_shift(x, bits):
+def floor_shift(x: int, bits: int) -> int:
     """The largest integer <= x / 2^bits; bits may be negative."""
     return x >> bits if bits >= 0 else x << -bits
 
 
-def ceil_shift(x, bits):
+def ceil_shift(x: int, bits: int) -> int:
     """The smallest integer >= x / 2^bits."""
     return -floor_shift(-x, bits)
 
 
-def floor_quotient(x, divisor, bits):
+def floor_quotient(x: int, divisor: int, bits: int) -> int:
     """The largest integer <= x / (divisor 2^bits), for a divisor > 0."""
     return x // (divisor << bits) if bits >= 0 else (x << -bits) // divisor
 
 
-def integer_log(x):
+def integer_log(x: int) -> tuple[int, int]:
     """Integers around 2^LOG_BITS ln(x), for an integer x >= 1; exact only at 1."""
     if x == 1:
         return 0, 0
@@ -88,7 +91,7 @@ def integer_log(x):
     return int(low), int(high)
 
 
-def integer_exp(x, bits):
+def integer_exp(x: int, bits: int) -> tuple[int, int]:
     """Integers around 2^LOG_BITS exp(-x / 2^bits), for an integer x >= 0; exact only at 0."""
     if x == 0:
         return 1 << LOG_BITS, 1 << LOG_BITS
@@ -105,14 +108,14 @@ def integer_exp(x, bits):
 # losses: the objective of a row, from above and below, and its conjugate, from below
 
 
-def log_sum(distances, bits, upper):
+def log_sum(distances: Sequence[int], bits: int, upper: bool) -> int:
     """Integer beyond 2^LOG_BITS ln(sum of exp(-x / 2^bits)); one x is 0, so it is >= 0."""
     total = sum(integer_exp(x, bits)[upper] for x in distances)
     low, high = integer_log(total), integer_log(1 << LOG_BITS)
     return low[1] - high[0] if upper else max(low[0] - high[1], 0)
 
 
-def row_loss(program, i, fits, upper):
+def row_loss(program: "Program", i: int, fits: Sequence[int], upper: bool) -> int:
     """Integer beyond 2^bound_bits a_i loss(z_i, y_i), above if ``upper`` and else below.
 
     ``fits`` are the row's C integers over 2^weight_bits.
@@ -129,7 +132,7 @@ def row_loss(program, i, fits, upper):
         value += distances[targets.index(1)] << (m - k)
         return shift(a * value, a_bits + m - program.bound_bits)
     total = 0
-    for z, y in zip(fits, targets):
+    for z, y in zip(fits, targets, strict=True):
         if loss == "logistic":  # ln(1 + exp(-yz)) = ln(1 + exp(-|yz|)) + max(0, -yz)
             m = max(LOG_BITS, k)
             value = log_sum((0, abs(z)), k, upper) << (m - LOG_BITS)
@@ -156,7 +159,7 @@ def row_loss(program, i, fits, upper):
     return total
 
 
-def row_bound(program, i, dual):
+def row_bound(program: "Program", i: int, dual: Sequence[int]) -> int:
     """Integer below 2^bound_bits times -(a_i loss)*(-V_i); refuses a V_i outside its domain.
 
     ``dual`` are the row's C integers over 2^dual_bits.
@@ -172,11 +175,11 @@ def row_bound(program, i, dual):
         return 0
     if loss == "softmax":  # V = a (one-hot - Q), Q a distribution, whose entropy it is
         expect(sum(dual) == 0, f"V does not sum to 0 in row {i}")
-        parts = [mass * y - v for v, y in zip(sizes, targets)]
+        parts = [mass * y - v for v, y in zip(sizes, targets, strict=True)]
         expect(min(parts) >= 0, f"V is outside its domain in row {i}")
         return entropy(parts, mass, common, program.bound_bits)
     total = 0
-    for c, (v, y) in enumerate(zip(sizes, targets)):
+    for c, (v, y) in enumerate(zip(sizes, targets, strict=True)):
         where = f"V is outside its domain in row {i}, output {c}"
         if loss == "logistic":  # a times the entropy of yV / a
             parts = [y * v, mass - y * v]
@@ -187,15 +190,13 @@ def row_bound(program, i, dual):
         if loss == "hinge":
             expect(0 <= y * v <= mass, where)
         elif loss == "squared_hinge":
-            expect(0 <= y * v, where)
+            expect(y * v >= 0, where)
         elif loss == "absolute":
             expect(abs(v) <= mass, where)
         elif loss == "huber":
             delta, d_bits = program.delta
-            expect(
-                floor_shift(abs(v), -max(d_bits, 0)) <= mass * floor_shift(delta, min(d_bits, 0)),
-                where,
-            )
+            m = max(d_bits, 0)
+            expect(abs(v) << m <= mass * delta << (m - d_bits), where)
         y_bits = program.target_bits
         if loss in ("hinge", "absolute"):
             total += floor_shift(v * y, common + y_bits - program.bound_bits)
@@ -207,7 +208,7 @@ def row_bound(program, i, dual):
     return total
 
 
-def entropy(parts, whole, bits, bound_bits):
+def entropy(parts: Sequence[int], whole: int, bits: int, bound_bits: int) -> int:
     """Integer below 2^bound_bits sum of part ln(whole / part), parts >= 0 over 2^bits."""
     low = integer_log(whole)[0]
     value = sum(part * max(low - integer_log(part)[1], 0) for part in parts if part)
@@ -220,7 +221,7 @@ def entropy(parts, whole, bits, bound_bits):
 class Program:
     """What ``statement.json`` says, checked for form: ranges, lengths and nothing else."""
 
-    def __init__(self, statement):
+    def __init__(self, statement: Any) -> None:
         fields = Fields(statement, "statement")
         expect(fields.take("format", str) == "bidual-certificate", "format: not bidual-certificate")
         expect(fields.take("version", int) == 1, "version: this checker reads 1")
@@ -231,8 +232,8 @@ class Program:
         self.penalty = fields.take("penalty", str)
         expect(self.loss in LOSSES, f"loss: not one of {', '.join(LOSSES)}")
         expect(self.penalty in PENALTIES, f"penalty: not one of {', '.join(PENALTIES)}")
-        self.delta = fields.dyadic("delta") if self.loss == "huber" else None
-        expect(self.delta is None or self.delta[0] > 0, "delta: not above 0")
+        self.delta = fields.dyadic("delta") if self.loss == "huber" else (1, 0)
+        expect(self.delta[0] > 0, "delta: not above 0")
         self.intercept = fields.take("intercept", bool)
         self.strength = fields.dyadic("strength")
         self.columns_sha256 = fields.take("columns_sha256", str)
@@ -271,11 +272,11 @@ class Program:
         part.end()
         fields.end()
 
-    def by_row(self, integers):
+    def by_row(self, integers: list[int]) -> list[list[int]]:
         """The rows of an array given entry by entry."""
         return [integers[i : i + self.outputs] for i in range(0, len(integers), self.outputs)]
 
-    def check_targets(self):
+    def check_targets(self) -> None:
         """Targets have to be those that the loss takes."""
         if self.loss in LABEL_LOSSES or self.loss == "softmax":
             expect(self.target_bits == 0, "targets: labels have bits 0")
@@ -287,9 +288,10 @@ class Program:
             fine = all(sorted(row) == ones for row in self.targets)
             expect(fine, "targets: softmax takes rows with a single 1")
 
-    def checked_entries(self, entries):
+    def checked_entries(self, entries: list[Any]) -> dict[int, dict[int, int]]:
         """{atom: {output: integer}} of entries [atom, output, integer] in order."""
-        found, before = {}, (-1, -1)
+        found: dict[int, dict[int, int]] = {}
+        before = -1, -1
         for entry in entries:
             expect(isinstance(entry, list) and len(entry) == 3, "weights: an entry is not a triple")
             expect(all(type(x) is int for x in entry), "weights: an entry is not of integers")
@@ -305,63 +307,70 @@ class Program:
 class Fields:
     """A JSON object whose every field is asked for once and has the type asked for."""
 
-    def __init__(self, values, name):
+    def __init__(self, values: Any, name: str) -> None:
         expect(type(values) is dict, f"{name}: not an object")
         self.values, self.name = dict(values), name
 
-    def take(self, key, kind):
+    def take(self, key: str, kind: type) -> Any:
+        """A field of that type."""
         expect(key in self.values, f"{self.name}: {key} is missing")
         value = self.values.pop(key)
         expect(type(value) is kind, f"{key}: not of type {kind.__name__}")
         return value
 
-    def integer(self, key, least, most):
-        value = self.take(key, int)
+    def integer(self, key: str, least: int, most: int) -> int:
+        """An integer in a range."""
+        value: int = self.take(key, int)
         expect(least <= value <= most, f"{key}: {value} is out of range")
         return value
 
-    def bits(self):
+    def bits(self) -> int:
+        """The power of two that integers are over."""
         return self.integer("bits", -MOST_BITS, MOST_BITS)
 
-    def integers(self, key, count, most_bits):
-        values = self.take(key, list)
+    def integers(self, key: str, count: int, most_bits: int) -> list[int]:
+        """So many integers of so many bits at most."""
+        values: list[int] = self.take(key, list)
         expect(len(values) == count, f"{self.name}.{key}: {len(values)} entries, not {count}")
         fine = all(type(x) is int and x.bit_length() <= most_bits for x in values)
         expect(fine, f"{self.name}.{key}: an entry is not an integer of at most {most_bits} bits")
         return values
 
-    def dyadic(self, key):
+    def dyadic(self, key: str) -> tuple[int, int]:
+        """A number >= 0 as an integer and its bits."""
         part = self.part(key)
         bits, value = part.bits(), part.integer("integer", 0, 1 << MOST_BITS)
         part.end()
         return value, bits
 
-    def part(self, key):
+    def part(self, key: str) -> "Fields":
+        """An object in this one."""
         return Fields(self.take(key, dict), key)
 
-    def end(self):
+    def end(self) -> None:
+        """Refuse fields that nobody asked for."""
         expect(not self.values, f"{self.name}: unknown fields {sorted(self.values)}")
 
 
-def no_duplicates(pairs):
+def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """A JSON object, refused if a key comes twice."""
     found = dict(pairs)
     expect(len(found) == len(pairs), "a JSON object has a key twice")
     return found
 
 
-def small_integer(digits):
+def small_integer(digits: str) -> int:
     """A JSON integer, refused before its digits take long to read."""
     expect(len(digits) <= MOST_BITS // 3, "an integer has too many digits")
     return int(digits)
 
 
-def refuse_number(text):
+def refuse_number(text: str) -> None:
     """JSON's decimal numbers, infinities and NaN have no place in a certificate."""
     raise Refused(f"{text[:20]} is not an integer")
 
 
-def read_json(archive, name):
+def read_json(archive: zipfile.ZipFile, name: str) -> Any:
     """What an entry of the archive holds, of integers and no other numbers."""
     expect(archive.getinfo(name).file_size <= MOST_STATEMENT_BYTES, f"{name}: too large")
     try:
@@ -376,7 +385,7 @@ def read_json(archive, name):
         raise Refused(f"{name}: not JSON ({error})") from None
 
 
-def open_archive(path):
+def open_archive(path: str) -> zipfile.ZipFile:
     """A zip file that holds what it has to, stored as it is, and nothing else."""
     archive = zipfile.ZipFile(path)
     infos = archive.infolist()
@@ -391,7 +400,7 @@ def open_archive(path):
     return archive
 
 
-def columns(archive, program):
+def columns(archive: zipfile.ZipFile, program: Program) -> Iterator[tuple[int, int]]:
     """Every column of D as an integer, bit i of which is row i; refused if the digest differs."""
     size = -(-program.rows // 8)
     found = archive.getinfo("columns.bin").file_size
@@ -408,17 +417,17 @@ def columns(archive, program):
     expect(digest.hexdigest() == program.columns_sha256, "columns.bin: not of the digest stated")
 
 
-def bit_planes(values):
+def bit_planes(values: list[int]) -> tuple[list[int], int]:
     """For every p the integer whose bit i is bit p of values[i] + offset; and the offset."""
     offset = max(0, -min(values))
     width = max(value + offset for value in values).bit_length()
     if width == 0:
         return [], offset
     digits = [format(value + offset, f"0{width}b") for value in reversed(values)]
-    return [int("".join(plane), 2) for plane in zip(*digits)][::-1], offset
+    return [int("".join(plane), 2) for plane in zip(*digits, strict=True)][::-1], offset
 
 
-def dual_norm_fits(prices, program):
+def dual_norm_fits(prices: list[int], program: Program) -> bool:
     """Whether the prices of a column, over 2^dual_bits, are within the strength."""
     value, bits = program.strength
     m = max(bits, program.dual_bits)
@@ -429,16 +438,7 @@ def dual_norm_fits(prices, program):
     return all(abs(s) <= most for s in sizes)
 
 
-def ceil_root(x):
-    """The smallest integer whose square is at least x."""
-    low, high = 0, 1 << (x.bit_length() // 2 + 1)
-    while low < high:
-        middle = (low + high) // 2
-        low, high = (low, middle) if middle * middle >= x else (middle + 1, high)
-    return low
-
-
-def recompute(archive, program):
+def recompute(archive: zipfile.ZipFile, program: Program) -> dict[str, int]:
     """The four values of a file, as integers over 2^bound_bits."""
     n, outputs, k = program.rows, range(program.outputs), program.bound_bits
     planes = [bit_planes([row[c] for row in program.dual_point]) for c in outputs]
@@ -461,12 +461,12 @@ def recompute(archive, program):
                 fit = fits[c]
                 for i in rows:
                     fit[i] += weight
-    by_row = list(zip(*fits))
+    by_row = list(zip(*fits, strict=True))
     primal = sum(row_loss(program, i, by_row[i], True) for i in range(n))
     norm = 0
     for entries in program.weights.values():
         if program.penalty == "group":
-            norm += ceil_root(sum(weight * weight for weight in entries.values()))
+            norm += isqrt(sum(weight * weight for weight in entries.values()) - 1) + 1
         else:
             norm += sum(abs(weight) for weight in entries.values())
     strength, bits = program.strength
@@ -477,7 +477,7 @@ def recompute(archive, program):
     return {"primal": primal, "dual": dual, "gap": primal - dual, "reference": reference}
 
 
-def check(path):
+def check(path: str) -> Program:
     """Prove what a file states, or raise Refused with what fails.
 
     Returns the Program that it is about; its ``claims`` are proven.
@@ -493,14 +493,14 @@ def check(path):
     return program
 
 
-def decimal(value, bits, rounding):
+def decimal(value: int, bits: int, rounding: str) -> str:
     """An integer over 2^bits to 12 digits, rounded to one side."""
     context = Context(prec=12, rounding=rounding)
     exact = Context(prec=4000).divide if bits >= 0 else Context(prec=4000).multiply
     return str(context.plus(exact(Decimal(value), Decimal(1 << abs(bits)))))
 
 
-def statement(program, over="the dictionary"):
+def statement(program: Program, over: str = "the dictionary") -> str:
     """In words, what has been proven."""
     claims, k = program.claims, program.bound_bits
     gap = decimal(claims["gap"], k, ROUND_CEILING)
@@ -524,7 +524,7 @@ def statement(program, over="the dictionary"):
     )
 
 
-def main(paths):
+def main(paths: Sequence[str]) -> int:
     """Check every file; exit status 1 if one is refused."""
     if not paths:
         print("usage: python checker.py FILE...", file=sys.stderr)

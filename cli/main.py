@@ -8,9 +8,9 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 
-from . import backends, compare, demo
+from . import backends, certify, compare, demo, verify
 
-COMMANDS = (demo, compare, backends)
+COMMANDS = (demo, compare, certify, verify, backends)
 
 
 def build_parser() -> argparse.ArgumentParser:

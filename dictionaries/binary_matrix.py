@@ -673,7 +673,9 @@ class BinaryMatrix:
         return out
 
     def packed_bytes(self, first: int, last: int) -> NDArray[np.uint8]:
-        """Columns ``first`` to ``last`` as bytes (k, ceil(n / 8)): row i is bit i % 8 of byte i // 8.
+        """Columns ``first`` to ``last`` as bytes (k, ceil(n / 8)).
+
+        Row i is bit i % 8 of byte i // 8.
 
         Examples
         --------

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import bidual as bd
@@ -73,7 +74,11 @@ def test_compare_draws_a_png_and_leaves_nothing_else(comparison):
     pytest.importorskip("matplotlib", reason="the picture needs matplotlib")
     _, folder = comparison
     assert (folder / "compare.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    assert sorted(path.name for path in folder.iterdir()) == ["compare.json", "compare.png"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "compare.cert",
+        "compare.json",
+        "compare.png",
+    ]
 
 
 def test_same_seed_gives_the_same_answers(tmp_path, comparison):
@@ -263,3 +268,69 @@ def test_every_command_has_help(capsys):
             main([*command, "--help"])
         assert stopped.value.code == 0
         assert len(capsys.readouterr().out) > 200
+
+
+def test_compare_proves_its_best_answer_in_a_file_that_verify_takes(comparison, capsys):
+    done, folder = comparison
+    proof = folder / "compare.cert"
+    assert f"bidual verify {proof}" in done.stdout
+    assert main(["verify", str(proof)]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith(f"proven   {proof}: gap at most ")
+    assert told.count("\n") == 1
+
+
+def test_verify_tells_a_line_a_file_and_fails_if_one_is_refused(comparison, tmp_path, capsys):
+    _, folder = comparison
+    good, missing, cut = folder / "compare.cert", tmp_path / "missing", tmp_path / "cut.cert"
+    cut.write_bytes(good.read_bytes()[:-30])
+    assert main(["verify", str(good), str(cut), str(missing)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["proven", "refused", "refused"]
+    assert "not a readable certificate" in lines[1]
+
+
+@pytest.mark.parametrize("loss", ["squared", "hinge"])
+def test_certify_proves_weights_from_anywhere(tmp_path, capsys, monkeypatch, loss):
+    monkeypatch.chdir(tmp_path)
+    program = random_program(loss, True, outputs=2)
+    solution = bd.solve(program, gap=1e-9)
+    np.save("D.npy", program.design.to_dense())
+    program.design.save("D.bits")
+    for name, array in (
+        ("y", program.target),
+        ("a", program.row_weights),
+        ("W", solution.weights),
+        ("b", solution.intercept),
+        ("V", solution.dual_point),
+    ):
+        np.save(f"{name}.npy", array)
+    with_intercept = ["--row-weights", "a.npy", "--intercept", "b.npy", "--dual-point", "V.npy"]
+    options = ["--loss", loss, "--strength", repr(program.strength), *with_intercept]
+    for dictionary in ("D.npy", "D.bits"):
+        assert (
+            main(["certify", dictionary, "y.npy", "W.npy", *options, "--out", dictionary[2:]]) == 0
+        )
+    assert Path("npy").read_bytes() == Path("bits").read_bytes()
+    proven = bd.certify(program, solution, exact=True)
+    proven.save("ours.cert")
+    assert Path("ours.cert").read_bytes() == Path("npy").read_bytes()
+    assert proven.relative_gap <= 1.1e-9
+    assert "bidual verify npy" in capsys.readouterr().out
+
+
+def test_certify_tells_bad_input_in_a_line_and_writes_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("D.npy", np.eye(3))
+    np.save("y.npy", np.ones(3))
+    np.save("W.npy", np.ones(4))
+    Path("text.npy").write_text("no numbers")
+    for names, words in (
+        (("D.npy", "y.npy", "W.npy"), "weights: expected shape"),
+        (("D.npy", "text.npy", "W.npy"), "text.npy: expected an .npy file"),
+        (("D.npy", "W.npy", "W.npy"), "target: expected shape"),
+        (("gone", "y.npy", "W.npy"), "gone"),
+    ):
+        assert main(["certify", *names, "--strength", "0.1"]) == 2
+        assert words in capsys.readouterr().err
+    assert not Path("answer.cert").exists()

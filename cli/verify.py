@@ -1,0 +1,41 @@
+"""bidual verify: check certificate files, as certificates/checker.py does."""
+
+import argparse
+from typing import Any
+
+from ..certificates import checker
+
+
+def add_parser(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "verify",
+        help="check certificate files, a line each",
+        description=(
+            "Proves the statement of each .cert file anew, in integers, from the file alone, "
+            "or tells the first thing that fails. certificates/checker.py does the same "
+            "with nothing but Python's standard library, and says more."
+        ),
+        epilog="Exit status: 0 if every file is proven, 1 if one is refused.",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a .cert file")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    refused = 0
+    for file in options.files:
+        try:
+            print(f"proven   {file}: {_told(file)}", flush=True)
+        except checker.Refused as reason:
+            print(f"refused  {file}: {reason}", flush=True)
+            refused = 1
+    return refused
+
+
+def _told(file: str) -> str:
+    """What has been proven, in a line; Refused if it is not."""
+    program = checker.check(file)
+    claims, k = program.claims, program.bound_bits
+    gap = checker.decimal(claims["gap"], k, "ROUND_CEILING")
+    return f"gap at most {gap}, {program.loss} + {program.penalty}, over the dictionary"
