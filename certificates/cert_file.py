@@ -40,6 +40,7 @@ def write(
             with archive.open(zipfile.ZipInfo(NAMES[1], _DATE), "w", force_zip64=True) as columns:
                 for chunk in _packed(design):
                     columns.write(chunk)
+        os.chmod(partial, 0o644)  # as other files, not as temporary ones
         os.replace(partial, target)
     except BaseException:
         os.unlink(partial)

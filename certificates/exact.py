@@ -6,6 +6,7 @@ and of the conjugate is rounded to the side that weakens the proof.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -125,12 +126,15 @@ def exact_certificate(
     y = scaled(program.target.T)
     fits = program.design.matvec_exact(W) + b
     z = Scaled(fits.T.tolist(), weight_bits)
-    z0 = Scaled([[int(x)] * n for x in b0], weight_bits)
+    z0 = Scaled([[x] for x in b0.tolist()], weight_bits)
     loss = program.loss.name
     primal = total_loss(loss, delta, a, z, y, bound_bits, True)
     primal += _penalty(program, W, weight_bits, bound_bits)
     dual = total_bound(loss, a, Scaled(v.T.tolist(), dual_bits), y, bound_bits)
-    least = total_loss(loss, delta, a, z0, y, bound_bits, False)
+    least = 0  # rows have few targets and weights between them, or not much is lost
+    for (weight, *row), count in Counter(zip(*a.integers, *y.integers, strict=True)).items():
+        one = Scaled([[weight]], a.bits), z0, Scaled([[t] for t in row], y.bits)
+        least += count * total_loss(loss, delta, *one, bound_bits, False)
     unit = Fraction(1, 1 << bound_bits) if bound_bits >= 0 else Fraction(1 << -bound_bits)
     return ExactCertificate(
         primal=primal * unit,
@@ -157,10 +161,11 @@ def dyadic(value: float) -> tuple[int, int]:
 
 def scaled(rows: Sequence[Any] | NDArray[np.float64]) -> Scaled:
     """Rows of floats as integers over the least power of two that takes all of them."""
-    ratios = [[float(x).as_integer_ratio() for x in row] for row in rows]
-    bits = max(d.bit_length() - 1 for row in ratios for _, d in row)
-    whole = [[m << (bits + 1 - d.bit_length()) for m, d in row] for row in ratios]
-    return Scaled(whole, bits)
+    different, where = np.unique(np.asarray(rows), return_inverse=True)
+    ratios = [x.as_integer_ratio() for x in different.tolist()]
+    bits = max(d.bit_length() - 1 for _, d in ratios)
+    whole = [m << (bits + 1 - d.bit_length()) for m, d in ratios]
+    return Scaled([[whole[k] for k in row] for row in where.reshape(len(rows), -1).tolist()], bits)
 
 
 def _dual_bits(program: ConvexProgram, V: NDArray[np.float64], dual: float, target: float) -> int:

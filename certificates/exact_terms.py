@@ -6,7 +6,7 @@ every row's share rounded up, or down, to an integer first. ``checker.py`` does 
 same one row at a time, and shares no line with this file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .integer_logs import LOG_BITS, integer_exps, integer_logs
@@ -22,12 +22,16 @@ class Scaled:
     bits: int
 
 
-def _down(value: int, shift: int) -> int:
-    return value >> shift if shift >= 0 else value << -shift
+def _sum_of_floors(values: Iterable[int], shift: int) -> int:
+    """Sum of values / 2^shift, each rounded down."""
+    return sum(x >> shift for x in values) if shift >= 0 else sum(x << -shift for x in values)
 
 
-def _up(value: int, shift: int) -> int:
-    return -_down(-value, shift)
+def _weighted(weights: Integers, values: Integers, shift: int, upper: bool) -> int:
+    """Sum of products / 2^shift, each rounded up, or down."""
+    if upper:
+        return -_sum_of_floors((-w * x for w, x in zip(weights, values, strict=True)), shift)
+    return _sum_of_floors((w * x for w, x in zip(weights, values, strict=True)), shift)
 
 
 def total_loss(
@@ -37,11 +41,10 @@ def total_loss(
 
     ``delta`` is huber's, an integer and its bits.
     """
-    side = _up if upper else _down
     weights = a.integers[0]
     if loss == "softmax":
         values, scale = _cross_entropies(z, y, upper)
-        return sum(side(w * x, a.bits + scale - bits) for w, x in zip(weights, values, strict=True))
+        return _weighted(weights, values, a.bits + scale - bits, upper)
     total = 0
     for fits, targets in zip(z.integers, y.integers, strict=True):
         if loss == "logistic":
@@ -61,8 +64,7 @@ def total_loss(
             p, d = finer - scale, delta[0] << (finer - delta[1])
             values = [(r * r if r <= d else d * (2 * r - d)) for r in (x << p for x in values)]
             scale = 2 * finer + 1
-        shift = a.bits + scale - bits
-        total += sum(side(w * x, shift) for w, x in zip(weights, values, strict=True))
+        total += _weighted(weights, values, a.bits + scale - bits, upper)
     return total
 
 
@@ -72,7 +74,7 @@ def _log_sums(exps: list[int], upper: bool) -> list[int]:
     lows, highs = integer_logs(exps)
     if upper:
         return [x - low[0] for x in highs]
-    return [max(x - high[0], 0) for x in lows]
+    return [x - high[0] if x > high[0] else 0 for x in lows]
 
 
 def _logistic(fits: Integers, targets: Integers, bits: int, upper: bool) -> tuple[list[int], int]:
@@ -83,7 +85,8 @@ def _logistic(fits: Integers, targets: Integers, bits: int, upper: bool) -> tupl
     scale = max(LOG_BITS, bits)
     p, q = scale - LOG_BITS, scale - bits
     values = [
-        (log << p) + (max(-t * f, 0) << q) for log, f, t in zip(logs, fits, targets, strict=True)
+        (log << p) + (-t * f << q if t * f < 0 else 0)
+        for log, f, t in zip(logs, fits, targets, strict=True)
     ]
     return values, scale
 
@@ -128,8 +131,7 @@ def total_bound(loss: str, a: Scaled, v: Scaled, y: Scaled, bits: int) -> int:
             rest = [m - s for m, s in zip(masses, spikes, strict=True)]
             total += _entropies([spikes, rest], masses, fine, bits)
         elif loss in ("hinge", "absolute"):
-            shift = v.bits + y.bits - bits
-            total += sum(_down(t * x, shift) for t, x in zip(targets, dual, strict=True))
+            total += _weighted(targets, dual, v.bits + y.bits - bits, False)
         else:
             total += _quadratic(masses, targets, dual, up, y.bits, fine, bits)
     return total
@@ -146,14 +148,18 @@ def _quadratic(
 ) -> int:
     """Sum of v y - v^2 / 2a; rows of weight 0 have v = 0 and add nothing."""
     coarse = max(target_bits, 0)
-    p, shift = coarse - target_bits, 1 + coarse + fine - bits
-    total = 0
-    for mass, target, entry in zip(masses, targets, dual, strict=True):
-        if entry:
-            v = entry << up
-            above = v * ((2 * mass * target << p) - (v << coarse))
-            total += above // (mass << shift) if shift >= 0 else (above << -shift) // mass
-    return total
+    p, shift = coarse - target_bits + 1, 1 + coarse + fine - bits
+    entries = [v << up for v in dual]
+    above = [
+        v * ((mass * target << p) - (v << coarse))
+        for mass, target, v in zip(masses, targets, entries, strict=True)
+    ]
+    below = [mass or 1 for mass in masses]
+    if shift >= 0:
+        below = [mass << shift for mass in below]
+    else:
+        above = [x << -shift for x in above]
+    return sum(x // mass for x, mass in zip(above, below, strict=True))
 
 
 def _entropies(parts: list[list[int]], masses: Integers, fine: int, bits: int) -> int:
@@ -164,8 +170,7 @@ def _entropies(parts: list[list[int]], masses: Integers, fine: int, bits: int) -
     for part in parts:
         highs = integer_logs([x or 1 for x in part])[1]
         sums = [
-            s + x * max(whole - high, 0)
+            s + x * (whole - high) if whole > high else s
             for s, x, whole, high in zip(sums, part, wholes, highs, strict=True)
         ]
-    shift = fine + LOG_BITS - bits
-    return sum(_down(s, shift) for s in sums)
+    return _sum_of_floors(sums, fine + LOG_BITS - bits)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 LOG_BITS = 48  # of the format, docs/certificate_format.md
 
-_ULPS = 4  # that libm's logarithms and exponentials may be off
-_DIGITS = Context(prec=60)
+_ULPS = 2  # that libm's logarithms and exponentials may be off
+_DIGITS = Context(prec=40)
 _FAR = 64  # exp(-64) < 2^-92
 
 
@@ -27,9 +27,10 @@ def integer_logs(values: list[int]) -> tuple[list[int], list[int]]:
 
     if max(values) >= 2**63:
         return _apart(values, exactly, [x == 1 for x in values])
-    held = np.array(values, dtype=np.int64)
+    # rows have few weights between them, and few fits where only the intercept is left
+    held, where = np.unique(np.array(values, dtype=np.int64), return_inverse=True)
     found = np.log(held.astype(np.longdouble)) * np.longdouble(2.0**LOG_BITS)
-    return _around(found, values, exactly, held == 1)
+    return _around(found, held, exactly, held == 1, where)
 
 
 def integer_exps(values: list[int], bits: int) -> tuple[list[int], list[int]]:
@@ -42,10 +43,10 @@ def integer_exps(values: list[int], bits: int) -> tuple[list[int], list[int]]:
 
     near = [0 if beyond else x for x, beyond in zip(values, far, strict=True)]
     if max(near) < 2**63 and abs(bits) < 1000:
-        held = np.array(near, dtype=np.int64)
+        held, where = np.unique(np.array(near, dtype=np.int64), return_inverse=True)
         powers = np.ldexp(held.astype(np.longdouble), -bits)
         found = np.exp(-powers) * np.longdouble(2.0**LOG_BITS)
-        lows, highs = _around(found, near, exactly, held == 0)
+        lows, highs = _around(found, held, exactly, held == 0, where)
     else:
         lows, highs = _apart(near, exactly, [x == 0 for x in near])
     for i in np.flatnonzero(far):
@@ -55,21 +56,21 @@ def integer_exps(values: list[int], bits: int) -> tuple[list[int], list[int]]:
 
 def _around(
     found: NDArray[np.longdouble],
-    values: list[int],
+    values: NDArray[np.int64],
     exactly: Callable[[int], Decimal],
     whole: NDArray[np.bool_],
+    where: NDArray[np.intp],
 ) -> tuple[list[int], list[int]]:
     """Floors and ceilings of what was found, by ``exactly`` where that is not certain."""
     floors = np.floor(found)
     room = _ULPS * np.finfo(np.longdouble).eps * np.maximum(np.abs(found), 1.0)
     unsure = (found - floors <= room) | (floors + 1 - found <= room)
-    lows: list[int] = floors.astype(np.int64).tolist()
-    highs: list[int] = (floors + 1).astype(np.int64).tolist()
+    lows = floors.astype(np.int64)
+    highs = lows + 1
     for i in np.flatnonzero(unsure & ~whole):
-        (lows[i],), (highs[i],) = _apart([values[i]], exactly, [False])
-    for i in np.flatnonzero(whole):
-        lows[i] = highs[i] = int(found[i])  # ln(1) and exp(0)
-    return lows, highs
+        (lows[i],), (highs[i],) = _apart([int(values[i])], exactly, [False])
+    lows[whole] = highs[whole] = found[whole]  # ln(1) and exp(0)
+    return lows[where].tolist(), highs[where].tolist()
 
 
 def _apart(
