@@ -21,9 +21,10 @@ def _in_order(program: ConvexProgram) -> tuple[str, ...]:
 
     ``benchmarks/auto.py`` measures it: digits, 1,004 atoms, to 1e-6, 0.1 and 0.02
     lambda_max, one core. Outputs on their own: newton, whatever the loss; one smooth
-    output took it 0.04 to 0.3 s, lasso 0.01 to 0.9, admm 0.1 to 0.4, and hinge 0.6
-    against more than 5. Outputs that are coupled: admm; ten took it 0.3 to 3.5 s
-    with smooth losses, newton 0.3 to more than 5.
+    output took it 0.02 to 0.1 s, lasso 0.01 to 0.4, admm 0.1 to 0.3, and hinge 0.7
+    against more than 5. lasso is up to 2.6 times as fast where few atoms are used
+    (squared hinge), and up to 5 times as slow at 0.005. Outputs that are coupled:
+    admm; ten took it 0.3 to 2.4 s, newton 0.3 to more than 5.
     """
     apart = len(program.blocks) == program.outputs
     return ("newton", "admm") if apart else ("admm",)
