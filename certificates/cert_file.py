@@ -55,7 +55,7 @@ def columns_sha256(design: BinaryMatrix) -> str:
     >>> import bidual as bd
     >>> from bidual.certificates import columns_sha256
     >>> columns_sha256(bd.BinaryMatrix.from_dense([[1, 0], [1, 1]]))[:16]
-    'c3b1a0fe4a2cb5f8'
+    'c848b1697aaccda4'
     """
     digest = hashlib.sha256(b"%d %d\n" % design.shape)
     for chunk in _packed(design):
