@@ -34,7 +34,7 @@ import os
 import sys
 import zipfile
 from collections.abc import Iterator, Sequence
-from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
 from math import isqrt
 from typing import Any
 
@@ -97,6 +97,8 @@ def integer_exp(x: int, bits: int) -> tuple[int, int]:
         return 1 << LOG_BITS, 1 << LOG_BITS
     if floor_shift(x, bits) >= 64:  # exp(-64) < 2^-92
         return 0, 1
+    if bits >= 0 and x << (LOG_BITS + 1) <= 1 << bits:  # less than half a unit below 1
+        return (1 << LOG_BITS) - 1, 1 << LOG_BITS
     power = _EXACT.divide(Decimal(x), Decimal(1 << bits)) if bits >= 0 else Decimal(x << -bits)
     value = _WIDE.multiply(_EXACT.exp(-power), Decimal(1 << LOG_BITS))
     room = Decimal("1e-15")  # a power below 65 to 40 digits: off by less than 1e-22
@@ -508,7 +510,7 @@ def statement(program: Program, over: str = "the dictionary") -> str:
         quotient = Context(prec=12, rounding=ROUND_CEILING).divide(
             Decimal(claims["gap"]), Decimal(claims["reference"])
         )
-        relative = f"{quotient} of the objective at zero weights"
+        relative = f"{quotient} of the objective at zero weights and the intercept in the file"
     else:
         relative = "the objective at zero weights is 0 or rounds to it"
     return "\n".join(
@@ -518,7 +520,7 @@ def statement(program: Program, over: str = "the dictionary") -> str:
             f"  no weights have one below         {decimal(claims['dual'], k, ROUND_FLOOR)}",
             f"  {program.loss} + {program.penalty}, {program.rows} rows, "
             f"{program.outputs} outputs, {'with' if program.intercept else 'no'} intercept, "
-            f"strength {decimal(*program.strength, ROUND_FLOOR)}",
+            f"strength {decimal(*program.strength, ROUND_HALF_EVEN)}",
             f"  over {over} of {program.atoms} atoms with SHA-256 {program.columns_sha256}",
         ]
     )

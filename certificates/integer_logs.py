@@ -41,7 +41,9 @@ def integer_exps(values: list[int], bits: int) -> tuple[list[int], list[int]]:
         power = _DIGITS.divide(Decimal(x), Decimal(1 << bits)) if bits >= 0 else Decimal(x << -bits)
         return _DIGITS.multiply(_DIGITS.exp(-power), Decimal(1 << LOG_BITS))
 
-    near = [0 if beyond else x for x, beyond in zip(values, far, strict=True)]
+    # less than half a unit below 1, which 40 digits may not tell from 1
+    least = (1 << bits) >> (LOG_BITS + 1) if bits >= 0 else 0
+    near = [0 if beyond or x <= least else x for x, beyond in zip(values, far, strict=True)]
     if max(near) < 2**63 and abs(bits) < 1000:
         held, where = np.unique(np.array(near, dtype=np.int64), return_inverse=True)
         powers = np.ldexp(held.astype(np.longdouble), -bits)
@@ -49,8 +51,11 @@ def integer_exps(values: list[int], bits: int) -> tuple[list[int], list[int]]:
         lows, highs = _around(found, held, exactly, held == 0, where)
     else:
         lows, highs = _apart(near, exactly, [x == 0 for x in near])
-    for i in np.flatnonzero(far):
-        lows[i], highs[i] = 0, 1
+    for i, x in enumerate(values):
+        if far[i]:
+            lows[i], highs[i] = 0, 1
+        elif 0 < x <= least:
+            lows[i] -= 1
     return lows, highs
 
 
