@@ -6,6 +6,7 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from fractions import Fraction
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -116,7 +117,7 @@ def _statement(certificate: "ExactCertificate", sha256: str) -> dict[str, Any]:
         "dual_point": part(certificate.dual_bits, certificate.dual_point.ravel().tolist()),
         "bounds": {"bits": bits}
         | {
-            name: int(getattr(certificate, name) * 2**bits)
+            name: int(getattr(certificate, name) * Fraction(2) ** bits)
             for name in ("primal", "dual", "gap", "reference")
         },
     }

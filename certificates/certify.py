@@ -126,6 +126,10 @@ def certify(
     >>> round(bd.certify(program, weights=[0.0, 0.0]).relative_gap, 6)
     0.81
     """
+    if exact:
+        from .exact import check_provable, exact_certificate  # what they need takes a while
+
+        check_provable(program)
     if solution is not None and not hasattr(solution, "dual_point"):
         raise ValueError("solution: expected a Solution; weights go in by name, weights=...")
     if (solution is None) == (weights is None):
@@ -137,8 +141,6 @@ def certify(
         dual_point = solution.dual_point
     W, b = program.checked_answer(weights, 0.0 if intercept is None else intercept)
     if exact:
-        from .exact import exact_certificate  # what it needs takes a while to import
-
         found = getattr(solution, "certificate", None)
         if found is None or found.dual_point is not dual_point:
             found = certify(program, weights=W, intercept=b, dual_point=dual_point)

@@ -41,7 +41,8 @@ from typing import Any
 LOG_BITS = 48  # logarithms and exponentials are enclosed between multiples of 2^-48
 MOST_BITS = 4096  # of any number of a file, and of its scale
 MOST_SOLVED_BITS = 128  # of weights and dual points: what is summed over columns
-MOST_STATEMENT_BYTES = 1 << 28
+MOST_STATEMENT_BYTES = 1 << 28  # in memory up to 25 times that
+MOST_PRODUCTS = 1 << 30  # of a column and a plane of bits: minutes
 LOSSES = ("squared", "absolute", "huber", "hinge", "squared_hinge", "logistic", "softmax")
 LABEL_LOSSES = ("hinge", "squared_hinge", "logistic")
 PENALTIES = ("l1", "group")
@@ -100,7 +101,7 @@ def integer_exp(x: int, bits: int) -> tuple[int, int]:
     if bits >= 0 and x << (LOG_BITS + 1) <= 1 << bits:  # less than half a unit below 1
         return (1 << LOG_BITS) - 1, 1 << LOG_BITS
     power = _EXACT.divide(Decimal(x), Decimal(1 << bits)) if bits >= 0 else Decimal(x << -bits)
-    value = _WIDE.multiply(_EXACT.exp(-power), Decimal(1 << LOG_BITS))
+    value = _WIDE.multiply(_EXACT.exp(power.copy_negate()), Decimal(1 << LOG_BITS))
     room = Decimal("1e-15")  # a power below 65 to 40 digits: off by less than 1e-22
     low = _WIDE.subtract(value, room).to_integral_value(ROUND_FLOOR)
     high = _WIDE.add(value, room).to_integral_value(ROUND_CEILING)
@@ -444,6 +445,8 @@ def recompute(archive: zipfile.ZipFile, program: Program) -> dict[str, int]:
     """The four values of a file, as integers over 2^bound_bits."""
     n, outputs, k = program.rows, range(program.outputs), program.bound_bits
     planes = [bit_planes([row[c] for row in program.dual_point]) for c in outputs]
+    products = program.atoms * sum(len(bits) for bits, _ in planes)
+    expect(products <= MOST_PRODUCTS, f"too large for this checker: {products} products of bits")
     for c in outputs if program.intercept else ():
         total = sum(row[c] for row in program.dual_point)
         expect(total == 0, f"V does not sum to 0 in output {c}, which has an intercept")
@@ -491,7 +494,7 @@ def check(path: str) -> Program:
                 claim = program.claims[name]
                 told = str(value) if value.bit_length() <= MOST_BITS else "another"
                 expect(claim == value, f"{name}: the file claims {claim}, what follows is {told}")
-    except (OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (OSError, EOFError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
         raise Refused(f"not a readable certificate: {error}") from None
     return program
 

@@ -28,8 +28,11 @@ def feasible_integers(program: ConvexProgram, dual_point: Floats, bits: int) -> 
     lower, upper = _domain(program, bits)
     strength, scale = program.strength.as_integer_ratio()
     # prices are integers, and so is their norm's square
-    limit = (strength << bits if bits >= 0 else 0) // scale
-    exact_limit = strength**2 * 4**bits // scale**2 if bits >= 0 else 0
+    if bits >= 0:
+        strength <<= bits
+    else:
+        scale <<= -bits
+    limit, exact_limit = strength // scale, strength**2 // scale**2
     done = np.zeros_like(v, dtype=np.int64)
     left = list(program.blocks)
     typical = 2 * int(np.ceil(np.sqrt(len(v))))  # what errors of half a unit add up to, at most

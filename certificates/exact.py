@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..formulations import ConvexProgram
+from ..formulations import LOSSES, PENALTIES, ConvexProgram
 from .certify import Certificate
 from .dual_grid import feasible_integers
 from .exact_terms import Scaled, total_bound, total_loss
@@ -87,6 +87,13 @@ class ExactCertificate:
         write(self, path, completeness)
 
 
+def check_provable(program: ConvexProgram) -> None:
+    """Raise ValueError unless loss and penalty are bidual's own, whose integers are known."""
+    for part, known in ((program.loss, LOSSES), (program.penalty, PENALTIES)):
+        if type(part) is not type(known.get(part.name)):
+            raise ValueError(f"program: expected one of {sorted(known)}, got {part!r}")
+
+
 def exact_certificate(
     program: ConvexProgram, certificate: Certificate, weights: Any, intercept: Any
 ) -> ExactCertificate:
@@ -95,21 +102,18 @@ def exact_certificate(
     Raises
     ------
     ValueError
-        If the loss or penalty is none of bidual's own, or a number is too large or
+        If sums of weights are past the largest float64, or a number is too large or
         too small for integers over powers of two of a few thousand bits.
     """
-    from .checker import LOSSES, PENALTIES
-
-    if program.loss.name not in LOSSES or program.penalty.name not in PENALTIES:
-        raise ValueError(
-            f"program: expected one of the losses {', '.join(LOSSES)} and penalties "
-            f"{', '.join(PENALTIES)}, got {program.loss.name} + {program.penalty.name}"
-        )
     n = program.design.shape[0]
     reference = program.reference
-    target = max(certificate.gap, _FINEST * reference)
+    target = certificate.gap
+    if reference > 0:  # of a bad answer's gap, no more than the bounds are worth
+        target = min(max(target, _FINEST * reference), reference)
     null = program.null_intercept
     largest = float(np.max(np.abs(weights).sum(axis=0) + np.abs(intercept) + np.abs(null)))
+    if not math.isfinite(largest):
+        raise ValueError(f"weights: expected finite sums of absolute values, got {largest}")
     weight_bits = _checked(_WEIGHT_BITS - math.frexp(largest)[1])
     W, b, b0 = (
         np.rint(np.ldexp(x, weight_bits)).astype(np.int64) for x in (weights, intercept, null)
@@ -119,7 +123,8 @@ def exact_certificate(
     v = feasible_integers(program, V, dual_bits)
     # rounding each row's share costs less than a hundredth of the gap
     smallest = target if target > 0 else 1.0
-    bound_bits = _checked(math.frexp(400.0 * n * program.outputs / smallest)[1])
+    shares = 400.0 * n * program.outputs
+    bound_bits = _checked(math.frexp(shares)[1] - math.frexp(smallest)[1] + 1)
 
     delta = dyadic(getattr(program.loss, "delta", 0.0))
     a = scaled([program.row_weights])
@@ -209,5 +214,8 @@ def _relative(gap: int, reference: int) -> float:
     """The quotient, rounded up."""
     if reference == 0:
         return math.inf if gap > 0 else 0.0
-    found = gap / reference
+    try:
+        found = gap / reference
+    except OverflowError:
+        return math.inf
     return found if Fraction(found) >= Fraction(gap, reference) else math.nextafter(found, math.inf)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 LOG_BITS = 48  # of the format, docs/certificate_format.md
 
 _ULPS = 2  # that libm's logarithms and exponentials may be off
-_DIGITS = Context(prec=40)
+_DIGITS = Context(prec=60)
 _FAR = 64  # exp(-64) < 2^-92
 
 
@@ -39,9 +39,9 @@ def integer_exps(values: list[int], bits: int) -> tuple[list[int], list[int]]:
 
     def exactly(x: int) -> Decimal:
         power = _DIGITS.divide(Decimal(x), Decimal(1 << bits)) if bits >= 0 else Decimal(x << -bits)
-        return _DIGITS.multiply(_DIGITS.exp(-power), Decimal(1 << LOG_BITS))
+        return _DIGITS.multiply(_DIGITS.exp(power.copy_negate()), Decimal(1 << LOG_BITS))
 
-    # less than half a unit below 1, which 40 digits may not tell from 1
+    # less than half a unit below 1, which digits may not tell from 1
     least = (1 << bits) >> (LOG_BITS + 1) if bits >= 0 else 0
     near = [0 if beyond or x <= least else x for x, beyond in zip(values, far, strict=True)]
     if max(near) < 2**63 and abs(bits) < 1000:

@@ -286,12 +286,12 @@ def test_prices_that_are_known_prove_what_a_pass_over_the_columns_does(
     v = program.into_domain(np.zeros(program.target.shape) if given_v is None else given_v)
     known = certify_priced(program, W, b, v, program.steepest(v) * (1 + more))
     passed = bd.certify(program, weights=W, intercept=b, dual_point=v)
-    # which has two more candidates, and exact prices
-    room = ROUNDING * (program.reference + passed.primals + np.abs(v).sum())
-    assert (passed.gaps <= known.gaps + room).all()
     np.testing.assert_allclose(known.primals, passed.primals, rtol=1e-14)
     assert (program.steepest(known.dual_point) <= program.strength * (1 + ROUNDING)).all()
     alone = certify_priced(program, W, b, v, program.steepest(v))
+    # which has two more candidates; of a V shrunk too much the bound may be better or worse
+    room = ROUNDING * (program.reference + passed.primals + np.abs(v).sum())
+    assert (passed.gaps <= alone.gaps + room).all()
     if not np.array_equal(alone.dual_point, passed.dual_point):
         return
     np.testing.assert_allclose(alone.gaps, passed.gaps, atol=room.max())

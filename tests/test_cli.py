@@ -334,3 +334,18 @@ def test_certify_tells_bad_input_in_a_line_and_writes_nothing(tmp_path, capsys, 
         assert main(["certify", *names, "--strength", "0.1"]) == 2
         assert words in capsys.readouterr().err
     assert not Path("answer.cert").exists()
+
+
+def test_verify_tells_the_class_of_a_complete_dictionary(tmp_path, capsys):
+    X = [(*bits, 1) for bits in np.ndindex(2, 2, 2)]
+    parity = [(-1.0) ** sum(bits[:3]) for bits in X]
+    program = bd.ConvexProgram(bd.complete_thresholds(X).atoms, parity, "hinge", 0.01)
+    proof, wrong = tmp_path / "parity.cert", tmp_path / "wrong.cert"
+    certificate = bd.certify(program, bd.solve(program), exact=True)
+    shown = bd.completeness(program, X)
+    certificate.save(proof, shown)
+    certificate.save(wrong, shown | {"h0": [1, 0, 0, 0]})
+    assert main(["verify", str(proof), str(wrong)]) == 1
+    proven, refused = capsys.readouterr().out.splitlines()
+    assert "over every two-layer threshold network with neurons 1{x.h >= 0}" in proven
+    assert refused == f"refused  {wrong}: 104 patterns are listed, 106 are counted"
