@@ -1,0 +1,116 @@
+"""Network files: a packed file (``dictionaries/packed_file.py``) without columns.
+
+Its head carries all there is, under SHA-256; nothing is ever executed. Metadata:
+
+    {"contents": "network", "version": 1, "class": "SpikingNetwork", "inputs": d,
+     "hidden": [...], "readout": "last" or "every",
+     "classes": null or {"dtype": as NumPy writes it, "labels": [...]},
+     "witnesses": null where K = 0, else the record of ``dictionaries/witness_records.py``}
+
+Arrays: ``readout_weights``, ``intercept``, and those of the record, with ``witnesses.``
+before their names. A reader refuses other versions.
+"""
+
+import os
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..dictionaries import GivenWitnesses
+from ..dictionaries.packed_file import open_packed
+from ..dictionaries.packed_head import Path, words_for
+from ..dictionaries.packed_writer import write_packed
+from ..dictionaries.witness_records import from_record, to_record
+
+if TYPE_CHECKING:
+    from .network import Network
+
+_VERSION = 1
+_LABELS = (str, bool, int, float)  # what JSON gives back as it was
+
+AnyNetwork = TypeVar("AnyNetwork", bound="Network")
+
+
+def write_network(path: Path, network: "Network") -> None:
+    """Write a network to a file, whole or not at all."""
+    record: dict[str, Any] | None = None
+    carried: dict[str, NDArray[np.float64]] = {}
+    if network.subnetworks:
+        record, arrays = to_record(GivenWitnesses(network.subnetworks))
+        carried = {f"witnesses.{name}": array for name, array in arrays.items()}
+    metadata = {
+        "contents": "network",
+        "version": _VERSION,
+        "class": type(network).__name__,
+        "inputs": int(network.inputs),
+        "hidden": list(network.hidden),
+        "readout": network.readout,
+        "classes": None if network.classes is None else _labels_told(network.classes),
+        "witnesses": record,
+    }
+    carried |= {"readout_weights": network.readout_weights, "intercept": network.intercept}
+    no_columns = np.empty((0, words_for(0)), dtype=np.uint64)
+    write_packed(path, no_columns, 0, metadata, arrays=carried)
+
+
+def read_network(path: Path, kind: type[AnyNetwork]) -> AnyNetwork:
+    """Read a network of a class from a file; ValueError unless it is intact and just that."""
+    found = open_packed(path)
+    told, name = found.metadata, os.fspath(path)
+    if told.get("contents") != "network":
+        raise ValueError(f"{name}: expected a network, got {told.get('contents')!r:.200}")
+    if told.get("version") != _VERSION:
+        raise ValueError(
+            f"{name}: expected a network file of version {_VERSION}, got version "
+            f"{told.get('version')!r:.200}, which takes another version of bidual"
+        )
+    if told.get("class") != kind.__name__:
+        raise ValueError(f"{name}: expected a {kind.__name__}, got a {told.get('class')!s:.200}")
+    arrays = {key: np.array(array) for key, array in found.arrays.items()}  # no maps of the file
+    try:
+        return kind(
+            subnetworks=_subnetworks(told["witnesses"], arrays),
+            inputs=told["inputs"],
+            hidden=told["hidden"],
+            readout_weights=arrays["readout_weights"],
+            intercept=arrays["intercept"],
+            readout=told["readout"],
+            classes=None if told["classes"] is None else _labels_read(told["classes"]),
+        )
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{name}: expected a {kind.__name__}: {error}") from error
+
+
+def _subnetworks(record: Any, arrays: dict[str, NDArray[Any]]) -> Any:
+    if record is None:
+        return []
+    parts = {
+        name.removeprefix("witnesses."): array
+        for name, array in arrays.items()
+        if name.startswith("witnesses.")
+    }
+    bank = from_record(record, parts)
+    expected = to_record(bank)[1].keys()
+    if expected != parts.keys():
+        raise ValueError(f"witnesses: expected arrays {sorted(expected)}, got {sorted(parts)}")
+    return [bank.layers(k) for k in range(bank.subnetworks)]
+
+
+def _labels_told(classes: NDArray[Any]) -> dict[str, Any]:
+    labels = classes.tolist()
+    for label in labels:
+        if type(label) not in _LABELS:
+            raise TypeError(
+                f"classes: expected strings, whole numbers, floats or bools, got {label!r}, "
+                "which a file can't describe"
+            )
+    return {"dtype": classes.dtype.str, "labels": labels}
+
+
+def _labels_read(told: Any) -> NDArray[np.generic]:
+    """Read labels; ValueError where they are not what :func:`_labels_told` writes."""
+    labels: NDArray[np.generic] = np.array(told["labels"], dtype=told["dtype"])
+    if _labels_told(labels) != told:
+        raise ValueError(f"classes: expected labels and their dtype, got {told!r:.200}")
+    return labels

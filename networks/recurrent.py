@@ -1,0 +1,29 @@
+"""RecurrentNetwork: K parallel subnetworks of recurrent threshold units."""
+
+from ..dictionaries import Layer
+from .network import Network
+from .threshold import forgets
+
+
+class RecurrentNetwork(Network):
+    """K parallel recurrent threshold subnetworks with a linear readout (Udupi et al. 2026).
+
+    A unit is 1 at step t where bias + x[t] W + s[t-1] R >= threshold, else 0, with
+    s[0] = 0; layers without R have none of it. :class:`Network` has the attributes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bidual as bd
+    >>> from bidual.networks import RecurrentNetwork
+    >>> unit = bd.Layer.build([[1.0]], 0.0, 1.0, 0.0, recurrent=[[1.0]])  # once on, stays on
+    >>> latch = RecurrentNetwork(
+    ...     [[unit]], 1, (1,), np.ones((1, 1, 1)), np.zeros(1), "every", None
+    ... )
+    >>> latch.predict([[[0], [1], [0], [0]]])
+    array([[0., 1., 1., 1.]])
+    """
+
+    @staticmethod
+    def _refuses(layer: Layer) -> str:
+        return "" if forgets(layer) else "threshold units (leak and reset 0)"

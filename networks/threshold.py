@@ -1,0 +1,83 @@
+"""ThresholdNetwork: K parallel feedforward subnetworks of threshold units."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..dictionaries import Layer, SpikeDictionary
+from .network import Network
+
+
+class ThresholdNetwork(Network):
+    """K parallel feedforward threshold subnetworks with a linear readout (Ergen et al. 2023).
+
+    A unit is 1 where bias + x W >= threshold, else 0. There are no steps: X is (n, d),
+    or (n, 1, d); spikes and membranes, here the pre-activations, are (n, width); plots
+    take samples X (n, d) and have those across. :class:`Network` has the attributes;
+    the readout is "last".
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import bidual as bd
+    >>> from bidual.networks import ThresholdNetwork
+    >>> unit = bd.Layer.build([[1.0], [1.0]], leak=0.0, threshold=1.5, reset=0.0)
+    >>> both = ThresholdNetwork([[unit]], 2, (1,), np.ones((1, 1, 1)), np.zeros(1), "last", None)
+    >>> both.predict([[0, 0], [0, 1], [1, 0], [1, 1]])
+    array([0., 0., 0., 1.])
+    """
+
+    _across = "sample"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.readout != "last":
+            raise ValueError(f"readout: expected 'last', there are no steps, got {self.readout!r}")
+
+    @classmethod
+    def rebuild(
+        cls,
+        dictionary: SpikeDictionary,
+        weights: NDArray[np.float64],
+        intercept: NDArray[np.float64],
+        classes: NDArray[np.generic] | None = None,
+    ) -> "ThresholdNetwork":
+        """As :meth:`Network.rebuild`, from a dictionary of sequences of one step."""
+        if dictionary.steps != 1:
+            raise ValueError(
+                f"dictionary: expected one of sequences of one step, got {dictionary.steps} steps"
+            )
+        return super().rebuild(dictionary, weights, intercept, classes)
+
+    def __repr__(self) -> str:
+        return (
+            f"ThresholdNetwork({len(self.subnetworks)} subnetworks {self.hidden}, "
+            f"{self.intercept.size} outputs)"
+        )
+
+    @staticmethod
+    def _refuses(layer: Layer) -> str:
+        if forgets(layer) and layer.recurrent is None:
+            return ""
+        return "threshold units (leak and reset 0) without recurrence"
+
+    def _sequences(self, X: ArrayLike) -> NDArray[np.float64]:
+        try:
+            shape = np.shape(X)
+        except ValueError:  # rows of different lengths, which the check below tells
+            shape = (0, 1, 0)
+        if len(shape) not in (2, 3) or (len(shape) == 3 and shape[1] != 1):
+            raise ValueError(f"X: expected samples of shape (n, d) or (n, 1, d), got {shape}")
+        return super()._sequences(X if len(shape) == 3 else np.expand_dims(X, 1))
+
+    def _shown(self, array: NDArray[Any]) -> NDArray[Any]:
+        return array[:, 0]
+
+    def _drawn(self, x: ArrayLike) -> NDArray[np.float64]:
+        return self._sequences(x)
+
+
+def forgets(layer: Layer) -> bool:
+    """Whether a layer is of threshold units, whose membranes forget all from step to step."""
+    return not (layer.leak.any() or layer.reset.any() or layer.hard)
