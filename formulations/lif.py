@@ -1,34 +1,33 @@
 """LIF: K parallel networks of leaky integrate-and-fire layers (Udupi, Yang and Zhai 2026).
 
-Under weight decay (beta / 2) (sum over nodes of squared incoming blocks and
-amplitudes), one amplitude a subnetwork, training a network of final width m is
-
-    min_W  sum_i a_i loss((D W + b)_i, y_i) + beta / m**(1/q) ||W||_1,   1/p + 1/q = 1,
-
-over the columns D of final spikes (their Theorems 3.4 and 3.6). With
-``readout="every"`` the loss is read at each step, over whole trajectories.
-Over a sampled dictionary the optimum is that of the sampled atoms.
+Over the columns D of final spikes, training is the program of ``network_class.py`` (their
+Theorems 3.4 and 3.6): a neuron hears itself alone, by its leak and reset, so that m copies of
+one are a layer. With ``readout="every"`` the loss is read at each step, over whole
+trajectories. Over a sampled dictionary the optimum is that of the sampled atoms.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..dictionaries import Neuron, Readout, SampledWitnesses, SpikeDictionary
+from ..dictionaries import (
+    Budget,
+    Neuron,
+    Readout,
+    SampledWitnesses,
+    SpikeDictionary,
+    complete_lif,
+)
 from ..dictionaries.neuron import Range, Reset
-from ..dictionaries.witnesses import check_widths
 from ..networks import SpikingNetwork
-from .losses import Loss, find_loss
-from .penalties import Penalty, find_penalty
-from .program import ConvexProgram
-from .targets import encode
+from .network_class import Gauge, NetworkClass
 
 
 @dataclass(frozen=True)
-class LIF:
+class LIF(NetworkClass):
     """A class of spiking networks, and the convex program of training one.
 
     Parameters
@@ -48,6 +47,8 @@ class LIF:
         Whether the loss is read at the last step or at every step.
     p : float
         Norm of the weight decay, in [1, inf]; 2 is the ordinary one.
+    gauge : {"subnetwork", "neuron"}
+        Which has a last amplitude of its own: strength is beta / m**(1/q), or beta.
 
     Raises
     ------
@@ -61,8 +62,8 @@ class LIF:
     >>> lif = bd.LIF(hidden=(64, 32), leak=0.99, threshold=1.0)
     >>> atoms = lif.sample(X[:50], subnetworks=2, seed=0)
     >>> program = lif.program(atoms, y[:50], loss="squared", beta=0.1)
-    >>> round(program.strength, 6)
-    0.017678
+    >>> round(program.strength, 6), program.penalty.name
+    (0.017678, 'group')
     """
 
     hidden: Sequence[int]
@@ -71,17 +72,14 @@ class LIF:
     reset: Reset = "delayed"
     readout: Readout = "last"
     p: float = 2.0
+    gauge: Gauge = "subnetwork"
     neuron: Neuron = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", check_widths(self.hidden))
+        self._check()
         object.__setattr__(self, "neuron", Neuron(self.leak, self.threshold, self.reset))
         if not np.min(self.threshold) > 0:
             raise ValueError(f"threshold: expected numbers above 0, got {self.threshold}")
-        if self.readout not in get_args(Readout):
-            raise ValueError(f"readout: expected 'last' or 'every', got {self.readout!r}")
-        if not self.p >= 1:
-            raise ValueError(f"p: expected a number in [1, inf], got {self.p}")
 
     def sample(self, X: ArrayLike, subnetworks: int = 64, seed: int = 0) -> SpikeDictionary:
         """Sample Gaussian subnetworks and roll them out over X (n, T, d) into a dictionary.
@@ -95,77 +93,29 @@ class LIF:
         witnesses = SampledWitnesses(max(inputs, 1), self.hidden, subnetworks, seed, self.neuron)
         return SpikeDictionary.sample(X, witnesses, self.readout)
 
-    def strength(self, beta: float) -> float:
-        """The program's strength beta / m**(1/q) for weight decay ``beta``."""
-        return float(beta / self.hidden[-1] ** (1.0 - 1.0 / self.p))
+    def complete(self, X: ArrayLike, budget: Budget | None = None) -> SpikeDictionary:
+        """Return every atom of networks of one layer on X (n, T, d), as ``complete_lif`` does.
 
-    def program(
-        self,
-        dictionary: SpikeDictionary,
-        y: ArrayLike,
-        loss: str | Loss = "squared",
-        *,
-        beta: float | None = None,
-        strength: float | None = None,
-        row_weights: ArrayLike | None = None,
-        step_weights: ArrayLike | None = None,
-        intercept: bool = False,
-        penalty: str | Penalty = "l1",
-    ) -> ConvexProgram:
-        """State the program of training this class on targets ``y``.
-
-        Parameters
-        ----------
-        dictionary : SpikeDictionary
-            Rolled out for this readout.
-        y : (n,) or (n, C) array; for every step (n,), (n, T) or (n, T, C)
-            Integers or strings are class labels, coded -1 and +1, one output
-            against the rest, or one-hot for softmax; floats are targets as they
-            stand. With every step, one entry a sequence holds at all its steps.
-        loss : str or Loss
-            One of ``bidual.LOSSES``.
-        beta, strength : float
-            Exactly one of them: weight decay, or lambda itself.
-        row_weights : (N,) array, optional
-            Weights of the rows of D; a mean unless given.
-        step_weights : (T,) array, optional
-            alpha_t of every step's loss, used as alpha_t / (n sum alpha).
-        intercept : bool
-            Whether outputs have an intercept, which is not penalised.
-        penalty : {"l1", "group"} or Penalty
-            A subnetwork for each weight, or one that serves all outputs, which
-            p = 2 gives.
+        The leak is taken as the decimal that it is written as: 0.9 is nine tenths. Atoms are
+        those of all thresholds, which are the same as those of one (Lemma 3.5).
 
         Raises
         ------
         ValueError
-            If y or a weight does not fit, if beta or strength is negative or NaN,
-            or if the group norm is asked for another p than 2.
+            If there are more layers, a range of leaks or another reset than the two soft
+            ones; or as :func:`complete_lif`.
+        BudgetExceeded
+            As :func:`lif_trajectories`.
         """
-        if dictionary.readout != self.readout:
+        if len(self.hidden) > 1:
+            raise ValueError(f"hidden: expected one layer to list its atoms, got {self.hidden}")
+        if isinstance(self.leak, tuple):
+            raise ValueError(f"leak: expected a number to list atoms of, got {self.leak}")
+        if self.reset not in ("delayed", "immediate"):
             raise ValueError(
-                f"dictionary: expected one rolled out for readout {self.readout!r}, "
-                f"got {dictionary.readout!r}"
+                f"reset: expected 'delayed' or 'immediate' to list atoms of, got {self.reset!r}"
             )
-        if (beta is None) == (strength is None):
-            raise ValueError("beta, strength: expected exactly one of the two")
-        if beta is not None and not 0 <= beta < np.inf:
-            raise ValueError(f"beta: expected a finite number >= 0, got {beta}")
-        norm = find_penalty(penalty)
-        if not norm.separable and self.p != 2:
-            raise ValueError(f"penalty: expected 'l1' for p = {self.p:g}, 'group' is that of p = 2")
-        found = find_loss(loss)
-        targets, classes = encode(self._rows(dictionary, y), dictionary.atoms.shape[0], found)
-        return ConvexProgram(
-            dictionary.atoms,
-            targets,
-            found,
-            self.strength(beta) if beta is not None else float(strength or 0.0),
-            self._weights(dictionary, row_weights, step_weights),
-            intercept,
-            classes,
-            norm,
-        )
+        return complete_lif(X, repr(self.leak), self.reset, self.readout, budget)
 
     def network(self, dictionary: SpikeDictionary, solution: Any) -> SpikingNetwork:
         """Rebuild the K-parallel network that computes D W + b of a solution.
@@ -175,46 +125,4 @@ class LIF:
         ValueError
             If the solution is one over another dictionary.
         """
-        if solution.program.design is not dictionary.atoms:
-            raise ValueError("solution: expected one of a program over this very dictionary")
-        return SpikingNetwork.rebuild(
-            dictionary, solution.weights, solution.intercept, solution.program.classes
-        )
-
-    def _rows(self, dictionary: SpikeDictionary, y: ArrayLike) -> Any:
-        """Put y in the order of D's rows."""
-        labels = np.asarray(y)
-        n, steps = dictionary.samples, dictionary.steps
-        if labels.ndim == 0 or labels.shape[0] != n:
-            raise ValueError(f"y: expected one entry for each of {n} sequences, got {labels.shape}")
-        if self.readout == "last":
-            return labels
-        if labels.ndim == 1:
-            return np.tile(labels, steps)
-        if labels.ndim > 3 or labels.shape[1] != steps:
-            raise ValueError(
-                f"y: expected shape ({n},), ({n}, {steps}) or ({n}, {steps}, C) for a loss at "
-                f"every step, got {labels.shape}"
-            )
-        return np.swapaxes(labels, 0, 1).reshape(n * steps, *labels.shape[2:])
-
-    def _weights(
-        self,
-        dictionary: SpikeDictionary,
-        row_weights: ArrayLike | None,
-        step_weights: ArrayLike | None,
-    ) -> ArrayLike | None:
-        if step_weights is None:
-            return row_weights
-        if self.readout != "every" or row_weights is not None:
-            raise ValueError(
-                "step_weights: expected readout 'every' and no row_weights beside them"
-            )
-        alpha = np.asarray(step_weights, dtype=np.float64)
-        inside = (alpha >= 0) & (alpha < np.inf)
-        if alpha.shape != (dictionary.steps,) or not inside.all() or not alpha.any():
-            raise ValueError(
-                f"step_weights: expected {dictionary.steps} finite numbers >= 0, not all 0, "
-                f"got {alpha}"
-            )
-        return np.repeat(alpha / (dictionary.samples * alpha.sum()), dictionary.samples)
+        return SpikingNetwork.rebuild(*self._rebuilt(dictionary, solution))

@@ -70,6 +70,9 @@ def atoms_by_step(lif, dictionary, X):
         ({"p": 0.99}, "p"),
         ({"p": -np.inf}, "p"),
         ({"p": np.nan}, "p"),
+        ({"p": "two"}, "p"),
+        ({"gauge": "layer"}, "gauge"),
+        ({"gauge": None}, "gauge"),
     ],
 )
 def test_a_part_out_of_its_range_is_refused_by_name(change, named):
@@ -214,6 +217,11 @@ def test_step_weights_are_shared_out_among_samples():
     for t in range(T):
         rows = program.row_weights[t * N : (t + 1) * N]
         np.testing.assert_allclose(rows, alpha[t] / (N * 8.0), rtol=1e-15)
+    # the ramp: 2 t / (T + 1), t = 1 to T, whose mean is 1
+    ramp = EVERY.program(ATOMS_EVERY, CLASSES, strength=0.1, step_weights="ramp")
+    for t in range(T):
+        rows = ramp.row_weights[t * N : (t + 1) * N]
+        np.testing.assert_allclose(rows, 2 * (t + 1) / (T + 1) / (N * T), rtol=1e-15)
     # no step weights: the mean over all rows
     plain = EVERY.program(ATOMS_EVERY, CLASSES, strength=0.1)
     np.testing.assert_allclose(plain.row_weights, 1.0 / (N * T), rtol=1e-15)
@@ -228,17 +236,51 @@ def test_program_of_every_step_is_the_weighted_sum_of_the_steps_losses(loss):
     if loss == "softmax":
         y = np.eye(2)[y.argmax(axis=2)]
     alpha, beta = np.array([0.5, 0.0, 2.0, 1.0]), 0.4
-    program = EVERY.program(ATOMS_EVERY, y, loss, beta=beta, step_weights=alpha, intercept=True)
+    options = {"beta": beta, "step_weights": alpha, "intercept": True}
+    program = EVERY.program(ATOMS_EVERY, y, loss, **options)
+    apart = EVERY.program(ATOMS_EVERY, y, loss, penalty="l1", **options)
     steps = atoms_by_step(EVERY, ATOMS_EVERY, sequences())
     for _ in range(3):
         W, b = rng.normal(size=(steps[0].shape[1], 2)), rng.normal(size=2)
-        # sum_t alpha_t Loss_t(D^t W + b, Y_t) + beta / sqrt(m) |W|_1, Loss_t a mean over samples
-        total = beta / 2.0 * np.abs(W).sum()
+        # sum_t alpha_t Loss_t(D^t W + b, Y_t) + beta / sqrt(m) times the norm of p = 2: the sum
+        # of the lengths of rows; Loss_t is a mean over samples
+        total = beta / 2.0 * np.sqrt((W**2).sum(axis=1)).sum()
+        more = beta / 2.0 * np.abs(W).sum() - total
         for t in range(T):
             fit = steps[t] @ W + b
             step_loss = bd.LOSSES[loss].value(fit, y[:, t]).sum(axis=1).mean()
             total += alpha[t] / alpha.sum() * step_loss
         assert program.primal(W, b) == pytest.approx(total, rel=1e-13)
+        assert apart.primal(W, b) == pytest.approx(total + more, rel=1e-13)
+
+
+@pytest.mark.parametrize("gauge", ["subnetwork", "neuron"])
+@pytest.mark.parametrize(
+    ("p", "outputs", "penalty"),
+    [(1.0, 3, "l1"), (2.0, 3, "group"), (1.0, 1, "l1"), (2.0, 1, "l1"), (3.0, 1, "l1")],
+)
+def test_the_penalty_is_the_one_that_p_gives(p, outputs, penalty, gauge):
+    lif = replace(LAST, p=p, gauge=gauge)
+    targets = np.ones((N, outputs))
+    assert lif.program(ATOMS_LAST, targets, beta=0.1).penalty.name == penalty
+    assert lif.penalty(outputs).name == penalty
+    assert lif.program(ATOMS_LAST, targets, beta=0.1, penalty="l1").penalty.name == "l1"
+
+
+@pytest.mark.parametrize("p", [1.5, 3.0, np.inf])
+def test_other_p_of_several_outputs_are_refused_and_taken_for_each_output_apart(p):
+    lif = replace(LAST, p=p)
+    with pytest.raises(ValueError, match=rf"^penalty: expected p = 1 or 2 .* got p = {p:g}, which"):
+        lif.program(ATOMS_LAST, np.ones((N, 2)), beta=0.1)
+    with pytest.raises(ValueError, match=r"^penalty: expected 'l1'"):
+        lif.program(ATOMS_LAST, np.ones((N, 2)), beta=0.1, penalty="group")
+    apart = lif.program(ATOMS_LAST, np.ones((N, 2)), beta=0.1, penalty="l1")
+    assert apart.strength == lif.strength(0.1)
+
+
+@pytest.mark.parametrize("p", [1.0, 1.5, 2.0, np.inf])
+def test_one_amplitude_a_neuron_gives_no_width_factor(p):
+    assert bd.LIF((64, 32), p=p, gauge="neuron").strength(0.1) == 0.1
 
 
 def test_the_group_norm_is_that_of_p_2():
@@ -274,6 +316,7 @@ BAD = {
     "both": (LAST, ATOMS_LAST, CLASSES, {"beta": 1.0, "strength": 1.0}, "beta, strength"),
     "both zero": (LAST, ATOMS_LAST, CLASSES, {"beta": 0.0, "strength": 0.0}, "beta, strength"),
     "negative beta": (LAST, ATOMS_LAST, CLASSES, {"beta": -1e-9}, "beta"),
+    "no number as beta": (LAST, ATOMS_LAST, CLASSES, {"beta": "0.1"}, "beta"),
     "NaN beta": (LAST, ATOMS_LAST, CLASSES, {"beta": np.nan}, "beta"),
     "infinite beta": (LAST, ATOMS_LAST, CLASSES, {"beta": np.inf}, "beta"),
     "negative strength": (LAST, ATOMS_LAST, CLASSES, {"strength": -1e-9}, "strength"),
@@ -321,6 +364,7 @@ BAD = {
             [1, -1, 1, 1],
             [1, np.nan, 1, 1],
             [1, np.inf, 1, 1],
+            "ramps",
         )
     },
 }
@@ -405,3 +449,96 @@ def test_a_solution_over_another_dictionary_is_refused():
     solution = bd.solve(LAST.program(other, CLASSES, strength=0.1))
     with pytest.raises(ValueError, match=r"^solution: expected one of a program over this"):
         LAST.network(ATOMS_LAST, solution)
+
+
+def test_a_complete_dictionary_holds_all_that_is_sampled_of_one_layer():
+    lif = bd.LIF((7,), leak=0.5, readout="every")
+    X = np.eye(2)[np.array(list(np.ndindex(2, 2, 2)))]
+    complete = lif.complete(X)
+    held, sampled = (
+        {column.tobytes() for column in each.atoms.to_dense(np.uint8).T}
+        for each in (complete, lif.sample(X, 200))
+    )
+    assert len(sampled) > 20
+    assert sampled <= held
+    with pytest.raises(bd.BudgetExceeded):
+        lif.complete(X, budget=bd.Budget(patterns=5))
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"hidden": (2, 2)}, "hidden"),
+        ({"leak": (0.5, 0.9)}, "leak"),
+        ({"reset": "hard"}, "reset"),
+        ({"reset": 0.5}, "reset"),
+    ],
+)
+def test_what_can_not_be_listed_is_refused_by_name(change, named):
+    lif = bd.LIF(**{"hidden": (2,), **change})
+    with pytest.raises(ValueError, match=f"^{named}: expected .* atoms"):
+        lif.complete(sequences())
+
+
+def test_final_neurons_that_hear_each_other_have_no_copies_to_count_on():
+    bank = bd.SampledWitnesses(D_IN, (6, 4), 3, 1, bd.Neuron(0.9, 1.0), recurrent=True)
+    dictionary = bd.SpikeDictionary.sample(sequences(), bank)
+    with pytest.raises(ValueError, match=r"^dictionary: expected final neurons that do not hear"):
+        LAST.program(dictionary, CLASSES, beta=0.1)
+    # where no copies are counted on, the rebuilt network costs what the program says
+    for lif in (replace(LAST, p=1.0), replace(LAST, gauge="neuron")):
+        program = lif.program(dictionary, CLASSES, "hinge", beta=0.1)
+        solution = bd.solve(program, gap=1e-6)
+        network = lif.network(dictionary, solution)
+        value = lif.primal(sequences(), CLASSES, "hinge", beta=0.1).reduced(network)
+        assert value == pytest.approx(program.primal(solution.weights), rel=1e-12)
+    assert LAST.program(dictionary, CLASSES, strength=0.1).strength == 0.1
+
+
+def test_networks_that_are_none_of_the_problem_are_refused_by_name():
+    training = LAST.primal(sequences(), CLASSES, "hinge", beta=0.1)
+    solution = bd.solve(LAST.program(ATOMS_LAST, CLASSES, "hinge", strength=0.1))
+    network = LAST.network(ATOMS_LAST, solution)
+    assert training.reduced(network) > 0
+    with pytest.raises(ValueError, match=r"^network: expected one read at the last step"):
+        training.reduced(replace(network, readout="every"))
+    with pytest.raises(ValueError, match=r"^network: expected no intercept"):
+        training.reduced(replace(network, intercept=np.ones(1)))
+    two = replace(network, intercept=np.zeros(2), readout_weights=np.zeros((*_shape(network), 2)))
+    with pytest.raises(ValueError, match=r"^network: expected 1 outputs, got 2"):
+        training.reduced(two)
+    for scale in (0.0, -1.0, np.inf, np.nan):
+        with pytest.raises(ValueError, match=r"^scale: expected a finite number > 0"):
+            training.full(network, scale)
+
+
+def _shape(network):
+    return network.readout_weights.shape[:2]
+
+
+@pytest.mark.parametrize("beta", [-1.0, np.nan, np.inf, "0.1", None])
+def test_a_problem_with_another_beta_than_a_number_is_refused(beta):
+    with pytest.raises(ValueError, match=r"^beta: expected a finite number >= 0"):
+        LAST.primal(sequences(), CLASSES, beta=beta)
+
+
+def test_dual_points_outside_are_told_apart():
+    # hinge: 0 <= y v <= 1 / n, and an intercept asks for a sum of 0
+    y = np.where(CLASSES == 1, 1.0, -1.0)
+    dual = LAST.dual(ATOMS_LAST, y, "hinge", beta=0.02, intercept=True)
+    inside = dual.make_feasible(y / N)
+    point = dual.at(inside)
+    assert point.feasible
+    assert point.value == dual.program.dual(inside)
+    assert abs(inside.sum()) <= 1e-15
+    assert not dual.at(-y / N).feasible  # outside the conjugate's domain
+    assert dual.at(-y / N).value == -np.inf
+    assert not dual.at(y / N).feasible  # of another sum than 0
+    far = inside * 2
+    dear = dual.at(far)
+    assert dear.price == pytest.approx(2 * point.price, rel=1e-15)
+    assert point.price == pytest.approx(0.02, rel=1e-12)  # the price binds
+    assert not dear.feasible
+    assert dear.value == pytest.approx(2 * point.value, rel=1e-12)  # (y v summed) still told
+    with pytest.raises(ValueError, match=r"^V: expected shape"):
+        dual.at(np.zeros(N + 1))

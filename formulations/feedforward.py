@@ -1,0 +1,140 @@
+"""Feedforward: K parallel networks of threshold units (Ergen, Gulluk, Lacotte and Pilanci 2023).
+
+A unit is 1[x w >= 0]. Over the columns D of what a last unit can fire on the data, training is
+the program of ``network_class.py`` (their Theorems 2.2 and 3.2, Corollary 4.1 for any loss).
+They have an amplitude for each unit, ``gauge="neuron"``. Over a sampled dictionary the optimum
+is that of the sampled atoms.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..dictionaries import (
+    THRESHOLD_UNIT,
+    Budget,
+    GivenWitnesses,
+    Layer,
+    Readout,
+    SampledWitnesses,
+    SpikeDictionary,
+    check_sequences,
+    complete_thresholds,
+    deep_patterns,
+)
+from ..networks import ThresholdNetwork
+from .network_class import Gauge, NetworkClass, dictionary_of
+
+
+@dataclass(frozen=True)
+class Feedforward(NetworkClass):
+    """A class of threshold networks, and the convex program of training one.
+
+    Parameters
+    ----------
+    hidden : sequence of int
+        Width of each hidden layer of one subnetwork; the last is m.
+    bias : bool
+        Whether a column of ones is appended to X: a bias for each unit of the first layer.
+    p : float
+        Norm of the weight decay, in [1, inf]; 2 is the ordinary one.
+    gauge : {"subnetwork", "neuron"}
+        Which has a last amplitude of its own: strength is beta / m**(1/q), or beta.
+
+    Raises
+    ------
+    ValueError
+        If a part is out of its range.
+
+    Examples
+    --------
+    The exclusive or, to the global optimum over all networks of one hidden layer:
+
+    >>> import bidual as bd
+    >>> from bidual.formulations import Feedforward
+    >>> X, y = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0]
+    >>> ergen = Feedforward(hidden=(1,), bias=True, gauge="neuron")
+    >>> atoms = ergen.complete(X)
+    >>> atoms.atoms.shape  # all threshold functions of two bits but the zero
+    (4, 13)
+    >>> program = ergen.program(atoms, y, loss="hinge", beta=0.1, intercept=True)
+    >>> solution = bd.solve(program, gap=1e-9)
+    >>> ergen.network(atoms, solution).predict(X)
+    array([0, 1, 1, 0])
+    """
+
+    hidden: Sequence[int]
+    bias: bool = False
+    p: float = 2.0
+    gauge: Gauge = "subnetwork"
+    readout: Readout = field(default="last", init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._check()
+        if not isinstance(self.bias, bool | np.bool_):
+            raise ValueError(f"bias: expected True or False, got {self.bias!r}")
+
+    def sample(self, X: ArrayLike, subnetworks: int = 64, seed: int = 0) -> SpikeDictionary:
+        """Sample Gaussian subnetworks and evaluate them on X (n, d) into a dictionary.
+
+        Raises
+        ------
+        ValueError
+            If X is not finite or not two-dimensional, or if nothing fires.
+        """
+        sequences = self._inputs(X)
+        witnesses = SampledWitnesses(
+            sequences.shape[2], self.hidden, subnetworks, seed, THRESHOLD_UNIT
+        )
+        return SpikeDictionary.sample(sequences, witnesses)
+
+    def complete(self, X: ArrayLike, budget: Budget | None = None) -> SpikeDictionary:
+        """Return every pattern that a last unit can have on X (n, d) as a dictionary.
+
+        With one hidden layer these are the patterns 1[X h >= 0], as :func:`complete_thresholds`
+        lists them; deeper ones, at tiny sizes, those of :func:`deep_patterns`.
+
+        Raises
+        ------
+        ValueError
+            If X does not fit, or float64 can't hold a network that fires a pattern.
+        BudgetExceeded
+            As :func:`threshold_patterns` and :func:`deep_patterns`.
+        """
+        sequences = self._inputs(X)
+        if len(self.hidden) == 1:
+            return complete_thresholds(sequences[:, 0], budget)
+        found = deep_patterns(sequences[:, 0], self.hidden[:-1], budget)
+        subnetworks = [
+            [Layer.build(matrix[k], 0.0, 0.0, 0.0) for matrix in found.weights]
+            for k in range(found.patterns.shape[1])
+        ]
+        return dictionary_of(sequences, found.patterns, GivenWitnesses(subnetworks), "last")
+
+    def network(self, dictionary: SpikeDictionary, solution: Any) -> ThresholdNetwork:
+        """Rebuild the K-parallel network that computes D W + b of a solution.
+
+        It takes X as it is, without a column of ones.
+
+        Raises
+        ------
+        ValueError
+            If the solution is one over another dictionary.
+        """
+        return ThresholdNetwork.rebuild(*self._rebuilt(dictionary, solution))
+
+    @property
+    def _reads_ones(self) -> bool:
+        return bool(self.bias)
+
+    def _inputs(self, X: ArrayLike) -> NDArray[np.float64]:
+        """X, with ones where there is a bias, as sequences of one step (n, 1, d)."""
+        if np.ndim(X) != 2:
+            raise ValueError(f"X: expected shape (n, d), got {np.shape(X)}")
+        sequences = check_sequences(np.asarray(X)[:, None])
+        if not self.bias:
+            return sequences
+        return check_sequences(np.concatenate([sequences, np.ones_like(sequences[..., :1])], 2))

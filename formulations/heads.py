@@ -1,0 +1,120 @@
+"""Heads: several outputs with losses of their own, as the sum digit and the carry of addition.
+
+    min  sum_h weight_h loss_h(f_h(X), Y_h) + beta sum_h R(f_h)
+
+with subnetworks of each head's own separates: head h is a program at strength / weight_h, and
+weight_h times its value is what it adds to the sum.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..dictionaries import SpikeDictionary
+from .arrays import is_number
+from .losses import Loss
+from .program import ConvexProgram
+
+
+class Heads(Mapping[str, ConvexProgram]):
+    """The programs of several heads, by name; ``NetworkClass.heads`` states them.
+
+    Attributes
+    ----------
+    weights : dict of str to float
+        Weight of each head's loss in the sum.
+    """
+
+    def __init__(
+        self,
+        formulation: Any,
+        dictionary: SpikeDictionary,
+        programs: dict[str, ConvexProgram],
+        weights: dict[str, float],
+    ) -> None:
+        self._formulation = formulation
+        self._dictionary = dictionary
+        self._programs = programs
+        self.weights = weights
+
+    def __getitem__(self, name: str) -> ConvexProgram:
+        return self._programs[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._programs)
+
+    def __len__(self) -> int:
+        return len(self._programs)
+
+    def __repr__(self) -> str:
+        told = ", ".join(f"{self.weights[name]:g} x {name}" for name in self)
+        return f"Heads({told})"
+
+    def primal(self, solutions: Mapping[str, Any]) -> float:
+        """The sum's objective at a solution of each head."""
+        self._check(solutions)
+        return sum(
+            self.weights[name] * program.primal(solutions[name].weights, solutions[name].intercept)
+            for name, program in self.items()
+        )
+
+    def dual(self, solutions: Mapping[str, Any]) -> float:
+        """What the sum's objective is never below, by the solutions' dual points."""
+        self._check(solutions)
+        return sum(
+            self.weights[name] * program.dual(solutions[name].dual_point)
+            for name, program in self.items()
+        )
+
+    def networks(self, solutions: Mapping[str, Any]) -> dict[str, Any]:
+        """Rebuild the network of each head."""
+        self._check(solutions)
+        return {name: self._formulation.network(self._dictionary, solutions[name]) for name in self}
+
+    def _check(self, solutions: Mapping[str, Any]) -> None:
+        _expect_names("solutions", solutions, self)
+        for name, program in self.items():
+            if solutions[name].program is not program:
+                raise ValueError(f"solutions: expected one of the program of head {name!r}")
+
+
+def head_programs(
+    formulation: Any,
+    dictionary: SpikeDictionary,
+    targets: Mapping[str, ArrayLike],
+    loss: str | Loss | Mapping[str, str | Loss],
+    weights: Mapping[str, float] | None,
+    beta: float | None,
+    strength: float | None,
+    options: dict[str, Any],
+) -> tuple[dict[str, ConvexProgram], dict[str, float]]:
+    """State the program of each head, and tell the heads' weights; as ``NetworkClass.heads``."""
+    if not isinstance(targets, Mapping) or not targets:
+        raise ValueError(f"targets: expected a mapping of at least one head, got {targets!r:.60}")
+    losses = loss if isinstance(loss, Mapping) else dict.fromkeys(targets, loss)
+    _expect_names("loss", losses, targets)
+    given = dict.fromkeys(targets, 1.0) if weights is None else weights
+    _expect_names("weights", given, targets)
+    for name, weight in given.items():
+        if not (is_number(weight) and 0 < weight < np.inf):
+            raise ValueError(f"weights: expected finite numbers > 0, got {weight!r} for {name!r}")
+    programs = {}
+    for name, y in targets.items():
+        share = {
+            key: value / given[name]
+            for key, value in (("beta", beta), ("strength", strength))
+            if value is not None
+        }
+        try:
+            programs[name] = formulation.program(dictionary, y, losses[name], **share, **options)
+        except ValueError as error:
+            raise ValueError(f"{error} (head {name!r})") from error
+    return programs, {name: float(given[name]) for name in targets}
+
+
+def _expect_names(what: str, found: Any, names: Mapping[str, Any]) -> None:
+    if not isinstance(found, Mapping) or set(found) != set(names):
+        got = sorted(found) if isinstance(found, Mapping) else repr(found)
+        raise ValueError(f"{what}: expected one for each of the heads {sorted(names)}, got {got}")

@@ -1,0 +1,482 @@
+"""NetworkClass: what the network classes share, from weight decay to the convex program.
+
+A class is K parallel subnetworks, f(X) = sum_k Phi_k(X) W_k + b, with Phi_k (n, m) the 0/1
+spikes of the m final neurons and W_k (m, C). Its weight decay,
+
+    (beta / 2) sum over nodes of (||incoming weights||_p^2 + amplitude^2),
+
+leaves hidden weights free, as spikes do not change with their scale, and by the inequality of
+means (Ergen et al. 2023, Lemmas 2.1 and 3.1; Udupi, Yang and Zhai 2026) it comes to
+
+    min  loss(f(X), Y) + beta sum_k ||W_k||_p     one amplitude a subnetwork,
+    min  loss(f(X), Y) + beta sum_ki |W_ki|_p     one amplitude a final neuron, W_ki in R^C.
+
+With D all columns that a final neuron can fire, and m of them free to be the same, the duals
+of both have the constraint max_j ||V'd_j||_q <= lambda, 1/p + 1/q = 1, and both are
+
+    min over W (P, C)   loss(D W + b, Y) + lambda sum_j ||W_j||_p,
+
+lambda = beta / m**(1/q) for the first and beta for the second.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..dictionaries import (
+    BinaryMatrix,
+    Budget,
+    Layer,
+    Readout,
+    SpikeDictionary,
+    Witnesses,
+    roll_columns,
+)
+from ..dictionaries.spike_dictionary import NOTHING_FIRES
+from ..dictionaries.witnesses import check_widths
+from .arrays import is_number
+from .dual import Dual
+from .heads import Heads, head_programs
+from .losses import Loss, find_loss
+from .penalties import PENALTIES, Penalty, find_penalty
+from .primal import Primal
+from .program import ConvexProgram
+from .targets import encode
+
+Array = NDArray[np.float64]
+Gauge = Literal["subnetwork", "neuron"]
+StepWeights = ArrayLike | Literal["ramp"]
+
+
+class NetworkClass(ABC):
+    """K parallel subnetworks of given hidden widths under weight decay.
+
+    Attributes
+    ----------
+    hidden : tuple of int
+        Width of each hidden layer of one subnetwork; the last is m.
+    readout : {"last", "every"}
+    p : float
+    gauge : {"subnetwork", "neuron"}
+    """
+
+    hidden: Any
+    readout: Readout
+    p: float
+    gauge: Gauge
+
+    def _check(self) -> None:
+        """Check what all classes have; ValueError by the name of the part."""
+        object.__setattr__(self, "hidden", check_widths(self.hidden))
+        if self.readout not in get_args(Readout):
+            raise ValueError(f"readout: expected 'last' or 'every', got {self.readout!r}")
+        if not (is_number(self.p) and self.p >= 1):
+            raise ValueError(f"p: expected a number in [1, inf], got {self.p}")
+        if self.gauge not in get_args(Gauge):
+            raise ValueError(f"gauge: expected 'subnetwork' or 'neuron', got {self.gauge!r}")
+
+    @abstractmethod
+    def sample(self, X: ArrayLike, subnetworks: int = 64, seed: int = 0) -> SpikeDictionary:
+        """Sample subnetworks of the class and roll them out over X into a dictionary."""
+
+    @abstractmethod
+    def complete(self, X: ArrayLike, budget: Budget | None = None) -> SpikeDictionary:
+        """Return all that a final neuron of the class can fire on X, as a dictionary."""
+
+    @abstractmethod
+    def network(self, dictionary: SpikeDictionary, solution: Any) -> Any:
+        """Rebuild the network of the class that computes D W + b of a solution."""
+
+    def strength(self, beta: float) -> float:
+        """The program's strength for weight decay ``beta``: beta / m**(1/q), or beta.
+
+        The width counts where one amplitude serves a subnetwork; with one a neuron, it does not.
+        """
+        if self.gauge == "neuron":
+            return float(beta)
+        return float(beta / self.hidden[-1] ** (1.0 - 1.0 / self.p))
+
+    def penalty(self, outputs: int) -> Penalty:
+        """The norm that p gives for so many outputs, each subnetwork serving all of them.
+
+        Raises
+        ------
+        ValueError
+            If p is neither 1 nor 2 and there are several outputs.
+        """
+        if outputs == 1 or self.p == 1:
+            return PENALTIES["l1"]
+        if self.p == 2:
+            return PENALTIES["group"]
+        raise ValueError(
+            f"penalty: expected p = 1 or 2 for {outputs} outputs, got p = {self.p:g}, which "
+            f"charges rows of W in the {self.p:g}-norm: programs have their 1-norm, 'l1', and "
+            "their 2-norm, 'group'; penalty='l1' asks for subnetworks of each output's own, "
+            "under any p"
+        )
+
+    def program(
+        self,
+        dictionary: SpikeDictionary,
+        y: ArrayLike,
+        loss: str | Loss = "squared",
+        *,
+        beta: float | None = None,
+        strength: float | None = None,
+        row_weights: ArrayLike | None = None,
+        step_weights: StepWeights | None = None,
+        intercept: bool = False,
+        penalty: str | Penalty | None = None,
+    ) -> ConvexProgram:
+        """State the program of training this class on targets ``y``.
+
+        Parameters
+        ----------
+        dictionary : SpikeDictionary
+            Rolled out for this readout.
+        y : (n,) or (n, C) array; for every step (n,), (n, T) or (n, T, C)
+            Integers or strings are class labels, coded -1 and +1, one output
+            against the rest, or one-hot for softmax; floats are targets as they
+            stand. With every step, one entry a sequence holds at all its steps.
+        loss : str or Loss
+            One of ``bidual.LOSSES``.
+        beta, strength : float
+            Exactly one of them: weight decay, or lambda itself.
+        row_weights : (N,) array, optional
+            Weights of the rows of D; a mean unless given.
+        step_weights : (T,) array or "ramp", optional
+            alpha_t of every step's loss, used as alpha_t / (n sum alpha). The ramp is
+            2 t / (T + 1), t = 1 to T.
+        intercept : bool
+            Whether outputs have an intercept, which is not penalised.
+        penalty : {"l1", "group"} or Penalty, optional
+            What p gives unless said: with several outputs that each subnetwork serves,
+            "group" for p = 2 and "l1" for p = 1. "l1" under another p gives each
+            output subnetworks of its own, one against the rest.
+
+        Raises
+        ------
+        ValueError
+            If y or a weight does not fit, if beta or strength is negative or NaN,
+            or if p has no penalty of several outputs or another than the one asked for.
+        """
+        if dictionary.readout != self.readout:
+            raise ValueError(
+                f"dictionary: expected one rolled out for readout {self.readout!r}, "
+                f"got {dictionary.readout!r}"
+            )
+        if (beta is None) == (strength is None):
+            raise ValueError("beta, strength: expected exactly one of the two")
+        found = find_loss(loss)
+        targets, classes, weights = self._stated(
+            dictionary.samples, dictionary.steps, y, found, row_weights, step_weights
+        )
+        if beta is not None:
+            _check_beta(beta)
+            self._check_copies(dictionary)
+            strength = self.strength(beta)
+        return ConvexProgram(
+            dictionary.atoms,
+            targets,
+            found,
+            float(strength or 0.0),
+            weights,
+            intercept,
+            classes,
+            self._penalty(penalty, targets.shape[1]),
+        )
+
+    # the dual of the dual of training is the program
+    bidual = program
+
+    def dual(
+        self,
+        dictionary: SpikeDictionary,
+        y: ArrayLike,
+        loss: str | Loss = "squared",
+        **options: Any,
+    ) -> Dual:
+        """State the dual of training over a dictionary; ``options`` are those of :meth:`program`.
+
+        Over a complete dictionary it bounds all networks of the class; else those
+        made of its atoms.
+        """
+        return Dual(self.program(dictionary, y, loss, **options), 1.0 / self.strength(1.0))
+
+    def primal(
+        self,
+        X: ArrayLike,
+        y: ArrayLike,
+        loss: str | Loss = "squared",
+        *,
+        beta: float,
+        row_weights: ArrayLike | None = None,
+        step_weights: StepWeights | None = None,
+        intercept: bool = False,
+        penalty: str | Penalty | None = None,
+    ) -> Primal:
+        """State the non-convex problem of training, whose objective any network has.
+
+        Parameters
+        ----------
+        X : array
+            Inputs as the networks of the class take them.
+        beta : float
+            Weight decay.
+        y, loss, row_weights, step_weights, intercept, penalty
+            As for :meth:`program`.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`program`.
+        """
+        _check_beta(beta)
+        found = find_loss(loss)
+        inputs = np.asarray(X)
+        if inputs.ndim < 2:
+            raise ValueError(f"X: expected samples along the first of its axes, got {inputs.shape}")
+        steps = inputs.shape[1] if inputs.ndim == 3 else 1
+        targets, _, weights = self._stated(
+            inputs.shape[0], steps, y, found, row_weights, step_weights
+        )
+        n = targets.shape[0]
+        return Primal(
+            inputs,
+            targets,
+            found,
+            np.full(n, 1.0 / n) if weights is None else np.asarray(weights, dtype=np.float64),
+            float(beta),
+            self.readout,
+            bool(intercept),
+            self.p,
+            self.gauge == "subnetwork",
+            self._penalty(penalty, targets.shape[1]).separable,
+        )
+
+    def heads(
+        self,
+        dictionary: SpikeDictionary,
+        targets: Mapping[str, ArrayLike],
+        loss: str | Loss | Mapping[str, str | Loss] = "squared",
+        weights: Mapping[str, float] | None = None,
+        *,
+        beta: float | None = None,
+        strength: float | None = None,
+        **options: Any,
+    ) -> Heads:
+        """State the programs of several heads with losses of their own, each on its subnetworks.
+
+        Parameters
+        ----------
+        dictionary : SpikeDictionary
+        targets : mapping of str to array
+            y of each head, as :meth:`program` takes it.
+        loss : str, Loss, or a mapping of one for each head
+        weights : mapping of str to float, optional
+            Weight of each head's loss, above 0; 1 unless given.
+        beta, strength : float
+            Exactly one of them, for all heads together.
+        **options
+            As for :meth:`program`.
+
+        Raises
+        ------
+        ValueError
+            If a head lacks a loss or weight, or as :meth:`program`.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> X, digit = bd.tasks.addition(digits=2)
+        >>> _, carry = bd.tasks.addition(digits=2, head="carry")
+        >>> lif = bd.LIF(hidden=(8, 4), readout="every")
+        >>> atoms = lif.sample(X, subnetworks=4)
+        >>> heads = lif.heads(atoms, {"sum": digit, "carry": carry}, "hinge", beta=0.01)
+        >>> solutions = {name: bd.solve(program) for name, program in heads.items()}
+        >>> heads.dual(solutions) <= heads.primal(solutions)
+        True
+        """
+        if (beta is None) == (strength is None):
+            raise ValueError("beta, strength: expected exactly one of the two")
+        programs, shares = head_programs(
+            self, dictionary, targets, loss, weights, beta, strength, options
+        )
+        return Heads(self, dictionary, programs, shares)
+
+    def _rebuilt(
+        self, dictionary: SpikeDictionary, solution: Any
+    ) -> tuple[SpikeDictionary, Array, Array, NDArray[np.generic] | None]:
+        """What a network's ``rebuild`` takes, with m copies of final neurons that have copies."""
+        program = solution.program
+        if program.design is not dictionary.atoms:
+            raise ValueError("solution: expected one of a program over this very dictionary")
+        witnesses = dictionary.witnesses
+        if _has_copies(witnesses.layers(0)[-1]):
+            widths = (*witnesses.hidden[:-1], self.hidden[-1])
+            witnesses = RebuiltWitnesses(witnesses, widths, self._reads_ones)
+        return (
+            replace(dictionary, witnesses=witnesses),
+            solution.weights,
+            solution.intercept,
+            program.classes,
+        )
+
+    @property
+    def _reads_ones(self) -> bool:
+        """Whether the last input of the dictionary is a column of ones that the class appends."""
+        return False
+
+    def _check_copies(self, dictionary: SpikeDictionary) -> None:
+        """Refuse final neurons that have no copies where weight decay counts on copies."""
+        if self.strength(1.0) < 1 and not _has_copies(dictionary.witnesses.layers(0)[-1]):
+            raise ValueError(
+                "dictionary: expected final neurons that do not hear each other, so that "
+                f"{self.hidden[-1]} copies of one are a layer; others take gauge='neuron' or p = 1"
+            )
+
+    def _penalty(self, penalty: str | Penalty | None, outputs: int) -> Penalty:
+        if penalty is None:
+            return self.penalty(outputs)
+        norm = find_penalty(penalty)
+        if not norm.separable and self.p != 2:
+            raise ValueError(f"penalty: expected 'l1' for p = {self.p:g}, 'group' is that of p = 2")
+        return norm
+
+    def _stated(
+        self,
+        samples: int,
+        steps: int,
+        y: ArrayLike,
+        loss: Loss,
+        row_weights: ArrayLike | None,
+        step_weights: StepWeights | None,
+    ) -> tuple[Array, NDArray[np.generic] | None, ArrayLike | None]:
+        """Targets (N, C), the classes of labels, and row weights, in the order of D's rows."""
+        rows = samples * steps if self.readout == "every" else samples
+        targets, classes = encode(self._rows(samples, steps, y), rows, loss)
+        return targets, classes, self._weights(samples, steps, row_weights, step_weights)
+
+    def _rows(self, n: int, steps: int, y: ArrayLike) -> Any:
+        """Put y in the order of D's rows."""
+        labels = np.asarray(y)
+        if labels.ndim == 0 or labels.shape[0] != n:
+            raise ValueError(f"y: expected one entry for each of {n} samples, got {labels.shape}")
+        if self.readout == "last":
+            return labels
+        if labels.ndim == 1:
+            return np.tile(labels, steps)
+        if labels.ndim > 3 or labels.shape[1] != steps:
+            raise ValueError(
+                f"y: expected shape ({n},), ({n}, {steps}) or ({n}, {steps}, C) for a loss at "
+                f"every step, got {labels.shape}"
+            )
+        return np.swapaxes(labels, 0, 1).reshape(n * steps, *labels.shape[2:])
+
+    def _weights(
+        self,
+        samples: int,
+        steps: int,
+        row_weights: ArrayLike | None,
+        step_weights: StepWeights | None,
+    ) -> ArrayLike | None:
+        if step_weights is None:
+            return row_weights
+        if self.readout != "every" or row_weights is not None:
+            raise ValueError(
+                "step_weights: expected readout 'every' and no row_weights beside them"
+            )
+        if isinstance(step_weights, str):
+            if step_weights != "ramp":
+                raise ValueError(
+                    f"step_weights: expected 'ramp' or {steps} numbers, got {step_weights!r}"
+                )
+            alpha = 2.0 * np.arange(1, steps + 1) / (steps + 1)
+        else:
+            alpha = np.asarray(step_weights, dtype=np.float64)
+        inside = (alpha >= 0) & (alpha < np.inf)
+        if alpha.shape != (steps,) or not inside.all() or not alpha.any():
+            raise ValueError(
+                f"step_weights: expected {steps} finite numbers >= 0, not all 0, got {alpha}"
+            )
+        return np.repeat(alpha / (samples * alpha.sum()), samples)
+
+
+@dataclass(frozen=True, eq=False)
+class RebuiltWitnesses:
+    """A bank as networks are rebuilt from it: final neurons to copy, and no ones to read.
+
+    Attributes
+    ----------
+    bank : Witnesses
+    hidden : tuple of int
+        The bank's widths with the final width of the class, the copies that a neuron gets.
+    reads_ones : bool
+        Whether the last input is a column of ones: its weights become the first layer's biases.
+    """
+
+    bank: Witnesses
+    hidden: tuple[int, ...]
+    reads_ones: bool = False
+
+    @property
+    def inputs(self) -> int:
+        """Inputs d, without the ones."""
+        return self.bank.inputs - self.reads_ones
+
+    @property
+    def subnetworks(self) -> int:
+        """K."""
+        return self.bank.subnetworks
+
+    def layers(self, index: int) -> list[Layer]:
+        """Layers of subnetwork ``index``; the last as wide as in the bank."""
+        first, *others = self.bank.layers(index)
+        if self.reads_ones:
+            bias = first.bias + first.weights[-1]
+            first = replace(first, weights=first.weights[:-1], bias=bias)
+        return [first, *others]
+
+
+def dictionary_of(
+    sequences: Array, patterns: BinaryMatrix, witnesses: Witnesses, readout: Readout
+) -> SpikeDictionary:
+    """Make a dictionary of listed patterns and a subnetwork for each, whose first neuron fires it.
+
+    The all-zero pattern, no atom, is left out.
+
+    Raises
+    ------
+    ValueError
+        If nothing fires, or in float64 a subnetwork fires something else.
+    """
+    kept = np.flatnonzero(patterns.column_sums())
+    if not kept.size:
+        raise ValueError(NOTHING_FIRES)
+    atoms = patterns.take(kept)
+    for k, subnetwork in enumerate(kept):
+        fired = roll_columns(sequences, witnesses.layers(int(subnetwork)), readout == "every")
+        if not np.array_equal(fired[0], atoms.words[k]):
+            raise ValueError(
+                "X: expected patterns whose whole-number networks float64 can hold, got one that "
+                "fires otherwise; round X to fewer bits"
+            )
+    origin = np.stack([kept, np.zeros_like(kept)], axis=1).astype(np.int64)
+    n, steps, _ = sequences.shape
+    return SpikeDictionary(atoms, witnesses, origin, readout, n, steps)
+
+
+def _has_copies(final: Layer) -> bool:
+    """Whether m copies of any of a layer's neurons are a layer: none hears another."""
+    if final.recurrent is None:
+        return True
+    return not (final.hard or np.count_nonzero(final.recurrent - np.diag(np.diag(final.recurrent))))
+
+
+def _check_beta(beta: float) -> None:
+    if not (is_number(beta) and 0 <= beta < np.inf):
+        raise ValueError(f"beta: expected a finite number >= 0, got {beta}")

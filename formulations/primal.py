@@ -1,0 +1,180 @@
+"""Primal: training as it is, a non-convex function of a network.
+
+    reduced   loss(f(X), Y) + beta sum_k ||W_k||_p
+    full      loss(f(X), Y) + (beta / 2) sum over nodes of (||incoming||_p^2 + amplitude^2)
+
+The full one at the best amplitudes is the reduced one plus the decay of hidden neurons, whose
+weights, biases, thresholds and resets may all be scaled by s > 0 without changing a spike
+(Ergen et al. 2023, Lemmas 2.1 and 3.1; Udupi, Yang and Zhai 2026, Lemma 3.5): it falls to the
+reduced one as s**2 does to 0.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..dictionaries import Layer, Readout
+from .losses import Loss
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Primal:
+    """Training a network class on given data; ``NetworkClass.primal`` states it.
+
+    Attributes
+    ----------
+    X : array
+        As the networks of the class take it.
+    target : (N, C) array
+    loss : Loss
+    row_weights : (N,) array
+    beta : float
+        Weight decay.
+    readout : {"last", "every"}
+    intercept : bool
+        Whether networks may have one; it is not penalised.
+    p : float
+    by_subnetwork : bool
+        Whether an amplitude serves a subnetwork, or a neuron.
+    outputs_apart : bool
+        Whether each output has amplitudes, that is subnetworks, of its own.
+
+    Examples
+    --------
+    >>> import bidual as bd
+    >>> X, y = bd.tasks.first_last_xor(steps=4)
+    >>> lif = bd.LIF(hidden=(4,), leak=0.5)
+    >>> atoms = lif.complete(X)
+    >>> program = lif.program(atoms, y, "hinge", beta=0.1)
+    >>> solution = bd.solve(program, gap=1e-9)
+    >>> training = lif.primal(X, y, "hinge", beta=0.1)
+    >>> network = lif.network(atoms, solution)
+    >>> abs(training.reduced(network) - program.primal(solution.weights)) < 1e-12
+    True
+    >>> over = [training.full(network, scale) - training.reduced(network) for scale in (1, 0.5)]
+    >>> round(over[0] / over[1], 6)
+    4.0
+    """
+
+    X: Any
+    target: Array
+    loss: Loss
+    row_weights: Array
+    beta: float
+    readout: Readout
+    intercept: bool
+    p: float
+    by_subnetwork: bool
+    outputs_apart: bool
+
+    def data_loss(self, network: Any) -> float:
+        """Weighted loss of a network's outputs.
+
+        Raises
+        ------
+        ValueError
+            If the network is read at other steps, has other outputs, or an intercept
+            although there is to be none.
+        """
+        if network.readout != self.readout:
+            raise ValueError(
+                f"network: expected one read at the {self.readout} step, got {network.readout!r}"
+            )
+        outputs = self.target.shape[1]
+        if network.intercept.shape != (outputs,):
+            raise ValueError(f"network: expected {outputs} outputs, got {network.intercept.size}")
+        if network.intercept.any() and not self.intercept:
+            raise ValueError(f"network: expected no intercept, got {network.intercept}")
+        fit = network.decision_function(self.X)
+        if self.readout == "every":
+            fit = np.swapaxes(fit, 0, 1)  # rows are step by step
+        values = self.loss.value(fit.reshape(self.target.shape), self.target)
+        return float((self.row_weights @ values).sum())
+
+    def norms(self, network: Any) -> Array:
+        """Norms of what each last amplitude weighs."""
+        return self._norms(np.asarray(network.readout_weights, dtype=np.float64)).ravel()
+
+    def reduced(self, network: Any) -> float:
+        """Loss plus beta times the norms of the readout."""
+        return self.data_loss(network) + self.beta * float(self.norms(network).sum())
+
+    def full(self, network: Any, scale: float = 1.0) -> float:
+        """Loss plus weight decay of the network with its hidden neurons scaled.
+
+        The readout is split into weights and amplitudes of the same size, where their
+        decay is least. Amplitudes of inner neurons count as part of the weights behind them.
+
+        Parameters
+        ----------
+        network
+            Of the class.
+        scale : float
+            s > 0; powers of two keep every spike bit for bit.
+
+        Raises
+        ------
+        ValueError
+            If scale is not above 0, or as :meth:`data_loss`.
+        """
+        if not 0 < scale < np.inf:
+            raise ValueError(f"scale: expected a finite number > 0, got {scale}")
+        scaled = scale_hidden(network, scale)
+        hidden = sum(
+            float(self._incoming(layer).sum()) for layers in scaled.subnetworks for layer in layers
+        )
+        readout = np.asarray(network.readout_weights, dtype=np.float64)
+        amplitudes = np.sqrt(self._norms(readout))
+        weights = np.divide(readout, amplitudes, out=np.zeros_like(readout), where=amplitudes > 0)
+        last = float((self._norms(weights) ** 2 + amplitudes**2).sum())
+        return self.data_loss(scaled) + 0.5 * self.beta * (hidden + last)
+
+    def _norms(self, readout: Array) -> Array:
+        """Norms of a readout (K, m, C), of axes that a norm covers one is left."""
+        if self.by_subnetwork and not self.outputs_apart:
+            flat = readout.reshape(len(readout), -1)
+            norms: Array = np.linalg.norm(flat, ord=self.p, axis=1)[:, None, None]
+            return norms
+        if self.by_subnetwork:
+            norms = np.linalg.norm(readout, ord=self.p, axis=1)[:, None]
+            return norms
+        if not self.outputs_apart:
+            norms = np.linalg.norm(readout, ord=self.p, axis=2)[:, :, None]
+            return norms
+        return np.abs(readout)
+
+    def _incoming(self, layer: Layer) -> Array:
+        """||.||_p**2 of all that bears a neuron's scale, for each neuron of a layer."""
+        parts = [layer.weights, layer.bias[None], layer.threshold[None], layer.reset[None]]
+        parts += [] if layer.recurrent is None else [layer.recurrent]
+        norms: Array = np.linalg.norm(np.concatenate(parts), ord=self.p, axis=0)
+        return norms**2
+
+
+def scale_hidden(network: Any, scale: float) -> Any:
+    """Return a network with all that bears the scale of its hidden neurons times ``scale``.
+
+    These are weights, recurrent weights, biases, thresholds and resets, not leaks (Udupi, Yang
+    and Zhai 2026, Lemma 3.5). Membranes start at 0.
+    """
+    return replace(
+        network,
+        subnetworks=[[scale_layer(layer, scale) for layer in each] for each in network.subnetworks],
+    )
+
+
+def scale_layer(layer: Layer, scale: Any) -> Layer:
+    """Return a layer with the membrane of each neuron times ``scale``, one or (m,) numbers."""
+    recurrent = None if layer.recurrent is None else layer.recurrent * scale
+    return replace(
+        layer,
+        weights=layer.weights * scale,
+        recurrent=recurrent,
+        bias=layer.bias * scale,
+        threshold=layer.threshold * scale,
+        reset=layer.reset * scale,
+    )

@@ -1,0 +1,137 @@
+"""Recurrent: K parallel networks of recurrent threshold units (Udupi, Yang and Zhai 2026).
+
+A layer's spikes are S_t = 1[X_t W + S_(t-1) R >= 0] from S_0 = 0. Over the columns D of what a
+final neuron can fire, training is the program of ``network_class.py`` (their Theorems 3.4 and
+3.6), whose strength beta / m**(1/q) is for m final neurons that fire the same. Copies of a
+neuron that hears others can't stand in for those, so that m of them need be no layer: with one
+amplitude a subnetwork final neurons hear themselves alone (a diagonal R, as the reset of a LIF
+neuron is); with one a neuron, where no copies are needed, R is full. Inner layers have a full
+R. Over a sampled dictionary the optimum is that of the sampled atoms.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..dictionaries import (
+    THRESHOLD_UNIT,
+    Budget,
+    GivenWitnesses,
+    Layer,
+    Readout,
+    SampledWitnesses,
+    SpikeDictionary,
+    Witnesses,
+    check_sequences,
+    recurrent_patterns,
+)
+from ..networks import RecurrentNetwork
+from .network_class import Gauge, NetworkClass, dictionary_of
+
+
+@dataclass(frozen=True)
+class Recurrent(NetworkClass):
+    """A class of recurrent threshold networks, and the convex program of training one.
+
+    Parameters
+    ----------
+    hidden : sequence of int
+        Width of each hidden layer of one subnetwork; the last is m.
+    readout : {"last", "every"}
+        Whether the loss is read at the last step or at every step.
+    p : float
+        Norm of the weight decay, in [1, inf]; 2 is the ordinary one.
+    gauge : {"subnetwork", "neuron"}
+        Which has a last amplitude of its own: strength is beta / m**(1/q), and final neurons
+        hear themselves alone; or it is beta, and they hear each other.
+
+    Raises
+    ------
+    ValueError
+        If a part is out of its range.
+
+    Examples
+    --------
+    >>> import bidual as bd
+    >>> from bidual.formulations import Recurrent
+    >>> X, y = bd.tasks.first_last_xor(steps=4)
+    >>> recurrent = Recurrent(hidden=(16, 9))
+    >>> atoms = recurrent.sample(X, subnetworks=4)
+    >>> program = recurrent.program(atoms, y, loss="hinge", beta=0.03)
+    >>> program.strength
+    0.01
+    >>> recurrent.network(atoms, bd.solve(program)).predict(X).shape
+    (16,)
+    """
+
+    hidden: Sequence[int]
+    readout: Readout = "last"
+    p: float = 2.0
+    gauge: Gauge = "subnetwork"
+
+    def __post_init__(self) -> None:
+        self._check()
+
+    def sample(self, X: ArrayLike, subnetworks: int = 64, seed: int = 0) -> SpikeDictionary:
+        """Sample Gaussian subnetworks and roll them out over X (n, T, d) into a dictionary.
+
+        Raises
+        ------
+        ValueError
+            If X is not finite or not three-dimensional, or if nothing fires.
+        """
+        sequences = check_sequences(X)
+        witnesses: Witnesses = SampledWitnesses(
+            sequences.shape[2], self.hidden, subnetworks, seed, THRESHOLD_UNIT, recurrent=True
+        )
+        if self.gauge == "subnetwork":
+            witnesses = GivenWitnesses(
+                [_hearing_themselves(witnesses.layers(k)) for k in range(witnesses.subnetworks)]
+            )
+        return SpikeDictionary.sample(sequences, witnesses, self.readout)
+
+    def complete(self, X: ArrayLike, budget: Budget | None = None) -> SpikeDictionary:
+        """Return every atom of the class on X (n, T, d), at tiny sizes, as a dictionary.
+
+        They are the patterns of :func:`recurrent_patterns`, with a last layer of one neuron
+        where final neurons hear themselves alone.
+
+        Raises
+        ------
+        ValueError
+            If X does not fit, or float64 can't hold a network that fires an atom.
+        BudgetExceeded
+            As :func:`recurrent_patterns`.
+        """
+        sequences = check_sequences(X)
+        last = 1 if self.gauge == "subnetwork" else self.hidden[-1]
+        found = recurrent_patterns(sequences, (*self.hidden[:-1], last), budget)
+        every = self.readout == "every"
+        atoms = found.trajectories if every else found.patterns
+        subnetworks = [
+            [
+                Layer.build(W[k], 0.0, 0.0, 0.0, recurrent=R[k])
+                for W, R in zip(found.input_weights, found.recurrent_weights, strict=True)
+            ]
+            for k in (range(atoms.shape[1]) if every else found.origin)
+        ]
+        return dictionary_of(sequences, atoms, GivenWitnesses(subnetworks), self.readout)
+
+    def network(self, dictionary: SpikeDictionary, solution: Any) -> RecurrentNetwork:
+        """Rebuild the K-parallel network that computes D W + b of a solution.
+
+        Raises
+        ------
+        ValueError
+            If the solution is one over another dictionary.
+        """
+        return RecurrentNetwork.rebuild(*self._rebuilt(dictionary, solution))
+
+
+def _hearing_themselves(layers: list[Layer]) -> list[Layer]:
+    """Layers with nothing of the last R but its diagonal."""
+    *below, final = layers
+    return [*below, replace(final, recurrent=np.diag(np.diag(np.asarray(final.recurrent))))]
