@@ -1,0 +1,195 @@
+"""Pruning: from any answer to one with no more atoms than Caratheodory's theorem asks for.
+
+An answer is a sum of atoms with weights x > 0, the fits being Z = sum_j x_j a_j + b:
+under l1 a_j is a column with a sign, in one output; under the group norm it is
+d_j u_j' in R^{N C}, u_j = W_j / |W_j|. The penalty is sum_j x_j. Where the a_j are
+dependent, x moves along a kernel vector, in the sense in which the sum does not
+rise, until an atom has weight 0. That is the push of a simplex method's crossover,
+here on a dense tableau from a QR with column pivoting.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import qr, solve_triangular
+from threadpoolctl import threadpool_limits
+
+from ..formulations import L1, ConvexProgram, Group
+
+Array = NDArray[np.float64]
+Columns = NDArray[np.intp]
+
+_EPSILON = float(np.finfo(np.float64).eps)
+_ROUNDING = 16 * _EPSILON  # of the sums of |weights| behind a fit, what another order may change
+_PIVOT = 1e-11  # entries of the tableau below this share of the largest are taken for rounding
+_AT_ONCE = 256  # atoms that join those kept, whose tableau would be slow if it held thousands
+
+
+def prune(program: ConvexProgram, weights: Array, intercept: Array) -> tuple[Array, Array, bool]:
+    """Return W (P, C) and b (C,) with the same fits and independent atoms, and if all went.
+
+    The last is False where rounding would have raised the objective, and
+    dependent atoms were left for that.
+
+    Raises
+    ------
+    ValueError
+        If the penalty is not l1 or group.
+    """
+    W, b = weights.copy(), intercept.copy()
+    complete = True
+    most = _objective(program, W, b) + _room(program, W, b)
+    with threadpool_limits(1):  # BLAS threads that wait for each other cost more than they bring
+        for part in _parts(program):
+            waiting = np.flatnonzero(W[:, part].any(axis=1))
+            kept = waiting[:0]
+            while waiting.size:
+                size = max(program.target.shape[0] * program.norm_width + _AT_ONCE - kept.size, 1)
+                columns, waiting = np.append(kept, waiting[:size]), waiting[size:]
+                W, b, all_pushed = _pushed(program, W, b, part, columns, most)
+                if not all_pushed:
+                    complete = False
+                    break
+                kept = columns[W[columns, part].any(axis=1)]
+    return W, b, complete
+
+
+def support_rank(program: ConvexProgram, weights: Array) -> int:
+    """Rank of the atoms in use, as vectors of R^{N C} beside the intercept; as in :func:`prune`."""
+    total = 0
+    with threadpool_limits(1):
+        for part in _parts(program):
+            columns = np.flatnonzero(weights[:, part].any(axis=1))
+            _, directions = _polar(weights[columns, part])
+            total += _triangle(_atoms(program, columns, directions))[0].shape[0]
+    return total
+
+
+def _parts(program: ConvexProgram) -> list[slice]:
+    """Outputs that one norm of the penalty covers."""
+    if not isinstance(program.penalty, L1 | Group):
+        raise ValueError(
+            f"program: expected the penalty l1 or group, whose atoms are known, "
+            f"got {program.penalty!r}"
+        )
+    width = program.norm_width
+    return [slice(c, c + width) for c in range(0, program.outputs, width)]
+
+
+def _pushed(
+    program: ConvexProgram, W: Array, b: Array, part: slice, columns: Columns, most: float
+) -> tuple[Array, Array, bool]:
+    """Prune among some columns, with as many pushes as leave the objective at ``most``."""
+    sizes, directions = _polar(W[columns, part])
+    atoms = _atoms(program, columns, directions)
+    for pushes in _halves(atoms.shape[1]):
+        x = _vertex(atoms, sizes, pushes)
+        if x is sizes:
+            return W, b, True
+        moved, shifted = W.copy(), b.copy()
+        moved[columns, part] = x[:, None] * directions
+        if program.intercept:
+            apart = program.design.matvec(W[:, part] - moved[:, part])
+            shifted[part] += apart.mean(axis=0)
+        if _objective(program, moved, shifted) <= most:
+            return moved, shifted, pushes == atoms.shape[1]
+    return W, b, False
+
+
+def _halves(number: int) -> Iterator[int]:
+    while number:
+        yield number
+        number //= 2
+
+
+def _polar(W: Array) -> tuple[Array, Array]:
+    """Lengths (s,) and directions (s, c) of rows, none of which is 0."""
+    largest = np.abs(W).max(axis=1, keepdims=True)  # first, so that no square underflows
+    scaled = W / largest
+    lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
+    return (largest * lengths)[:, 0], scaled / lengths
+
+
+def _atoms(program: ConvexProgram, columns: Columns, directions: Array) -> Array:
+    """The atoms (k, s) in an orthonormal basis of R^{N c}, centred where there is an intercept.
+
+    What is left of a column beside an intercept is its distance from its mean.
+    """
+    D = program.design.take(columns).to_dense()
+    if program.intercept:
+        D -= D.mean(axis=0)
+    R, order = _triangle(D)
+    basis = np.empty_like(R)
+    basis[:, order] = R
+    return np.vstack([basis * direction for direction in directions.T])
+
+
+def _triangle(A: Array) -> tuple[Array, Columns]:
+    """R (r, s) and an order of columns with A[:, order] = Q R; r is the rank of A."""
+    square = qr(A, mode="r", check_finite=False)[0][: min(A.shape)]  # pivoting is slow on tall ones
+    R, order = qr(square, mode="r", pivoting=True, check_finite=False)
+    sizes = np.abs(R.diagonal())
+    rank = np.count_nonzero(sizes > max(A.shape) * _EPSILON * sizes.max(initial=0.0))
+    return R[:rank], order
+
+
+def _vertex(atoms: Array, sizes: Array, pushes: int) -> Array:
+    """X >= 0 with atoms @ x as at ``sizes``, no larger sum, and up to ``pushes`` more zeros.
+
+    ``sizes`` itself where the atoms are independent.
+    """
+    R, order = _triangle(atoms)
+    rank = R.shape[0]
+    basic, rest = order[:rank].copy(), order[rank:]
+    if rest.size == 0:
+        return sizes
+    x = sizes.copy()
+    tableau = solve_triangular(R[:, :rank], R[:, rank:], check_finite=False)
+    for k, column in enumerate(rest[:pushes]):
+        # atom = atoms[:, basic] @ t: it goes, or where that would raise the sum it grows
+        t = tableau[:, k].copy()
+        sense = 1.0 if t.sum() <= 1.0 else -1.0
+        change = sense * t
+        falling = np.flatnonzero(change < -_PIVOT * max(1.0, np.abs(t).max(initial=0.0)))
+        steps = x[basic[falling]] / -change[falling]
+        step = steps.min(initial=np.inf)
+        leaves = sense > 0 and x[column] <= step
+        step = x[column] if leaves else step
+        gone = falling[steps <= step * (1.0 + _ROUNDING)]  # all that rounding alone would leave
+        x[basic] = np.maximum(x[basic] + step * change, 0.0)
+        x[basic[gone]] = 0.0
+        if leaves:
+            x[column] = 0.0
+            continue
+        # a basic atom is at 0, and this one takes its place; of several that of the safest
+        i = gone[np.argmax(np.abs(t[gone]))]
+        x[column] -= sense * step
+        basic[i] = column
+        row = tableau[i, k + 1 :] / t[i]
+        tableau[:, k + 1 :] -= np.outer(t, row)
+        tableau[i, k + 1 :] = row
+    # what rounding has moved of the fits, the atoms that stay take back
+    staying = basic[x[basic] > 0]
+    if staying.size:
+        Q, R = qr(atoms[:, staying], mode="economic", check_finite=False)
+        x[staying] += solve_triangular(R, Q.T @ (atoms @ (sizes - x)), check_finite=False)
+    return x
+
+
+def _objective(program: ConvexProgram, W: Array, b: Array) -> float:
+    return float(program.objectives(W, program.affine(W, b)).sum())
+
+
+def _room(program: ConvexProgram, W: Array, b: Array) -> float:
+    """What rounding of the fits and of sums may add to the objective."""
+    fit = program.affine(W, b)
+    reach = program.affine(np.abs(W), np.abs(b)).max(axis=0)
+    slopes = np.maximum(
+        *(
+            np.abs(program.loss.gradient(fit + s * _ROUNDING * reach, program.target))
+            for s in (-1, 1)
+        )
+    )
+    moved = float((program.row_weights @ (slopes * reach)).sum())
+    return _ROUNDING * (moved + float(program.objectives(W, fit).sum()))
