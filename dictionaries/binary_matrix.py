@@ -855,7 +855,7 @@ def _grid(size: float, ones: int, accuracy: float) -> tuple[int, float]:
     if not accuracy > 0.0:
         raise ValueError(f"accuracy: expected a positive number, got {accuracy!r}")
     if size == 0.0 or ones == 0:
-        return -math.frexp(size)[1], 0.0
+        return -min(math.frexp(size)[1], 1023), 0.0
     exponent = math.frexp(size)[1]
 
     def error(digits: int) -> float | Fraction:
