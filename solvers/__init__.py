@@ -6,6 +6,7 @@ from ``ConicBackend`` if it solves conic programs), a line in ``BACKENDS`` in
 """
 
 from .backend import Backend, BackendUnavailable, ProgramNotAccepted
+from .growing import Growth, Round, Stopped, grow
 from .monitor import Progress
 from .registry import BACKENDS
 from .solution import Solution, Status
@@ -15,11 +16,15 @@ __all__ = [
     "BACKENDS",
     "Backend",
     "BackendUnavailable",
+    "Growth",
     "ProgramNotAccepted",
     "Progress",
+    "Round",
     "Solution",
     "Status",
+    "Stopped",
     "choose",
+    "grow",
     "path",
     "solve",
 ]

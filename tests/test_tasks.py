@@ -383,10 +383,13 @@ def test_a_changed_byte_is_never_taken_for_data(tmp_path_factory, name, data):
     expected = bd.tasks.mnist(folder=folder)
     (folder / name).write_bytes(whole)
     # gzip's date and system say nothing of the data, nor do some bits behind the last code
+    refused = ""
     try:
         found = bd.tasks.mnist(folder=folder)
     except ValueError as error:
-        assert str(error).startswith("folder: ")
+        refused = str(error)
+    if refused:
+        assert refused.startswith("folder: ")
         assert not 4 <= place < 10
     else:
         assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))

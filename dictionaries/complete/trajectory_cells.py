@@ -26,7 +26,7 @@ def _reduced(ray: Ray) -> Ray:
     return tuple(entry // divisor for entry in ray)
 
 
-def _orthants(inputs: int) -> list[Cone]:
+def orthants(inputs: int) -> list[Cone]:
     """The parts p_i >= 0 or <= 0 of theta >= 0; bit i is p_i = 0, bit ``inputs`` theta = 0."""
     every = 2 ** (inputs + 1) - 1
     cones = []
@@ -41,7 +41,7 @@ def _orthants(inputs: int) -> list[Cone]:
     return cones
 
 
-def _split(cone: Cone, row: Ray, zero: int) -> tuple[Cone, Cone]:
+def split(cone: Cone, row: Ray, zero: int) -> tuple[Cone, Cone]:
     """The parts of a cone where the row is >= 0 and <= 0; [] for a part without inside."""
     values = [_dot(row, ray) for ray, _ in cone]
     if min(values) >= 0:
@@ -82,7 +82,7 @@ def list_cells(refinement: Refinement) -> Iterator[tuple[int, list[Cone], list[R
     fixed = refinement.fixed.tolist()
     rows: list[Ray] = [()] * n_nodes
     resets = [0] * n_nodes
-    waiting: list[tuple[int, int, list[Cone]]] = [(0, 0, _orthants(refinement.inputs))]
+    waiting: list[tuple[int, int, list[Cone]]] = [(0, 0, orthants(refinement.inputs))]
     while waiting:
         k, key, cones = waiting.pop()
         while k < n_nodes:
@@ -96,7 +96,7 @@ def list_cells(refinement: Refinement) -> Iterator[tuple[int, list[Cone], list[R
             normal, weight = refinement.row(k, resets[k])
             rows[k] = (*normal, -weight)
             zero = 1 << (refinement.inputs + 1 + k)
-            parts = [_split(cone, rows[k], zero) for cone in cones]
+            parts = [split(cone, rows[k], zero) for cone in cones]
             high = [above for above, _ in parts if above]
             low = [below for _, below in parts if below]
             if fixed[k] >= 0:

@@ -1,0 +1,98 @@
+"""What pricing asks and answers: which witness violates a dual point's constraints, and how far."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..binary_matrix import BinaryMatrix
+from ..neuron import Layer
+from ..spike_dictionary import Readout
+
+Array = NDArray[np.float64]
+Grounds = Literal["exact", "milp"]
+Witness = tuple[list[Layer], int]  # a subnetwork, and the neuron of its last layer
+
+_ABOVE = 1e-9  # of the strength, by which a price counts as more: float sums are off by less
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """A dual point to be priced.
+
+    Attributes
+    ----------
+    V : (N, C) array
+    width : int
+        Outputs that one norm covers: 1 for the prices of the outputs one by one, else C.
+    strength : float
+        What prices may reach.
+    most : int
+        Atoms wanted at most.
+    known : set of bytes
+        Packed columns that are no news.
+    active : sequence of Witness
+        Those of atoms in use.
+    seconds : float
+        How long to look; infinity for no limit.
+    """
+
+    V: Array
+    width: int
+    strength: float
+    most: int
+    known: AbstractSet[bytes]
+    active: Sequence[Witness] = ()
+    seconds: float = np.inf
+
+    @property
+    def bar(self) -> float:
+        """What the price of a new atom has to pass."""
+        return self.strength * (1.0 + _ABOVE)
+
+    def sizes(self, prices: Array) -> Array:
+        """Norms (..., C / width) of prices (..., C)."""
+        if self.width == 1:
+            return np.abs(prices)
+        parts = prices.reshape(*prices.shape[:-1], -1, self.width)
+        norms: Array = np.linalg.norm(parts, axis=-1)
+        return norms
+
+
+@dataclass(frozen=True, eq=False)
+class Priced:
+    """New atoms that violate their constraints, steepest first, and what bounds all others.
+
+    Attributes
+    ----------
+    atoms : BinaryMatrix
+        (N, A), distinct, none of them known; A may be 0.
+    witnesses : list of A Witness
+    largest : (C / width,) array or None
+        No witness of the class has a larger price; None where nothing is proven.
+    """
+
+    atoms: BinaryMatrix
+    witnesses: list[Witness]
+    largest: Array | None = None
+
+
+class Pricing(Protocol):
+    """Looks for witnesses whose atoms violate the constraints of a dual point."""
+
+    @property
+    def grounds(self) -> Grounds | None:
+        """What its bounds rest on: whole numbers, HiGHS to its tolerances, or None: no bounds."""
+
+    def price(self, question: Question) -> Priced:
+        """Answer a question."""
+
+
+def rolled_rows(sequences: Array, readout: Readout) -> Array:
+    """Inputs of the rows of D, (N, d), for neurons that look at one step alone."""
+    if readout == "last":
+        return np.ascontiguousarray(sequences[:, -1])
+    return np.ascontiguousarray(sequences.transpose(1, 0, 2)).reshape(-1, sequences.shape[2])
