@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..dictionaries import BinaryMatrix
-from .checker import EXTRA_NAME, NAMES
+from .checker import EXTRA_NAME, MOST_STATEMENT_BYTES, NAMES
 
 if TYPE_CHECKING:
     from .exact import ExactCertificate
@@ -33,7 +33,16 @@ def write(
     contents = {NAMES[0]: _json(_statement(certificate, columns_sha256(design)))}
     if completeness is not None:
         contents[EXTRA_NAME] = _json(completeness)
-    handle, partial = tempfile.mkstemp(dir=os.path.dirname(target) or ".", suffix=".partial")
+    for name, text in contents.items():
+        if len(text) > MOST_STATEMENT_BYTES:
+            raise ValueError(
+                f"certificate: expected a {name} of at most {MOST_STATEMENT_BYTES} bytes, which "
+                f"the checker takes, got {len(text)}: fewer rows or outputs"
+            )
+    folder = os.path.dirname(target) or "."
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"path: expected an existing folder, got {target!r}")
+    handle, partial = tempfile.mkstemp(dir=folder, suffix=".partial")
     try:
         with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
             for name, text in contents.items():

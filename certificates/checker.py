@@ -41,8 +41,8 @@ from typing import Any
 LOG_BITS = 48  # logarithms and exponentials are enclosed between multiples of 2^-48
 MOST_BITS = 4096  # of any number of a file, and of its scale
 MOST_SOLVED_BITS = 128  # of weights and dual points: what is summed over columns
-MOST_STATEMENT_BYTES = 1 << 28  # in memory up to 25 times that
-MOST_PRODUCTS = 1 << 30  # of a column and a plane of bits: minutes
+MOST_STATEMENT_BYTES = 1 << 27  # in memory up to 40 times that
+MOST_WORK = 1 << 30  # products of a column and a plane of bits, additions to fits: minutes
 LOSSES = ("squared", "absolute", "huber", "hinge", "squared_hinge", "logistic", "softmax")
 LABEL_LOSSES = ("hinge", "squared_hinge", "logistic")
 PENALTIES = ("l1", "group")
@@ -61,6 +61,11 @@ def expect(holds: bool, what: str) -> None:
     """Refuse the file unless something holds."""
     if not holds:
         raise Refused(what)
+
+
+def shown(text: object) -> str:
+    """What a file or a caller says, in one line of ASCII."""
+    return ascii(text)[1:-1][:200] if isinstance(text, str) else ascii(text)[:200]
 
 
 # integers over powers of two
@@ -86,7 +91,7 @@ def integer_log(x: int) -> tuple[int, int]:
     if x == 1:
         return 0, 0
     value = _WIDE.multiply(_EXACT.ln(Decimal(x)), Decimal(1 << LOG_BITS))
-    room = Decimal("1e-15")  # 40 digits of a number below 1e18 are off by less than 1e-21
+    room = Decimal("1e-15")  # 40 digits of a number below 1e19 are off by less than 1e-20
     low = _WIDE.subtract(value, room).to_integral_value(ROUND_FLOOR)
     high = _WIDE.add(value, room).to_integral_value(ROUND_CEILING)
     return int(low), int(high)
@@ -224,6 +229,8 @@ def entropy(parts: Sequence[int], whole: int, bits: int, bound_bits: int) -> int
 class Program:
     """What ``statement.json`` says, checked for form: ranges, lengths and nothing else."""
 
+    sha256 = ""  # of it, once the file is checked
+
     def __init__(self, statement: Any) -> None:
         fields = Fields(statement, "statement")
         expect(fields.take("format", str) == "bidual-certificate", "format: not bidual-certificate")
@@ -352,7 +359,7 @@ class Fields:
 
     def end(self) -> None:
         """Refuse fields that nobody asked for."""
-        expect(not self.values, f"{self.name}: unknown fields {sorted(self.values)}")
+        expect(not self.values, f"{self.name}: unknown fields {shown(sorted(self.values))}")
 
 
 def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -370,7 +377,7 @@ def small_integer(digits: str) -> int:
 
 def refuse_number(text: str) -> None:
     """JSON's decimal numbers, infinities and NaN have no place in a certificate."""
-    raise Refused(f"{text[:20]} is not an integer")
+    raise Refused(f"{shown(text[:20])} is not an integer")
 
 
 def read_json(archive: zipfile.ZipFile, name: str) -> Any:
@@ -390,12 +397,12 @@ def read_json(archive: zipfile.ZipFile, name: str) -> Any:
 
 def open_archive(path: str) -> zipfile.ZipFile:
     """A zip file that holds what it has to, stored as it is, and nothing else."""
+    expect(os.path.isfile(path), "not a readable certificate: no such file")
     archive = zipfile.ZipFile(path)
-    infos = archive.infolist()
-    names = [info.filename for info in infos]
-    fine = sorted(names) in (sorted(NAMES), sorted([*NAMES, EXTRA_NAME]))
-    expect(fine, f"not the files of a certificate: {names[:5]}")
-    for info in infos:
+    names = sorted(info.filename for info in archive.infolist())
+    fine = names in (sorted(NAMES), sorted([*NAMES, EXTRA_NAME]))
+    expect(fine, f"not the files of a certificate: {shown(names[:5])}")
+    for info in archive.infolist():
         # what is not compressed cannot grow: reading takes no more than the file itself
         stored = info.compress_type == zipfile.ZIP_STORED and info.file_size == info.compress_size
         expect(stored and not info.flag_bits & 1, f"{info.filename}: compressed or encrypted")
@@ -445,8 +452,9 @@ def recompute(archive: zipfile.ZipFile, program: Program) -> dict[str, int]:
     """The four values of a file, as integers over 2^bound_bits."""
     n, outputs, k = program.rows, range(program.outputs), program.bound_bits
     planes = [bit_planes([row[c] for row in program.dual_point]) for c in outputs]
-    products = program.atoms * sum(len(bits) for bits, _ in planes)
-    expect(products <= MOST_PRODUCTS, f"too large for this checker: {products} products of bits")
+    work = program.atoms * sum(1 + len(bits) for bits, _ in planes)
+    work += n * sum(map(len, program.weights.values()))
+    expect(work <= MOST_WORK, f"too large for this checker: {work} steps")
     for c in outputs if program.intercept else ():
         total = sum(row[c] for row in program.dual_point)
         expect(total == 0, f"V does not sum to 0 in output {c}, which has an intercept")
@@ -490,12 +498,13 @@ def check(path: str) -> Program:
     try:
         with open_archive(path) as archive:
             program = Program(read_json(archive, "statement.json"))
+            program.sha256 = hashlib.sha256(archive.read("statement.json")).hexdigest()
             for name, value in recompute(archive, program).items():
                 claim = program.claims[name]
                 told = str(value) if value.bit_length() <= MOST_BITS else "another"
                 expect(claim == value, f"{name}: the file claims {claim}, what follows is {told}")
-    except (OSError, EOFError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
-        raise Refused(f"not a readable certificate: {error}") from None
+    except (OSError, EOFError, MemoryError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
+        raise Refused(f"not a readable certificate: {shown(str(error))}") from None
     return program
 
 
@@ -503,7 +512,7 @@ def decimal(value: int, bits: int, rounding: str) -> str:
     """An integer over 2^bits to 12 digits, rounded to one side."""
     context = Context(prec=12, rounding=rounding)
     exact = Context(prec=4000).divide if bits >= 0 else Context(prec=4000).multiply
-    return str(context.plus(exact(Decimal(value), Decimal(1 << abs(bits)))))
+    return str(exact(Decimal(value), Decimal(1 << abs(bits))).normalize(context))
 
 
 def statement(program: Program, over: str = "the dictionary") -> str:
@@ -517,15 +526,19 @@ def statement(program: Program, over: str = "the dictionary") -> str:
         relative = f"{quotient} of the objective at zero weights and the intercept in the file"
     else:
         relative = "the objective at zero weights is 0 or rounds to it"
+    loss = program.loss
+    if loss == "huber":
+        loss += f" (delta {decimal(*program.delta, ROUND_HALF_EVEN)})"
     return "\n".join(
         [
             f"the weights in this file are within {gap} of the best possible ({relative})",
             f"  their objective is at most        {decimal(claims['primal'], k, ROUND_CEILING)}",
             f"  no weights have one below         {decimal(claims['dual'], k, ROUND_FLOOR)}",
-            f"  {program.loss} + {program.penalty}, {program.rows} rows, "
+            f"  {loss} + {program.penalty}, {program.rows} rows, "
             f"{program.outputs} outputs, {'with' if program.intercept else 'no'} intercept, "
-            f"strength {decimal(*program.strength, ROUND_HALF_EVEN)}",
+            f"strength {decimal(*program.strength, ROUND_HALF_EVEN)} to 12 digits",
             f"  over {over} of {program.atoms} atoms with SHA-256 {program.columns_sha256}",
+            f"  on targets and row weights of the statement with SHA-256 {program.sha256}",
         ]
     )
 
@@ -538,9 +551,9 @@ def main(paths: Sequence[str]) -> int:
     refused = False
     for path in paths:
         try:
-            print(f"PROVEN {path}: {statement(check(path))}")
+            print(f"PROVEN {shown(path)}: {statement(check(path))}")
         except Refused as reason:
-            print(f"REFUSED {path}: {reason}")
+            print(f"REFUSED {shown(path)}: {reason}")
             refused = True
     return int(refused)
 

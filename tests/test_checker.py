@@ -364,7 +364,7 @@ def test_the_script_runs_alone_and_tells_by_its_exit_status(folder, tmp_path):
     done = run("good.cert", folder=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith("PROVEN good.cert: the weights in this file are within ")
-    assert done.stdout.count("\n") == 5
+    assert done.stdout.count("\n") == 6
 
     done = run("bad.cert", "good.cert", "none.cert", ".", folder=tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
