@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..formulations import ConvexProgram
 from ..formulations.arrays import finite_array
+from ..formulations.best_intercept import best_intercept
 
 if TYPE_CHECKING:
     from .exact import ExactCertificate
@@ -99,7 +100,7 @@ def certify(
         An answer of :func:`bidual.solve`; or else give its parts:
     weights : (P,) or (P, C) array, optional
     intercept : float or (C,) array, optional
-        b, 0 unless given.
+        b; the best one for the weights unless given, where the program has one.
     dual_point : (N,) or (N, C) array, optional
         A V to try besides the one that belongs to the weights; the better of
         the two (and of V = 0) counts, block by block.
@@ -140,6 +141,8 @@ def certify(
         weights, intercept = solution.weights, solution.intercept
         dual_point = solution.dual_point
     W, b = program.checked_answer(weights, 0.0 if intercept is None else intercept)
+    if program.intercept and intercept is None:
+        b = best_intercept(program.loss, program.affine(W, b), program.target, program.row_weights)
     if exact:
         found = getattr(solution, "certificate", None)
         if found is None or found.dual_point is not dual_point:

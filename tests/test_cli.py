@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import bidual as bd
+from bidual.certificates import checker
 from bidual.cli.compare import Job
 from bidual.cli.main import COMMANDS, main
 
@@ -319,17 +320,49 @@ def test_certify_proves_weights_from_anywhere(tmp_path, capsys, monkeypatch, los
     assert "bidual verify npy" in capsys.readouterr().out
 
 
+def test_certify_finds_the_intercept_that_is_not_given(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    program = random_program("huber", True)
+    np.save("D.npy", program.design.to_dense())
+    np.save("y.npy", program.target)
+    np.save("a.npy", program.row_weights)
+    twice = bd.ConvexProgram(
+        program.design, program.target, bd.Huber(2.0), 0.05, program.row_weights, True
+    )
+    np.save("W.npy", bd.solve(twice, gap=1e-10).weights)
+    options = [
+        "--loss",
+        "huber",
+        "--delta",
+        "2",
+        "--strength",
+        "0.05",
+        "--row-weights",
+        "a.npy",
+        "--intercept",
+    ]
+    assert main(["certify", "D.npy", "y.npy", "W.npy", *options]) == 0
+    assert "huber (delta 2)" in capsys.readouterr().out
+    proven = checker.check("answer.cert")
+    assert proven.claims["gap"] < 1e-8 * proven.claims["reference"]
+
+
 def test_certify_tells_bad_input_in_a_line_and_writes_nothing(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     np.save("D.npy", np.eye(3))
     np.save("y.npy", np.ones(3))
     np.save("W.npy", np.ones(4))
+    np.save("half.npy", np.full((3, 3), 0.5))
+    np.save("complex.npy", np.ones(3, complex))
     Path("text.npy").write_text("no numbers")
     for names, words in (
         (("D.npy", "y.npy", "W.npy"), "weights: expected shape"),
         (("D.npy", "text.npy", "W.npy"), "text.npy: expected an .npy file"),
         (("D.npy", "W.npy", "W.npy"), "target: expected shape"),
         (("gone", "y.npy", "W.npy"), "gone"),
+        (("half.npy", "y.npy", "W.npy"), "half.npy: expected zeros and ones only"),
+        (("D.npy", "y.npy", "complex.npy"), "complex.npy: expected an .npy file of real numbers"),
+        (("D.npy", "y.npy", "W.npy", "--delta", "2"), "delta: expected beside --loss huber"),
     ):
         assert main(["certify", *names, "--strength", "0.1"]) == 2
         assert words in capsys.readouterr().err
