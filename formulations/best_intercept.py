@@ -33,8 +33,8 @@ def best_intercept(loss: Loss, fit: Array, target: Array, row_weights: Array) ->
         found = minimize(
             lambda b: float((row_weights @ loss.value(fit + b, target)).sum()), start, jac=slopes
         )
-        best: Array = found.x
-        return best
+        together: Array = found.x
+        return together
     outputs = np.eye(target.shape[1])
     for _ in range(_DOUBLINGS):
         short_below, short_above = slopes(lower) > 0, slopes(upper) < 0
@@ -43,12 +43,14 @@ def best_intercept(loss: Loss, fit: Array, target: Array, row_weights: Array) ->
         width = upper - lower
         lower = lower - width * short_below
         upper = upper + width * short_above
-    return np.array(
-        [
-            _root(lambda x, c=c: slopes(x * outputs[c])[c], low, high)
-            for c, (low, high) in enumerate(zip(lower, upper, strict=True))
-        ]
-    )
+    best = np.empty(target.shape[1])
+    for c in range(best.size):
+
+        def slope(x: float, output: int = c) -> float:
+            return float(slopes(x * outputs[output])[output])
+
+        best[c] = _root(slope, lower[c], upper[c])
+    return best
 
 
 def _root(slope: Callable[[float], float], low: float, high: float) -> float:
