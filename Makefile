@@ -22,15 +22,17 @@ demo: $(VENV)/.all
 	$(RUN)/python -I certificates/checker.py out/compare.cert
 
 test: $(VENV)/.test
-	$(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests --ignore=tests/test_checker_mutations.py
+	$(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests \
+	  --ignore=tests/test_checker_mutations.py --ignore=tests/test_completeness_mutations.py
 
 # The networks of other libraries need torch: the release is pinned, for what it pulls in is large.
 test-all: $(VENV)/.interop $(VENV)/.bench
 	$(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests/test_interop.py tests/test_race.py \
-	  tests/test_checker_mutations.py
+	  tests/test_checker_mutations.py tests/test_completeness_mutations.py
 	$(RUN)/python benchmarks/kernels.py --rounds 2
 	$(RUN)/python benchmarks/rollout.py --rounds 3
 	$(RUN)/python benchmarks/growth.py --most 10000 --most-rows 1000
+	$(RUN)/python benchmarks/certificates.py --small
 	$(RUN)/python benchmarks/race.py --programs squared-0.5 --cap 10 --rounds 1
 
 $(VENV)/.interop: $(VENV)/.test

@@ -8,6 +8,8 @@ same one row at a time, and shares no line with this file.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
+from operator import floordiv, mul, neg, rshift, sub
 
 from .integer_logs import LOG_BITS, integer_exps, integer_logs
 
@@ -24,14 +26,13 @@ class Scaled:
 
 def _sum_of_floors(values: Iterable[int], shift: int) -> int:
     """Sum of values / 2^shift, each rounded down."""
-    return sum(x >> shift for x in values) if shift >= 0 else sum(x << -shift for x in values)
+    return sum(map(rshift, values, repeat(shift)) if shift >= 0 else (x << -shift for x in values))
 
 
 def _weighted(weights: Integers, values: Integers, shift: int, upper: bool) -> int:
     """Sum of products / 2^shift, each rounded up, or down."""
-    if upper:
-        return -_sum_of_floors((-w * x for w, x in zip(weights, values, strict=True)), shift)
-    return _sum_of_floors((w * x for w, x in zip(weights, values, strict=True)), shift)
+    products = map(mul, weights, values)
+    return -_sum_of_floors(map(neg, products), shift) if upper else _sum_of_floors(products, shift)
 
 
 def total_loss(
@@ -58,7 +59,7 @@ def total_loss(
             p, q = scale - z.bits, scale - y.bits
             values = [abs((f << p) - (t << q)) for f, t in zip(fits, targets, strict=True)]
         if loss in ("squared", "squared_hinge"):
-            values, scale = [x * x for x in values], 2 * scale + 1
+            values, scale = list(map(mul, values, values)), 2 * scale + 1
         elif loss == "huber":
             finer = max(scale, delta[1])
             p, d = finer - scale, delta[0] << (finer - delta[1])
@@ -70,11 +71,10 @@ def total_loss(
 
 def _log_sums(exps: list[int], upper: bool) -> list[int]:
     """ln(x / 2^LOG_BITS) >= 0 over 2^LOG_BITS."""
-    low, high = integer_logs([1 << LOG_BITS])
-    lows, highs = integer_logs(exps)
+    lows, highs = integer_logs([1 << LOG_BITS, *exps])
     if upper:
-        return [x - low[0] for x in highs]
-    return [x - high[0] if x > high[0] else 0 for x in lows]
+        return [x - lows[0] for x in highs[1:]]
+    return [x - highs[0] if x > highs[0] else 0 for x in lows[1:]]
 
 
 def _logistic(fits: Integers, targets: Integers, bits: int, upper: bool) -> tuple[list[int], int]:
@@ -150,16 +150,12 @@ def _quadratic(
     coarse = max(target_bits, 0)
     p, shift = coarse - target_bits + 1, 1 + coarse + fine - bits
     entries = [v << up for v in dual]
-    above = [
-        v * ((mass * target << p) - (v << coarse))
-        for mass, target, v in zip(masses, targets, entries, strict=True)
-    ]
+    linear = [x << p for x in map(mul, masses, targets)]
+    above = map(mul, entries, map(sub, linear, [v << coarse for v in entries]))
     below = [mass or 1 for mass in masses]
-    if shift >= 0:
-        below = [mass << shift for mass in below]
-    else:
-        above = [x << -shift for x in above]
-    return sum(x // mass for x, mass in zip(above, below, strict=True))
+    if shift >= 0:  # floors of floors are the floors of the whole, of smaller numbers
+        return sum(map(floordiv, map(rshift, above, repeat(shift)), below))
+    return sum(map(floordiv, [x << -shift for x in above], below))
 
 
 def _entropies(parts: list[list[int]], masses: Integers, fine: int, bits: int) -> int:

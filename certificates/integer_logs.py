@@ -16,6 +16,7 @@ LOG_BITS = 48  # of the format, docs/certificate_format.md
 
 _ULPS = 2  # that libm's logarithms and exponentials may be off
 _DIGITS = Context(prec=60)
+_FEWER = Context(prec=40)  # for logarithms, none of which comes as close to an integer
 _FAR = 64  # exp(-64) < 2^-92
 
 
@@ -23,7 +24,7 @@ def integer_logs(values: list[int]) -> tuple[list[int], list[int]]:
     """Integers below and above 2^LOG_BITS ln(x), for integers x >= 1."""
 
     def exactly(x: int) -> Decimal:
-        return _DIGITS.multiply(_DIGITS.ln(Decimal(x)), Decimal(1 << LOG_BITS))
+        return _DIGITS.multiply(_FEWER.ln(Decimal(x)), Decimal(1 << LOG_BITS))
 
     if max(values) >= 2**63:
         return _apart(values, exactly, [x == 1 for x in values])
