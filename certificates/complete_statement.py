@@ -5,6 +5,7 @@ one a trajectory; and for threshold patterns what excludes flats of rows, so tha
 checker counts no more patterns than there are.
 """
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,38 @@ def completeness(
     return shown
 
 
+def inputs_digest(X: ArrayLike, sequences: bool = False) -> str:
+    """Return the SHA-256 that ``certificates/completeness.py`` prints of the inputs.
+
+    It is that of :func:`completeness` for the same X, so that a reader of a certificate can tell
+    whether it is about their own inputs.
+
+    Parameters
+    ----------
+    X : (n, d) array, or (n, T, d) if ``sequences``
+        As given to :func:`completeness`.
+    sequences : bool
+        Whether of LIF neurons.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> from bidual.certificates.complete_statement import inputs_digest
+    >>> inputs_digest([[0.5, 1.5], [2, 0]]) == inputs_digest([[1, 3], [1, 0]])
+    True
+    """
+    data = _whole(PrefixTrie.of(X).sequences) if sequences else _flat(integer_rows(X))
+    return hashlib.sha256(" ".join(map(str, data)).encode("ascii")).hexdigest()
+
+
+def _flat(rows: list[Row]) -> list[int]:
+    return [x for row in rows for x in row]
+
+
 def _distinct(matrix: BinaryMatrix) -> set[bytes]:
     """The columns but the zero one."""
     return {words.tobytes() for words in matrix.words if words.any()}
@@ -126,7 +159,7 @@ def _thresholds(X: ArrayLike, budget: Budget | None) -> dict[str, Any]:
         "class": "threshold",
         "inputs": len(rows[0]),
         "listed": complete.patterns.shape[1],
-        "data": [x for row in rows for x in row],
+        "data": _flat(rows),
         "h0": list(h0),
         "witnesses": _whole(complete.witnesses),
         "separated": len(separators),

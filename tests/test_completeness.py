@@ -27,7 +27,7 @@ from scipy.optimize import linprog
 import bidual as bd
 from bidual.certificates import checker
 from bidual.certificates import completeness as module
-from bidual.certificates.complete_statement import completeness
+from bidual.certificates.complete_statement import completeness, inputs_digest
 
 SOURCE = Path(module.__file__)
 drawn = settings(deadline=None, max_examples=60)
@@ -153,12 +153,14 @@ def test_first_last_xor_is_trained_to_a_global_optimum(readout, tmp_path):
     assert certificate.dual * (1 - Fraction(1, 10**11)) < Fraction(dual) <= certificate.dual
     assert certificate.gap <= Fraction(gap) < certificate.gap * (1 + Fraction(1, 10**11))
     assert Fraction(gap) <= Fraction(1, 10**8)  # the objective is 1 at W = 0
-    data = json.dumps(X.tolist()).encode()
+    # as the format says; strings are whole and have no factor in common
+    data = " ".join(map(str, X.ravel().tolist())).encode()
     assert inputs == f"  inputs: integers with SHA-256 {hashlib.sha256(data).hexdigest()}"
+    assert inputs.endswith(inputs_digest(X, sequences=True))
     assert (
         listed == "  all 9300 patterns that one neuron can fire are listed, and there are no more"
     )
-    assert "over the complete dictionary of" in rest[-1]
+    assert any("over the complete dictionary of" in line for line in rest)
     if readout == "last":
         assert (lif.network(atoms, solution).predict(X) == y).all()
 
@@ -233,7 +235,7 @@ def _patterns(X):
 def test_cells_in_general_position_are_those_of_cover(n, d, count):
     # 30 bits: in general position but for a chance of n**d / 2**30; the count says it is
     X = np.random.default_rng(0).integers(-(2**30), 2**30, (n, d))
-    assert module.cells(module.lines(rows_of(X)), module.Work()) == count
+    assert module.cells([*map(module.shortest, rows_of(X))], module.Work()) == count
 
 
 @drawn
@@ -247,8 +249,8 @@ def test_cells_in_general_position_are_those_of_cover(n, d, count):
 def test_trajectories_are_counted_as_elsewhere(X, leak, reset):
     pair = Fraction(leak).as_integer_ratio()
     taken = (1, 1) if reset == "delayed" else pair
-    trie = module.Trie([rows_of(sample) for sample in X], pair, taken)
-    assert trie.count(module.Work()) == bd.count_lif_trajectories(X, leak, reset)
+    trie = module.Trie([rows_of(sample) for sample in X], pair, taken, module.Work())
+    assert trie.count() == bd.count_lif_trajectories(X, leak, reset)
 
 
 @pytest.mark.parametrize(
@@ -256,8 +258,8 @@ def test_trajectories_are_counted_as_elsewhere(X, leak, reset):
 )
 def test_binary_strings_of_six_have_the_known_numbers(leak, count):
     X, _ = strings(6)
-    trie = module.Trie([rows_of(sample) for sample in X], leak, (1, 1))
-    assert trie.count(module.Work()) == count
+    trie = module.Trie([rows_of(sample) for sample in X], leak, (1, 1), module.Work())
+    assert trie.count() == count
 
 
 # whatever lacks something is refused
@@ -300,8 +302,11 @@ def test_a_g_may_be_0_on_rows_of_its_flat(tmp_path):
 
 
 def test_a_line_has_one_row_whose_first_entry_that_is_not_0_is_above_0():
-    rows = [(0, -2, 4), (0, 1, -2), (3, 0, -6), (0, 0, 0), (-1, 5, 5)]
-    assert module.lines(rows) == {(0, 1, -2), (1, 0, -2), (1, -5, -5)}
+    rows = [(0, -2, 4), (0, 1, -2), (3, 0, -6), (-1, 5, 5)]
+    assert [module.line(module.shortest(row)) for row in rows] == [
+        (0, 1, -2), (0, 1, -2), (1, 0, -2), (1, -5, -5)
+    ]  # fmt: skip
+    assert module.shortest((0, 0, 0)) == (0, 0, 0)
 
 
 def size(shown):
@@ -412,7 +417,7 @@ ALTERED = {
     ),
     # form
     "no class": ("biased", drop("class"), "^completeness: class is missing$"),
-    "another class": ("biased", put("class", "relu"), "^class: not one of "),
+    "another class": ("biased", put("class", "relu"), "^class: not of "),
     "a class of another type": ("biased", put("class", ["lif"]), "^class: not of type str$"),
     "the other class": ("biased", put("class", "lif"), "^inputs: 4 is out of range$"),
     "another version": ("last", put("version", 2), "^version: this checker reads 1$"),
@@ -427,10 +432,10 @@ ALTERED = {
     "fewer than no patterns": ("mixed", put("listed", -1), "^listed: -1 is out of range$"),
     "more than can be": ("mixed", put("listed", 2**60), "^listed: .* is out of range$"),
     "no inputs": ("mixed", put("inputs", 0), "^inputs: 0 is out of range$"),
-    "too many inputs": ("mixed", put("inputs", 65), "^inputs: 65 is out of range$"),
+    "too many inputs": ("mixed", put("inputs", 17), "^inputs: 17 is out of range$"),
     "three inputs a step": ("last", put("inputs", 3), "^inputs: 3 is out of range$"),
     "no steps": ("last", put("steps", 0), "^steps: 0 is out of range$"),
-    "too many steps": ("last", put("steps", 65), "^steps: 65 is out of range$"),
+    "too many steps": ("last", put("steps", 17), "^steps: 17 is out of range$"),
     "a leak above 1": ("last", put("leak", [11, 10]), "^leak: not a fraction from 0 to 1$"),
     "a leak below 0": ("last", put("leak", [-1, 10]), "^leak: not a fraction from 0 to 1$"),
     "a leak over 0": ("last", put("leak", [0, 0]), "^leak: not a fraction from 0 to 1$"),
@@ -453,10 +458,10 @@ ALTERED = {
         "^completeness.data: an entry is not an ",
     ),
     "a list in the data": ("mixed", put("data", [1], 0), "^completeness.data: an entry is not an "),
-    "a large input": ("mixed", put("data", 2**2048, 0), "^completeness.data: an entry is not an "),
+    "a large input": ("mixed", put("data", 2**1024, 0), "^completeness.data: an entry is not an "),
     "a large witness": (
         "mixed",
-        put("witnesses", 2**2048, 0),
+        put("witnesses", 2**1024, 0),
         "^completeness.witnesses: an entry ",
     ),
     "data that is no list": ("last", put("data", {}), "^data: not of type list$"),
@@ -570,7 +575,10 @@ def write(path, parts):
     [
         ("[]", "^completeness: not an object$"),
         ("{", r"^completeness.json: not JSON"),
-        ("[" * 100_000, r"^completeness.json: not JSON"),
+        ("[" * 10_000, r"^completeness.json: not JSON"),
+        ("[" * 100_000, r"^checking takes more than 20000000 steps$"),
+        ("[" + "0," * 2_500_001, r"^checking takes more than 20000000 steps$"),
+        (" " * (module.MOST_BYTES + 1), r"^completeness.json: too large$"),
         ('{"version":1,"version":1}', "^a JSON object has a key twice$"),
         ('{"version":1.0}', "^1.0 is not an integer$"),
         ('{"version":NaN}', "^NaN is not an integer$"),
@@ -610,10 +618,18 @@ def hostile_lif(n, steps, **changes):
 HOSTILE = {
     "cells": hostile_threshold(200, 10),
     "flats": hostile_threshold(1000, 4),
-    "histories": hostile_lif(4, 64),
+    "histories": hostile_lif(4, 16),
     "nodes": hostile_lif(1000, 8),
-    "same lines": hostile_lif(4, 20, leak=[1, 1], data=[1, 0] * 80),
-    "long integers": hostile_lif(600, 64, witnesses=[2**2047, 2**2047, 2**2047] * 500, listed=500),
+    "same lines": hostile_lif(4, 16, leak=[1, 1], data=[1, *[0] * 30, 1] * 4),
+    "long witnesses": hostile_lif(600, 16, witnesses=[2**1023] * 1500, listed=500),
+    # a few long numbers among short ones widen all fields
+    "wide fields": hostile_threshold(
+        2000, 16, listed=1, witnesses=[2**1023] * 16, data=[2**1023] + [0] * 31999
+    ),
+    "long entries": hostile_threshold(
+        66, 16, data=[pow(3, 700 + k, 2**1023) for k in range(66 * 16)]
+    ),
+    "entries": hostile_threshold(10_000, 16, data=[0] * 160_000),
 }
 
 
@@ -640,6 +656,34 @@ def test_what_is_refused_takes_little_memory_and_time(name, tmp_path):
     done = run(path, folder=tmp_path, memory=2**28, work="1_000_000")
     assert done.stdout == f"REFUSED {path}: checking takes more than 1000000 steps\n", done.stderr
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize("name", ["long witnesses", "wide fields", "long entries"])
+def test_files_of_long_integers_end_within_the_bounds_promised(name, tmp_path):
+    path = hostile(name, tmp_path)
+    done = run(path, folder=tmp_path, memory=2**30, seconds=60)
+    assert done.stdout.startswith(f"REFUSED {path}: "), done.stderr
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.integers(1, 9), min_size=4, max_size=4), st.integers(-9, 9))
+def test_inputs_up_to_what_moves_no_sign_have_one_digest(factors, x):
+    X = np.array([[x, 1], [2, 3], [-4, 6], [0, 0]])
+    expected = hashlib.sha256(" ".join(map(str, [x, 1, 2, 3, -2, 3, 0, 0])).encode()).hexdigest()
+    assert inputs_digest(np.array(factors)[:, None] * X / 8) == expected
+    X = X.reshape(2, 2, 2)
+    assert inputs_digest(factors[0] * X / 8, sequences=True) == inputs_digest(X, sequences=True)
+    assert inputs_digest(X, sequences=True) != inputs_digest(X + 1, sequences=True)
+
+
+def test_names_of_files_are_printed_in_one_line_of_ascii(tmp_path):
+    path = str(tmp_path / "\x1b[2J\nPROVEN \udcff.cert")
+    done = run(path, folder=tmp_path)
+    name = str(tmp_path) + "/\\x1b[2J\\nPROVEN \\udcff.cert"
+    assert done.stdout.isascii()
+    assert done.stdout.startswith(f"REFUSED {name}: not a readable certificate: ")
+    assert done.stdout.count("\n") == 1
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 # as a script
@@ -685,7 +729,9 @@ def test_the_script_tells_which_file_is_refused_and_why(tmp_path):
 
 def test_the_script_without_files_tells_how_to_use_it(tmp_path):
     done = run(folder=tmp_path)
-    assert (done.returncode, done.stderr) == (1, "usage: python completeness.py FILE...\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "usage: python completeness.py FILE...\n"
+    assert module.main([]) == 2
 
 
 def test_the_checker_imports_little_and_can_be_read_in_one_sitting():
@@ -735,22 +781,22 @@ def test_statements_are_made_for_the_program_of_the_inputs_alone():
     with pytest.raises(ValueError, match=r"^readout: expected 'last' or 'every', got 'lats'$"):
         completeness(program, STRINGS, "9/10", readout="lats")
     with pytest.raises(
-        ValueError, match=r"^X: expected at most 2 inputs and 64 steps .* got 3 and 2"
+        ValueError, match=r"^X: expected at most 2 inputs and 16 steps .* got 3 and 2"
     ):
         completeness(program, np.ones((2, 2, 3)), "9/10")
     with pytest.raises(
-        ValueError, match=r"^X: expected at most 2 inputs and 64 steps .* got 1 and 65"
+        ValueError, match=r"^X: expected at most 2 inputs and 16 steps .* got 1 and 17"
     ):
-        completeness(program, np.ones((2, 65, 1)), "9/10")
+        completeness(program, np.ones((2, 17, 1)), "9/10")
     with pytest.raises(bd.BudgetExceeded, match="past the budget of patterns 10"):
         completeness(program, STRINGS, "9/10", budget=bd.Budget(patterns=10))
 
 
 def test_inputs_that_cannot_be_checked_are_refused(monkeypatch):
-    X = [[2**2048, 1], [1, 0]]
+    X = [[2**1024, 1], [1, 0]]
     program = over(_patterns(X))
     with pytest.raises(
-        ValueError, match=r"^X: expected at most 64 inputs and 2048 bits, got 2 and "
+        ValueError, match=r"^X: expected at most 16 inputs and 1024 bits, got 2 and "
     ):
         completeness(program, X)
     program, _ = good("cube")
