@@ -251,6 +251,7 @@ class NetworkClass(ABC):
             found,
             np.full(n, 1.0 / n) if weights is None else np.asarray(weights, dtype=np.float64),
             float(beta),
+            tuple(self.hidden),
             self.readout,
             bool(intercept),
             self.p,

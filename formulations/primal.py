@@ -34,6 +34,8 @@ class Primal:
     row_weights : (N,) array
     beta : float
         Weight decay.
+    hidden : tuple of int
+        Widths of the layers of a subnetwork.
     readout : {"last", "every"}
     intercept : bool
         Whether networks may have one; it is not penalised.
@@ -65,6 +67,7 @@ class Primal:
     loss: Loss
     row_weights: Array
     beta: float
+    hidden: tuple[int, ...]
     readout: Readout
     intercept: bool
     p: float
@@ -77,9 +80,11 @@ class Primal:
         Raises
         ------
         ValueError
-            If the network is read at other steps, has other outputs, or an intercept
-            although there is to be none.
+            If the network has other widths, is read at other steps, has other outputs, or an
+            intercept although there is to be none.
         """
+        if tuple(network.hidden) != self.hidden:
+            raise ValueError(f"network: expected layers of {self.hidden}, got {network.hidden}")
         if network.readout != self.readout:
             raise ValueError(
                 f"network: expected one read at the {self.readout} step, got {network.readout!r}"

@@ -32,10 +32,12 @@ from ..dictionaries import (
     Layer,
     SpikeDictionary,
     check_sequences,
+    roll_columns,
 )
 from ..dictionaries.pricing import (
     EnumerationPricing,
     Grounds,
+    OneNeuron,
     Priced,
     Pricing,
     Question,
@@ -54,6 +56,7 @@ from .solve import solve
 _AUTO = Budget(patterns=300_000, seconds=5.0, nbytes=2**29)  # what "auto" enumerates
 _ALONE = 0.2  # of the asked gap, which the program over the atoms at hand may leave open
 _BETWEEN = 0.8  # how far from the present dual point towards the best one pricing looks
+_TOLD_BY = 16  # subnetworks, by which neurons of different leaks are told
 _EMPTY = 3  # rounds of a search without a new atom, after which it ends
 _PATIENCE = 10  # rounds of evictions, or of a search, without progress
 
@@ -201,7 +204,8 @@ def grow(
     Raises
     ------
     ValueError
-        If an argument is out of its range, the strength is 0, or pricing does not cover the class.
+        If an argument is out of its range, the strength is 0, pricing does not cover the class,
+        or ``atoms`` is a dictionary of other inputs or of another class.
     BudgetExceeded
         If "exact" is asked and no method is feasible.
 
@@ -218,22 +222,22 @@ def grow(
     """
     start = time.perf_counter()
     _check(gap, per_round, most_atoms, rounds, time_limit)
-    dictionary = atoms
-    if not isinstance(dictionary, SpikeDictionary):
-        count = _whole("atoms", dictionary)
+    count = 0 if isinstance(atoms, SpikeDictionary) else _whole("atoms", atoms)
+    # what the class is, its own sampler tells, whatever there is to start with
+    own = formulation.sample(X, subnetworks=max(count, _TOLD_BY), seed=seed)
+    sequences = _sequences(X, own.witnesses.inputs)
+    dictionary = own
+    if isinstance(atoms, SpikeDictionary):
+        dictionary = atoms
+        _check_dictionary(dictionary, own, sequences)
+    elif count < _TOLD_BY:
         dictionary = formulation.sample(X, subnetworks=count, seed=seed)
-    sequences = _sequences(X, dictionary.witnesses.inputs)
-    if (dictionary.samples, dictionary.steps) != sequences.shape[:2]:
-        raise ValueError(
-            f"atoms: expected a dictionary of X with {sequences.shape[:2]} samples and steps, "
-            f"got {(dictionary.samples, dictionary.steps)}"
-        )
     program = formulation.program(dictionary, y, loss=loss, **options)
     if not isinstance(program, ConvexProgram):
         raise ValueError(f"formulation: expected one program, got {type(program).__name__}")
     if program.strength == 0:
         raise ValueError("strength: expected a number above 0, at 0 every atom is priced too high")
-    oracle = _oracle(pricing, sequences, dictionary, seed)
+    oracle = _oracle(pricing, sequences, own, seed)
     hand = _Hand(program, dictionary, per_round, most_atoms)
     growing = _Growing(hand, oracle, gap, start + time_limit)
     history: list[Round] = []
@@ -495,7 +499,7 @@ class _Growing:
             question = Question(
                 point, program.norm_width, program.strength, room, known, active, self._seconds
             )
-            found = self.oracle.price(question)
+            found = self.oracle.price(question).first(room)
             if found.largest is not None:
                 self._bounded(solution, point, found.largest)
             if found.witnesses or (self.global_gap is not None and self.global_gap <= self.gap):
@@ -536,6 +540,35 @@ def _sequences(X: ArrayLike, inputs: int) -> Array:
     if rows.shape[2] + 1 == inputs:
         rows = np.concatenate([rows, np.ones_like(rows[..., :1])], axis=2)
     return check_sequences(rows, inputs)
+
+
+def _check_dictionary(given: SpikeDictionary, own: SpikeDictionary, sequences: Array) -> None:
+    """ValueError unless a dictionary is one of X and, as far as pricing tells, of the class."""
+    if (given.samples, given.steps) != sequences.shape[:2]:
+        raise ValueError(
+            f"atoms: expected a dictionary of X with {sequences.shape[:2]} samples and steps, "
+            f"got {(given.samples, given.steps)}"
+        )
+    theirs, ours = given.witnesses, own.witnesses
+    if (theirs.inputs, len(theirs.hidden)) != (ours.inputs, len(ours.hidden)):
+        raise ValueError(
+            f"atoms: expected networks of {ours.inputs} inputs and {len(ours.hidden)} layers, "
+            f"got {theirs.inputs} and {len(theirs.hidden)}"
+        )
+    try:
+        neuron = OneNeuron.of(ours)
+    except ValueError:  # searched alone, which states nothing of the class
+        neuron = None
+    if neuron is not None and not neuron.fires_as(OneNeuron.of(theirs)):
+        raise ValueError("atoms: expected neurons of the class, got others")
+    every = given.readout == "every"
+    for k in np.unique(given.origin[:, 0]):
+        fired = roll_columns(sequences, theirs.layers(int(k)), every)
+        of_k = np.flatnonzero(given.origin[:, 0] == k)
+        if not np.array_equal(fired[given.origin[of_k, 1]], given.atoms.words[of_k]):
+            raise ValueError(
+                f"atoms: expected a dictionary of X, got one whose network {k} differs"
+            )
 
 
 def _oracle(

@@ -1,5 +1,6 @@
 """Growing reaches the optimum of the complete dictionary, or says which budget ended it."""
 
+import math
 from dataclasses import replace
 from itertools import product
 
@@ -8,7 +9,7 @@ import pytest
 
 import bidual as bd
 from bidual.dictionaries import check_sequences, roll_columns
-from bidual.dictionaries.pricing import RefinementPricing
+from bidual.dictionaries.pricing import Question, RefinementPricing, SearchPricing
 from bidual.solvers import growing
 from bidual.solvers.growing import Growth, Stopped, grow
 
@@ -310,3 +311,53 @@ def test_wrong_arguments_are_refused_by_name():
         grow(LIF, X[:5], y[:5], strength=0.1, atoms=LIF.sample(X))
     with pytest.raises(ValueError, match=r"^pricing: expected 'search'"):
         grow(bd.LIF(hidden=(2, 1)), X, y, strength=0.1, pricing="exact")
+
+
+def test_an_exact_bound_is_that_of_the_class_whatever_growing_starts_from():
+    X, y = bd.tasks.first_last_xor(steps=4)
+    one = bd.LIF((1,), leak=0.9)
+    start = one.sample(X, subnetworks=50)
+    options = {"loss": "hinge", "beta": 0.1}
+    with pytest.raises(ValueError, match="atoms: expected networks of 2 inputs and 2 layers"):
+        bd.grow(bd.LIF((8, 1), leak=0.9), X, y, atoms=start, **options)
+    with pytest.raises(ValueError, match="atoms: expected neurons of the class"):
+        bd.grow(bd.LIF((1,), leak=0.5), X, y, atoms=start, **options)
+    with pytest.raises(ValueError, match="atoms: expected a dictionary of X, got one whose"):
+        bd.grow(one, X[::-1], y, atoms=start, **options)
+    with pytest.raises(ValueError, match="neurons of different leaks"):
+        bd.grow(bd.LIF((1,), leak=(0.5, 1.0)), X, y, atoms=5, pricing="exact", **options)
+    grown = bd.grow(one, X, y, atoms=start, **options)
+    optimum = bd.solve(one.program(one.complete(X), y, **options), gap=1e-9).certificate
+    assert grown.grounds == "exact"
+    assert grown.bound <= optimum.primal
+
+
+def test_a_bias_that_the_start_lacks_is_told():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(12, 2)), rng.integers(0, 2, 12)
+    start = bd.Feedforward((1,), gauge="neuron").sample(X, 50)
+    with pytest.raises(ValueError, match="atoms: expected networks of 3 inputs"):
+        bd.grow(
+            bd.Feedforward((1,), bias=True, gauge="neuron"), X, y, "hinge", beta=0.02, atoms=start
+        )
+
+
+def test_the_room_for_rounding_covers_sums_in_any_order():
+    X = np.where(np.arange(200_000) % 2, 1.0, -1.0)[:, None]
+    V = np.full((len(X), 1), 0.1)
+    question = Question(V, 1, 1.0, 1, set())
+    assert question.rounding >= abs(math.fsum([0.1] * 100_000) - sum([0.1] * 100_000))
+    assert question.rounding < 1e-6 * len(X)
+
+
+@pytest.mark.parametrize("per_round", [1, 3])
+def test_a_round_adds_no_more_atoms_than_it_may(per_round):
+    X, y = bd.tasks.first_last_xor(steps=4)
+    lif = bd.LIF((1,), leak=0.9)
+    own = lif.sample(X, subnetworks=16)
+    oracle = RefinementPricing.of(X, own, SearchPricing(X, own, 0))
+    grown = bd.grow(
+        lif, X, y, beta=0.05, pricing=oracle, per_round=per_round, most_atoms=12, rounds=6, atoms=4
+    )
+    assert max(step.added for step in grown.history) <= per_round
+    assert grown.dictionary.atoms.shape[1] <= 12

@@ -542,3 +542,14 @@ def test_dual_points_outside_are_told_apart():
     assert dear.value == pytest.approx(2 * point.value, rel=1e-12)  # (y v summed) still told
     with pytest.raises(ValueError, match=r"^V: expected shape"):
         dual.at(np.zeros(N + 1))
+
+
+def test_a_network_of_another_class_has_no_objective_in_this_one():
+    X, y = bd.tasks.first_last_xor(steps=4)
+    narrow, wide = bd.LIF((1,), leak=0.5), bd.LIF((16,), leak=0.5)
+    atoms = narrow.complete(X)
+    solution = bd.solve(wide.program(atoms, y, "hinge", beta=0.05), gap=1e-9)
+    network = wide.network(atoms, solution)
+    assert wide.primal(X, y, "hinge", beta=0.05).reduced(network) > 0
+    with pytest.raises(ValueError, match=r"network: expected layers of \(1,\), got \(16,\)"):
+        narrow.primal(X, y, "hinge", beta=0.05).reduced(network)

@@ -9,6 +9,7 @@ Growing a dictionary (``solvers/growing.py``) asks one of these, each in a file 
 """
 
 from .exact import EnumerationPricing
+from .one_neuron import OneNeuron
 from .oracle import Grounds, Priced, Pricing, Question, Witness
 from .refinement import RefinementPricing
 from .search import SearchPricing
@@ -17,6 +18,7 @@ from .threshold_milp import ThresholdMILPPricing
 __all__ = [
     "EnumerationPricing",
     "Grounds",
+    "OneNeuron",
     "Priced",
     "Pricing",
     "Question",

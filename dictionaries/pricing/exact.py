@@ -53,8 +53,7 @@ class EnumerationPricing:
         return Priced(
             self.complete.atoms.take(chosen),
             [self._witness(j) for j in chosen],
-            # the sum of a column is off by less, in any order
-            sizes.max(axis=0) + 1e-15 * np.abs(question.V).sum(),
+            sizes.max(axis=0) + question.rounding,
         )
 
     def _witness(self, column: int) -> Witness:

@@ -80,6 +80,11 @@ class OneNeuron:
             return cls("lif", copies, first, False, share, "immediate")
         raise _not_covered("a reset that is neither delayed nor immediate")
 
+    def fires_as(self, other: "OneNeuron") -> bool:
+        """Whether both are the same class."""
+        parts = ("kind", "biased", "leak", "reset")
+        return all(getattr(self, part) == getattr(other, part) for part in parts)
+
     def rows(self, sequences: Array, dictionary: SpikeDictionary) -> Array:
         """Rows x of X (N, d) that a threshold unit sees, with a 1 for its bias."""
         rows = rolled_rows(sequences, dictionary.readout)

@@ -49,6 +49,11 @@ class Question:
     seconds: float = np.inf
 
     @property
+    def rounding(self) -> float:
+        """More than what a float64 sum of a column of V is off by, in any order."""
+        return float(len(self.V) * 2.0**-52 * np.abs(self.V).sum())
+
+    @property
     def bar(self) -> float:
         """What the price of a new atom has to pass."""
         return self.strength * (1.0 + _ABOVE)
@@ -78,6 +83,12 @@ class Priced:
     atoms: BinaryMatrix
     witnesses: list[Witness]
     largest: Array | None = None
+
+    def first(self, most: int) -> "Priced":
+        """The same with no more than so many atoms."""
+        if len(self.witnesses) <= most:
+            return self
+        return Priced(self.atoms.take(np.arange(most)), self.witnesses[:most], self.largest)
 
 
 class Pricing(Protocol):

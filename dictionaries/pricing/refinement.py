@@ -121,7 +121,7 @@ class RefinementPricing:
         # whole numbers of a unit: what they leave out, and what sums of v were rounded by
         unit = ldexp(1.0, frexp(float(np.abs(sums).max()) or 1.0)[1] - _BITS)
         weights = [int(weight) for weight in np.rint(sums / unit)]
-        error = 0.5 * unit * len(sums) + 1e-15 * float(np.abs(v).sum())
+        error = 0.5 * unit * len(sums) + len(v) * 2.0**-52 * float(np.abs(v).sum())
         order = _heaviest_first(self.refinement.parent, weights)
         walk = _Walk(_reordered(self.refinement, order), [weights[k] for k in order])
         deadline = time.perf_counter() + seconds
