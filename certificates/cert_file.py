@@ -98,7 +98,7 @@ def _statement(certificate: "ExactCertificate", sha256: str) -> dict[str, Any]:
         integer, scale = dyadic(value)
         return {"integer": integer, "bits": scale}
 
-    a, y = scaled([program.row_weights]), scaled([program.target.ravel()])
+    a, y = scaled(program.row_weights[None]), scaled(program.target.ravel()[None])
     places = np.argwhere(certificate.weights)
     values = certificate.weights[tuple(places.T)]
     statement = {
@@ -112,8 +112,8 @@ def _statement(certificate: "ExactCertificate", sha256: str) -> dict[str, Any]:
         "intercept": program.intercept,
         "strength": number(program.strength),
         "columns_sha256": sha256,
-        "row_weights": part(a.bits, a.integers[0]),
-        "targets": part(y.bits, y.integers[0]),
+        "row_weights": part(a.bits, a.integers[0].tolist()),
+        "targets": part(y.bits, y.integers[0].tolist()),
         "weights": {
             "bits": certificate.weight_bits,
             "entries": [

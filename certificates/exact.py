@@ -6,8 +6,6 @@ and of the conjugate is rounded to the side that weakens the proof.
 """
 
 import math
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from os import PathLike
@@ -19,7 +17,7 @@ from numpy.typing import NDArray
 from ..formulations import LOSSES, PENALTIES, ConvexProgram
 from .certify import Certificate
 from .dual_grid import feasible_integers
-from .exact_terms import Scaled, total_bound, total_loss
+from .exact_terms import Scaled, integer_array, total_bound, total_loss
 
 Integers = NDArray[np.int64]
 
@@ -127,19 +125,17 @@ def exact_certificate(
     bound_bits = _checked(math.frexp(shares)[1] - math.frexp(smallest)[1] + 1)
 
     delta = dyadic(getattr(program.loss, "delta", 0.0))
-    a = scaled([program.row_weights])
-    y = scaled(program.target.T)
+    a, y = scaled(program.row_weights[None]), scaled(program.target.T)
     fits = program.design.matvec_exact(W) + b
-    z = Scaled(fits.T.tolist(), weight_bits)
-    z0 = Scaled([[x] for x in b0.tolist()], weight_bits)
     loss = program.loss.name
-    primal = total_loss(loss, delta, a, z, y, bound_bits, True)
+    primal = total_loss(loss, delta, a, Scaled(fits.T, weight_bits), y, bound_bits, True)
     primal += _penalty(program, W, weight_bits, bound_bits)
-    dual = total_bound(loss, a, Scaled(v.T.tolist(), dual_bits), y, bound_bits)
-    least = 0  # rows have few targets and weights between them, or not much is lost
-    for (weight, *row), count in Counter(zip(*a.integers, *y.integers, strict=True)).items():
-        one = Scaled([[weight]], a.bits), z0, Scaled([[t] for t in row], y.bits)
-        least += count * total_loss(loss, delta, *one, bound_bits, False)
+    dual = total_bound(loss, a, Scaled(v.T, dual_bits), y, bound_bits)
+    # rows have few targets and weights between them, or not much is lost
+    rows, counts = _different(np.vstack([program.row_weights, program.target.T]))
+    z0 = Scaled(np.repeat(b0[:, None], rows.size, axis=1), weight_bits)
+    a, y = (Scaled(x.integers[:, rows], x.bits) for x in (a, y))
+    least = total_loss(loss, delta, a, z0, y, bound_bits, False, counts)
     unit = Fraction(1, 1 << bound_bits) if bound_bits >= 0 else Fraction(1 << -bound_bits)
     return ExactCertificate(
         primal=primal * unit,
@@ -164,13 +160,22 @@ def dyadic(value: float) -> tuple[int, int]:
     return numerator, denominator.bit_length() - 1
 
 
-def scaled(rows: Sequence[Any] | NDArray[np.float64]) -> Scaled:
-    """Rows of floats as integers over the least power of two that takes all of them."""
-    different, where = np.unique(np.asarray(rows), return_inverse=True)
+def scaled(values: NDArray[np.float64]) -> Scaled:
+    """Floats (C, N) as integers over the least power of two that takes all of them."""
+    different, where = np.unique(values, return_inverse=True)
     ratios = [x.as_integer_ratio() for x in different.tolist()]
     bits = max(d.bit_length() - 1 for _, d in ratios)
-    whole = [m << (bits + 1 - d.bit_length()) for m, d in ratios]
-    return Scaled([[whole[k] for k in row] for row in where.reshape(len(rows), -1).tolist()], bits)
+    whole = integer_array([m << (bits + 1 - d.bit_length()) for m, d in ratios])
+    return Scaled(whole[where].reshape(values.shape), bits)
+
+
+def _different(columns: NDArray[np.float64]) -> tuple[NDArray[np.intp], list[int]]:
+    """Where columns that differ are, one of each, and how many are the same as it."""
+    order = np.lexsort(columns)
+    ordered = columns[:, order]
+    new = (ordered[:, 1:] != ordered[:, :-1]).any(axis=0)
+    starts = np.flatnonzero(np.append(True, new))
+    return order[starts], np.diff(starts, append=order.size).tolist()
 
 
 def _dual_bits(program: ConvexProgram, V: NDArray[np.float64], dual: float, target: float) -> int:

@@ -1,137 +1,157 @@
 """Objectives and conjugates of rows in integers, rounded to the side that weakens a proof.
 
-All arguments are Python integers over powers of two (``a`` of rows, ``z`` fits, ``y``
+All arguments are arrays of integers over powers of two (``a`` of rows, ``z`` fits, ``y``
 targets, ``v`` dual points); a sum over an output's rows comes back over ``2^bits``,
 every row's share rounded up, or down, to an integer first. ``checker.py`` does the
 same one row at a time, and shares no line with this file.
+
+Arrays are int64 as long as their entries are below 2^61, so that two or three of them
+may be added, and else of Python's own integers. What makes them longer, products and
+shifts, finds out which.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import repeat
-from operator import floordiv, mul, neg, rshift, sub
+from operator import mul
 
-from .integer_logs import LOG_BITS, integer_exps, integer_logs
+import numpy as np
 
-Integers = Sequence[int]
+from .integer_logs import LOG_BITS, Integers, integer_exps, integer_logs
+
+_INT64_BITS = 61  # of what may still be added
+_FEW = 1 << 14  # exponentials that int64 adds up
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """Integers over 2^bits, a row of them for each output."""
+    """Integers (C, N) over 2^bits."""
 
-    integers: list[list[int]]
+    integers: Integers
     bits: int
 
 
-def _sum_of_floors(values: Iterable[int], shift: int) -> int:
-    """Sum of values / 2^shift, each rounded down."""
-    return sum(map(rshift, values, repeat(shift)) if shift >= 0 else (x << -shift for x in values))
+def integer_array(values: list[int]) -> Integers:
+    """Python's integers as an array."""
+    fit = max(map(abs, values)).bit_length() <= _INT64_BITS
+    return np.array(values, dtype=np.int64 if fit else object)
 
 
-def _weighted(weights: Integers, values: Integers, shift: int, upper: bool) -> int:
-    """Sum of products / 2^shift, each rounded up, or down."""
-    products = map(mul, weights, values)
-    return -_sum_of_floors(map(neg, products), shift) if upper else _sum_of_floors(products, shift)
+def _length(x: Integers) -> int:
+    """Bits of the largest entry."""
+    return int(np.abs(x).max(initial=0)).bit_length()
+
+
+def _shifted(x: Integers, bits: int) -> Integers:
+    """Entries times 2^bits, bits >= 0."""
+    wide = x.dtype != object and _length(x) + bits > _INT64_BITS
+    return (x.astype(object) if wide else x) << bits
+
+
+def _product(x: Integers, y: Integers) -> Integers:
+    both = x.dtype != object and y.dtype != object
+    wide = both and _length(x) + _length(y) > _INT64_BITS
+    return (x.astype(object) if wide else x) * y
+
+
+def _floors(x: Integers, shift: int) -> list[int]:
+    """Entries / 2^shift, rounded down."""
+    floors: list[int] = (x >> shift if shift >= 0 else _shifted(x, -shift)).tolist()
+    return floors
 
 
 def total_loss(
-    loss: str, delta: tuple[int, int], a: Scaled, z: Scaled, y: Scaled, bits: int, upper: bool
+    loss: str,
+    delta: tuple[int, int],
+    a: Scaled,
+    z: Scaled,
+    y: Scaled,
+    bits: int,
+    upper: bool,
+    counts: Sequence[int] | None = None,
 ) -> int:
     """Sum over rows and outputs of a_i loss(z_i, y_i), over 2^bits, from above or from below.
 
-    ``delta`` is huber's, an integer and its bits.
+    ``delta`` is huber's, an integer and its bits; ``counts`` tells how many rows each
+    stands for, one unless given.
     """
-    weights = a.integers[0]
-    if loss == "softmax":
-        values, scale = _cross_entropies(z, y, upper)
-        return _weighted(weights, values, a.bits + scale - bits, upper)
+    weights = -a.integers[0] if upper else a.integers[0]
     total = 0
+    for values, scale in _losses(loss, delta, z, y, upper):
+        shares = _floors(_product(weights, values), a.bits + scale - bits)
+        total += sum(shares if counts is None else map(mul, shares, counts))
+    return -total if upper else total
+
+
+def _losses(
+    loss: str, delta: tuple[int, int], z: Scaled, y: Scaled, upper: bool
+) -> Iterator[tuple[Integers, int]]:
+    """Losses of rows, output by output or all outputs together, and the bits that they are over."""
+    if loss == "softmax":
+        yield _cross_entropies(z, y, upper)
+        return
     for fits, targets in zip(z.integers, y.integers, strict=True):
         if loss == "logistic":
-            values, scale = _logistic(fits, targets, z.bits, upper)
-        elif loss in ("hinge", "squared_hinge"):
+            yield _logistic(fits, targets, z.bits, upper)
+            continue
+        if loss in ("hinge", "squared_hinge"):
             scale = max(z.bits, 0)
-            one, more = 1 << scale, scale - z.bits
-            values = [max(one - (t * f << more), 0) for f, t in zip(fits, targets, strict=True)]
+            ones = _shifted(np.ones_like(fits), scale)
+            margins = _shifted(_product(targets, fits), scale - z.bits)
+            values = np.maximum(ones - margins, 0)
         else:
             scale = max(z.bits, y.bits)
-            p, q = scale - z.bits, scale - y.bits
-            values = [abs((f << p) - (t << q)) for f, t in zip(fits, targets, strict=True)]
+            values = np.abs(_shifted(fits, scale - z.bits) - _shifted(targets, scale - y.bits))
         if loss in ("squared", "squared_hinge"):
-            values, scale = list(map(mul, values, values)), 2 * scale + 1
+            values, scale = _product(values, values), 2 * scale + 1
         elif loss == "huber":
             finer = max(scale, delta[1])
-            p, d = finer - scale, delta[0] << (finer - delta[1])
-            values = [(r * r if r <= d else d * (2 * r - d)) for r in (x << p for x in values)]
-            scale = 2 * finer + 1
-        total += _weighted(weights, values, a.bits + scale - bits, upper)
-    return total
+            r = _shifted(values, finer - scale)
+            d = _shifted(integer_array([delta[0]]), finer - delta[1])
+            values, scale = np.where(r <= d, _product(r, r), _product(d, 2 * r - d)), 2 * finer + 1
+        yield values, scale
 
 
-def _log_sums(exps: list[int], upper: bool) -> list[int]:
+def _log_sums(exps: Integers, upper: bool) -> Integers:
     """ln(x / 2^LOG_BITS) >= 0 over 2^LOG_BITS."""
-    lows, highs = integer_logs([1 << LOG_BITS, *exps])
-    if upper:
-        return [x - lows[0] for x in highs[1:]]
-    return [x - highs[0] if x > highs[0] else 0 for x in lows[1:]]
+    lows, highs = integer_logs(np.append(exps, 1 << LOG_BITS))
+    logs: Integers = highs[:-1] - lows[-1] if upper else np.maximum(lows[:-1] - highs[-1], 0)
+    return logs
 
 
-def _logistic(fits: Integers, targets: Integers, bits: int, upper: bool) -> tuple[list[int], int]:
+def _logistic(fits: Integers, targets: Integers, bits: int, upper: bool) -> tuple[Integers, int]:
     """ln(1 + exp(-yz)) = ln(1 + exp(-|z|)) + max(0, -yz), and the bits that it is over."""
-    one = 1 << LOG_BITS
-    exps = integer_exps([abs(f) for f in fits], bits)[upper]
-    logs = _log_sums([one + x for x in exps], upper)
+    exps = integer_exps(np.abs(fits), bits)[upper]
+    logs = _log_sums(exps + (1 << LOG_BITS), upper)
     scale = max(LOG_BITS, bits)
-    p, q = scale - LOG_BITS, scale - bits
-    values = [
-        (log << p) + (-t * f << q if t * f < 0 else 0)
-        for log, f, t in zip(logs, fits, targets, strict=True)
-    ]
-    return values, scale
+    wrong = np.maximum(_product(-targets, fits), 0)
+    return _shifted(logs, scale - LOG_BITS) + _shifted(wrong, scale - bits), scale
 
 
-def _cross_entropies(z: Scaled, y: Scaled, upper: bool) -> tuple[list[int], int]:
+def _cross_entropies(z: Scaled, y: Scaled, upper: bool) -> tuple[Integers, int]:
     """Logsumexp of each row less the fit of its label, and the bits that it is over."""
-    largest = [max(row) for row in zip(*z.integers, strict=True)]
-    sums = [0] * len(largest)
-    for fits in z.integers:
-        below = [m - f for m, f in zip(largest, fits, strict=True)]
-        exps = integer_exps(below, z.bits)[upper]
-        sums = [s + x for s, x in zip(sums, exps, strict=True)]
-    labels = [
-        sum(f * t for f, t in zip(fits, targets, strict=True))
-        for fits, targets in zip(
-            zip(*z.integers, strict=True), zip(*y.integers, strict=True), strict=True
-        )
-    ]
+    below = z.integers.max(axis=0) - z.integers
+    exps = integer_exps(below.ravel(), z.bits)[upper].reshape(below.shape)
+    logs = _log_sums(exps.sum(axis=0, dtype=np.int64 if len(exps) < _FEW else object), upper)
     scale = max(LOG_BITS, z.bits)
-    p, q = scale - LOG_BITS, scale - z.bits
-    logs = _log_sums(sums, upper)
-    return [
-        (log << p) + ((m - f) << q) for log, m, f in zip(logs, largest, labels, strict=True)
-    ], scale
+    of_label = below[y.integers.argmax(axis=0), np.arange(below.shape[1])]
+    return _shifted(logs, scale - LOG_BITS) + _shifted(of_label, scale - z.bits), scale
 
 
 def total_bound(loss: str, a: Scaled, v: Scaled, y: Scaled, bits: int) -> int:
     """Sum over rows and outputs of -(a_i loss)*(-V_i), over 2^bits, from below."""
     fine = max(v.bits, a.bits)
     up = fine - v.bits
-    masses = [w << (fine - a.bits) for w in a.integers[0]]
+    masses = _shifted(a.integers[0], fine - a.bits)
     if loss == "softmax":
-        parts = [
-            [m * t - (x << up) for m, t, x in zip(masses, targets, dual, strict=True)]
-            for targets, dual in zip(y.integers, v.integers, strict=True)
-        ]
+        parts = _product(masses, y.integers) - _shifted(v.integers, up)
         return _entropies(parts, masses, fine, bits)
     total = 0
     for targets, dual in zip(y.integers, v.integers, strict=True):
         if loss == "logistic":
-            spikes = [t * x << up for t, x in zip(targets, dual, strict=True)]
-            rest = [m - s for m, s in zip(masses, spikes, strict=True)]
-            total += _entropies([spikes, rest], masses, fine, bits)
+            spikes = _shifted(_product(targets, dual), up)
+            total += _entropies([spikes, masses - spikes], masses, fine, bits)
         elif loss in ("hinge", "absolute"):
-            total += _weighted(targets, dual, v.bits + y.bits - bits, False)
+            total += sum(_floors(_product(targets, dual), v.bits + y.bits - bits))
         else:
             total += _quadratic(masses, targets, dual, up, y.bits, fine, bits)
     return total
@@ -148,25 +168,20 @@ def _quadratic(
 ) -> int:
     """Sum of v y - v^2 / 2a; rows of weight 0 have v = 0 and add nothing."""
     coarse = max(target_bits, 0)
-    p, shift = coarse - target_bits + 1, 1 + coarse + fine - bits
-    entries = [v << up for v in dual]
-    linear = [x << p for x in map(mul, masses, targets)]
-    above = map(mul, entries, map(sub, linear, [v << coarse for v in entries]))
-    below = [mass or 1 for mass in masses]
-    if shift >= 0:  # floors of floors are the floors of the whole, of smaller numbers
-        return sum(map(floordiv, map(rshift, above, repeat(shift)), below))
-    return sum(map(floordiv, [x << -shift for x in above], below))
+    entries = _shifted(dual, up)
+    linear = _shifted(_product(masses, targets), coarse - target_bits + 1)
+    above = _product(entries, linear - _shifted(entries, coarse))
+    shift = 1 + coarse + fine - bits
+    # floors of floors are the floors of the whole, of smaller numbers
+    above = above >> shift if shift >= 0 else _shifted(above, -shift)
+    return sum((above // np.maximum(masses, 1)).tolist())
 
 
-def _entropies(parts: list[list[int]], masses: Integers, fine: int, bits: int) -> int:
+def _entropies(parts: Iterable[Integers], masses: Integers, fine: int, bits: int) -> int:
     """Sum over rows of sum over parts ln(mass / part), over 2^fine; the parts add up to it."""
-    used = [mass or 1 for mass in masses]
-    wholes = integer_logs(used)[0]
-    sums = [0] * len(used)
+    wholes = integer_logs(np.maximum(masses, 1))[0]
+    sums = np.zeros(len(masses), dtype=object)
     for part in parts:
-        highs = integer_logs([x or 1 for x in part])[1]
-        sums = [
-            s + x * (whole - high) if whole > high else s
-            for s, x, whole, high in zip(sums, part, wholes, highs, strict=True)
-        ]
-    return _sum_of_floors(sums, fine + LOG_BITS - bits)
+        highs = integer_logs(np.maximum(part, 1))[1]
+        sums += _product(part, np.maximum(wholes - highs, 0))
+    return sum(_floors(sums, fine + LOG_BITS - bits))

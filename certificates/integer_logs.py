@@ -8,84 +8,97 @@ precision finds most; where it cannot tell on which side of an integer a value i
 
 from collections.abc import Callable
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+Integers = NDArray[Any]  # int64, or Python's own where those do not fit
+Int64s = NDArray[np.int64]
+
 LOG_BITS = 48  # of the format, docs/certificate_format.md
 
+_UNIT = 2.0**LOG_BITS
 _ULPS = 2  # that libm's logarithms and exponentials may be off
 _DIGITS = Context(prec=60)
 _FEWER = Context(prec=40)  # for logarithms, none of which comes as close to an integer
 _FAR = 64  # exp(-64) < 2^-92
 
 
-def integer_logs(values: list[int]) -> tuple[list[int], list[int]]:
+def integer_logs(values: Integers) -> tuple[Int64s, Int64s]:
     """Integers below and above 2^LOG_BITS ln(x), for integers x >= 1."""
+    if values.dtype == object:
+        return _apart(values, _log)
+    fractions, exponents = np.frexp(values.astype(np.longdouble))
+    # the power of two by a table: what is left is small, and so are its errors
+    wholes, parts = _powers_of_two()
+    powers = exponents - 1
+    lows, unsure = _floors(np.log(2 * fractions) * _UNIT + parts[powers])
+    lows += wholes[powers]
+    return _settled(lows, unsure, values, _log)
 
-    def exactly(x: int) -> Decimal:
-        return _DIGITS.multiply(_FEWER.ln(Decimal(x)), Decimal(1 << LOG_BITS))
 
-    if max(values) >= 2**63:
-        return _apart(values, exactly, [x == 1 for x in values])
-    # rows have few weights between them, and few fits where only the intercept is left
-    held, where = np.unique(np.array(values, dtype=np.int64), return_inverse=True)
-    found = np.log(held.astype(np.longdouble)) * np.longdouble(2.0**LOG_BITS)
-    return _around(found, held, exactly, held == 1, where)
-
-
-def integer_exps(values: list[int], bits: int) -> tuple[list[int], list[int]]:
+def integer_exps(values: Integers, bits: int) -> tuple[Int64s, Int64s]:
     """Integers below and above 2^LOG_BITS exp(-x / 2^bits), for integers x >= 0."""
-    far = [(x >> bits if bits >= 0 else x << -bits) >= _FAR for x in values]
 
     def exactly(x: int) -> Decimal:
         power = _DIGITS.divide(Decimal(x), Decimal(1 << bits)) if bits >= 0 else Decimal(x << -bits)
         return _DIGITS.multiply(_DIGITS.exp(power.copy_negate()), Decimal(1 << LOG_BITS))
 
+    far = values >= (_FAR << bits if bits >= 0 else -(-_FAR >> -bits))
     # less than half a unit below 1, which digits may not tell from 1
-    least = (1 << bits) >> (LOG_BITS + 1) if bits >= 0 else 0
-    near = [0 if beyond or x <= least else x for x, beyond in zip(values, far, strict=True)]
-    if max(near) < 2**63 and abs(bits) < 1000:
-        held, where = np.unique(np.array(near, dtype=np.int64), return_inverse=True)
-        powers = np.ldexp(held.astype(np.longdouble), -bits)
-        found = np.exp(-powers) * np.longdouble(2.0**LOG_BITS)
-        lows, highs = _around(found, held, exactly, held == 0, where)
+    close = values <= ((1 << bits) >> (LOG_BITS + 1) if bits >= 0 else 0)
+    others = np.where(far | close, 0, values)
+    if values.dtype == object:
+        lows, highs = _apart(others, exactly)
     else:
-        lows, highs = _apart(near, exactly, [x == 0 for x in near])
-    for i, x in enumerate(values):
-        if far[i]:
-            lows[i], highs[i] = 0, 1
-        elif 0 < x <= least:
-            lows[i] -= 1
+        powers = np.ldexp(others.astype(np.longdouble), -bits)
+        lows, unsure = _floors(np.exp(-powers) * _UNIT)
+        lows, highs = _settled(lows, unsure, others, exactly)
+    lows[far], highs[far] = 0, 1
+    lows[close & (values > 0)] -= 1
     return lows, highs
 
 
-def _around(
-    found: NDArray[np.longdouble],
-    values: NDArray[np.int64],
-    exactly: Callable[[int], Decimal],
-    whole: NDArray[np.bool_],
-    where: NDArray[np.intp],
-) -> tuple[list[int], list[int]]:
-    """Floors and ceilings of what was found, by ``exactly`` where that is not certain."""
-    floors = np.floor(found)
-    room = _ULPS * np.finfo(np.longdouble).eps * np.maximum(np.abs(found), 1.0)
-    unsure = (found - floors <= room) | (floors + 1 - found <= room)
-    lows = floors.astype(np.int64)
+def _log(x: int) -> Decimal:
+    return _DIGITS.multiply(_FEWER.ln(Decimal(x)), Decimal(1 << LOG_BITS))
+
+
+@cache
+def _powers_of_two() -> tuple[Int64s, NDArray[np.float64]]:
+    """Floors of 2^LOG_BITS ln(2^k), and what they leave, for every k up to that of 2^63."""
+    logs = [_DIGITS.multiply(_log(2), Decimal(k)) for k in range(64)]
+    wholes = [int(x) for x in logs]
+    parts = [float(_DIGITS.subtract(x, Decimal(w))) for x, w in zip(logs, wholes, strict=True)]
+    return np.array(wholes, dtype=np.int64), np.array(parts)
+
+
+def _floors(found: NDArray[np.floating[Any]]) -> tuple[Int64s, NDArray[np.intp]]:
+    """Floors of numbers from 0 to about 2^LOG_BITS, and where they are not certain."""
+    floors = found.astype(np.int64)
+    parts = found - floors
+    # the function's own error, and at most one ulp of what is rounded before and after it
+    room = (_ULPS + 1) * np.finfo(np.longdouble).eps * _UNIT
+    return floors, np.flatnonzero((parts <= room) | (parts >= 1 - room))
+
+
+def _settled(
+    lows: Int64s, unsure: NDArray[np.intp], values: Integers, exactly: Callable[[int], Decimal]
+) -> tuple[Int64s, Int64s]:
+    """Floors and ceilings of what is no integer, ``exactly`` where that is not certain."""
     highs = lows + 1
-    for i in np.flatnonzero(unsure & ~whole):
-        (lows[i],), (highs[i],) = _apart([int(values[i])], exactly, [False])
-    lows[whole] = highs[whole] = found[whole]  # ln(1) and exp(0)
-    return lows[where].tolist(), highs[where].tolist()
-
-
-def _apart(
-    values: list[int], exactly: Callable[[int], Decimal], whole: list[bool]
-) -> tuple[list[int], list[int]]:
-    """Floors and ceilings one by one."""
-    lows, highs = [], []
-    for x, is_whole in zip(values, whole, strict=True):
-        value = exactly(x)
-        lows.append(int(value.to_integral_value(ROUND_FLOOR)))
-        highs.append(lows[-1] if is_whole else int(value.to_integral_value(ROUND_CEILING)))
+    if unsure.size:
+        lows[unsure], highs[unsure] = _apart(values[unsure], exactly)
     return lows, highs
+
+
+def _apart(values: Integers, exactly: Callable[[int], Decimal]) -> tuple[Int64s, Int64s]:
+    """Floors and ceilings one by one, equal for integers."""
+    different, where = np.unique(values, return_inverse=True)
+    found = [exactly(x) for x in different.tolist()]
+    lows, highs = (
+        np.array([int(x.to_integral_value(side)) for x in found], dtype=np.int64)
+        for side in (ROUND_FLOOR, ROUND_CEILING)
+    )
+    return lows[where], highs[where]

@@ -10,6 +10,8 @@ import math
 import os
 import zipfile
 from fractions import Fraction
+from functools import partial
+from types import SimpleNamespace
 
 import mpmath
 import numpy as np
@@ -21,6 +23,7 @@ from targets_for import outputs_for, targets_for
 
 import bidual as bd
 from bidual.certificates import checker, integer_logs
+from bidual.certificates.exact_terms import Scaled, integer_array, total_bound, total_loss
 from bidual.formulations.losses.regression import Huber, Squared
 
 from programs import KNOWN, random_program
@@ -413,16 +416,17 @@ def test_any_weights_and_any_dual_point_are_proven(
 
 
 def enclosures(function, values, precise):
-    """Assert that integers are those next to 2^48 times the truth."""
-    lows, highs = function(values)
-    for x, low, high in zip(values, lows, highs, strict=True):
-        true = fraction(precise(x)) * 2**48
-        assert type(low) is int
-        assert type(high) is int
-        assert (low, high) == (math.floor(true), math.ceil(true)), x
+    """Assert that integers are those next to 2^48 times the truth, whatever holds the values."""
+    short = [x for x in values if x < 2**63]
+    for held in (np.array(short, dtype=np.int64), np.array(values, dtype=object)):
+        lows, highs = function(held)
+        assert lows.dtype == highs.dtype == np.int64
+        for x, low, high in zip(held.tolist(), lows.tolist(), highs.tolist(), strict=True):
+            true = fraction(precise(x)) * 2**48
+            assert (low, high) == (math.floor(true), math.ceil(true)), x
 
 
-LOGS = [1, 2, 3, 7, 2**48 - 1, 2**48, 2**48 + 1, 3 * 2**48, 2**62 + 1, 2**63 - 1]
+LOGS = [1, 3, 7, 3 * 2**48, *(2**k + d for k in range(1, 63) for d in (-1, 0, 1)), 2**63 - 1]
 LONG_LOGS = [*LOGS, 2**63, 2**64 + 3, 3**200, 2**4096 - 1]
 
 
@@ -456,6 +460,34 @@ def test_exponentials_are_next_to_the_truth(bits, ulps, monkeypatch):
     enclosures(function, values, precise)
 
 
+@pytest.mark.parametrize(
+    ("function", "values", "precise"),
+    [
+        (
+            integer_logs.integer_logs,
+            np.exp(np.random.default_rng(1).uniform(0, 43, 300_000)).astype(np.int64),
+            CONTEXT.log,
+        ),
+        (
+            partial(integer_logs.integer_exps, bits=50),
+            np.random.default_rng(2).integers(0, 2**52, 300_000),
+            lambda x: CONTEXT.exp(-real(Fraction(x, 2**50))),
+        ),
+    ],
+    ids=["logarithms", "exponentials"],
+)
+def test_floats_near_integers_are_next_to_the_truth(function, values, precise, monkeypatch):
+    asked = []
+    with monkeypatch.context() as wider:
+        wider.setattr(integer_logs, "_ULPS", 20 * integer_logs._ULPS)
+        one_by_one = integer_logs._apart
+        wider.setattr(integer_logs, "_apart", lambda x, f: asked.extend(x) or one_by_one(x, f))
+        function(values)
+    near = [int(x) for x in asked]
+    assert len(near) > 100
+    enclosures(function, near, precise)
+
+
 @pytest.mark.parametrize("precision", [5, 28, 100])
 @pytest.mark.parametrize("bits", [60, 128])
 def test_exponentials_next_to_integers_are_enclosed(bits, precision):
@@ -470,7 +502,7 @@ def test_exponentials_next_to_integers_are_enclosed(bits, precision):
         with decimal.localcontext() as context:  # of the caller's, which must not matter
             context.prec = precision
             low, high = checker.integer_exp(x, bits)
-            (made_low,), (made_high,) = integer_logs.integer_exps([x], bits)
+            (made_low,), (made_high,) = integer_logs.integer_exps(np.array([x]), bits)
         assert low <= true <= high
         assert made_low <= true <= made_high
         assert high - low <= 2
@@ -482,6 +514,114 @@ def test_the_checkers_logarithms_enclose_the_truth(value):
     low, high = checker.integer_log(value)
     assert low <= 2**48 * CONTEXT.log(value) <= high
     assert high - low <= 1
+
+
+# sums over rows
+
+
+LENGTHS = st.one_of(st.integers(0, 80), st.integers(55, 64))  # on both sides of int64, and near it
+
+
+def inside(loss, x, y, most):
+    """A number of the conjugate's domain, from any x."""
+    if loss == "squared":
+        return x if most else 0
+    if loss == "squared_hinge":
+        return y * abs(x) if most else 0
+    within = abs(x) % (most + 1)
+    return (y if loss in checker.LABEL_LOSSES else 1 - 2 * (x % 2)) * within
+
+
+@st.composite
+def programs_of_integers(draw):
+    """What the checker asks of a program, in integers of any length, with fits and a dual point."""
+    loss = draw(st.sampled_from(list(bd.LOSSES)))
+    n, outputs = draw(st.integers(1, 4)), draw(st.integers(1 + (loss == "softmax"), 3))
+    labels = loss in checker.LABEL_LOSSES or loss == "softmax"
+    bits = st.one_of(st.just(0), st.integers(-70, 80))
+
+    def matrix(length):
+        number = st.integers(-(2**length), 2**length)
+        row = st.lists(number, min_size=outputs, max_size=outputs)
+        return draw(st.lists(row, min_size=n, max_size=n))
+
+    a = [abs(row[0]) for row in matrix(draw(LENGTHS))]
+    a_bits, dual_bits = draw(bits), draw(bits)
+    delta = draw(st.sampled_from([(1, 0), (2**60 + 1, 60), (3, 2), (5**40, 0)]))
+    targets, target_bits = matrix(draw(LENGTHS)), 0 if labels else draw(bits)
+    if loss == "softmax":
+        targets = [[int(c == row[0] % outputs) for c in range(outputs)] for row in targets]
+    elif labels:
+        targets = [[1 - 2 * (y % 2) for y in row] for row in targets]
+    dual = []
+    for xs, ys, mass in zip(matrix(draw(LENGTHS)), targets, a, strict=True):
+        most = checker.floor_shift(mass, a_bits - dual_bits)
+        if loss == "huber":
+            most = checker.floor_shift(most * delta[0], delta[1])
+        if loss == "softmax":
+            parts = [
+                (1 - y) * (abs(x) % (most // outputs + 1)) for x, y in zip(xs, ys, strict=True)
+            ]
+            dual.append([y * sum(parts) - p for y, p in zip(ys, parts, strict=True)])
+        else:
+            room = mass if loss in ("squared", "squared_hinge") else most
+            dual.append([inside(loss, x, y, room) for x, y in zip(xs, ys, strict=True)])
+    return SimpleNamespace(
+        loss=loss,
+        delta=delta,
+        row_weights=a,
+        row_weight_bits=a_bits,
+        targets=targets,
+        target_bits=target_bits,
+        fits=matrix(draw(LENGTHS)),
+        weight_bits=draw(bits),
+        dual_point=dual,
+        dual_bits=dual_bits,
+        bound_bits=draw(st.integers(-100, 100)),
+    )
+
+
+@settings(deadline=None, max_examples=600)
+@given(program=programs_of_integers(), copies=st.integers(1, 3))
+def test_sums_are_the_checkers_whatever_the_lengths(program, copies):
+    def held(rows, bits):
+        flat = integer_array([x for row in rows for x in row])
+        return Scaled(flat.reshape(len(rows), -1).T, bits)
+
+    rows = range(len(program.fits))
+    a = held([[x] for x in program.row_weights], program.row_weight_bits)
+    y = held(program.targets, program.target_bits)
+    z = held(program.fits, program.weight_bits)
+    for upper in (False, True):
+        shares = [checker.row_loss(program, i, program.fits[i], upper) for i in rows]
+        parts = program.loss, program.delta, a, z, y, program.bound_bits, upper
+        assert total_loss(*parts) == sum(shares)
+        counts = [copies + i for i in rows]
+        assert total_loss(*parts, counts) == sum(
+            count * share for count, share in zip(counts, shares, strict=True)
+        )
+    v = held(program.dual_point, program.dual_bits)
+    bound = sum(checker.row_bound(program, i, program.dual_point[i]) for i in rows)
+    assert total_bound(program.loss, a, v, y, program.bound_bits) == bound
+
+
+def test_exponentials_of_very_many_outputs_add_up():
+    outputs = 2**15  # ones over 2^48 that add up to 2^63
+    fits, targets = [0] * outputs, [1] + [0] * (outputs - 1)
+    program = SimpleNamespace(
+        loss="softmax",
+        row_weights=[1],
+        row_weight_bits=0,
+        targets=[targets],
+        weight_bits=10,
+        bound_bits=60,
+    )
+    z, y = (Scaled(integer_array(x)[:, None], bits) for x, bits in ((fits, 10), (targets, 0)))
+    a = Scaled(integer_array([1])[None], 0)
+    for upper in (False, True):
+        share = checker.row_loss(program, 0, fits, upper)
+        assert total_loss("softmax", (1, 0), a, z, y, 60, upper) == share
+        assert share == pytest.approx(2**60 * math.log(outputs), rel=1e-12)
 
 
 # bad input
