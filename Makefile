@@ -31,7 +31,7 @@ test-all: $(VENV)/.interop $(VENV)/.bench
 	  tests/test_checker_mutations.py tests/test_completeness_mutations.py
 	$(RUN)/python benchmarks/kernels.py --rounds 2
 	$(RUN)/python benchmarks/rollout.py --rounds 3
-	$(RUN)/python benchmarks/growth.py --most 10000 --most-rows 1000
+	$(RUN)/python benchmarks/scaling.py --most 10000 --most-rows 1000
 	$(RUN)/python benchmarks/certificates.py --small
 	$(RUN)/python benchmarks/race.py --programs squared-0.5 --cap 10 --rounds 1
 

@@ -83,7 +83,8 @@ def check_widths(hidden: Sequence[int]) -> tuple[int, ...]:
 
 def _whole(name: str, value: Any) -> int:
     """Return a whole number as an int; ValueError by its name unless it is one."""
-    if isinstance(value, int | np.integer) or (isinstance(value, float) and value.is_integer()):
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if whole or (isinstance(value, float) and value.is_integer()):
         return int(value)
     raise ValueError(f"{name}: expected a whole number, got {value!r}")
 

@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def is_number(value: object) -> bool:
-    """Tell whether a value is a single real number, Python's or NumPy's."""
-    return isinstance(value, Real)
+    """Tell whether a value is a single real number, Python's or NumPy's; a truth value is none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def finite_array(name: str, values: ArrayLike, *shape: int) -> NDArray[np.float64]:

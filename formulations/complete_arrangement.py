@@ -22,6 +22,8 @@ from .program import ConvexProgram
 
 Array = NDArray[np.float64]
 
+_UNPROVEN = 1e-9  # of the objective at 0: gaps are some 1e-13 where float64 resolves the targets
+
 
 @dataclass(frozen=True, eq=False)
 class CompleteArrangement:
@@ -108,7 +110,9 @@ def complete_arrangement(
     Raises
     ------
     ValueError
-        If a part has another shape or range, or the loss is another: softmax couples outputs.
+        If a part has another shape or range; if rounding leaves a gap above 1e-9 of the objective
+        at 0, as with targets whose squares float64 can't hold, or 1e16 times the bend of Huber's
+        loss; or if the loss is another: softmax couples outputs.
 
     Examples
     --------
@@ -136,9 +140,17 @@ def complete_arrangement(
     if isinstance(one_atom.loss, Logistic) and one_atom.strength == 0:
         raise ValueError("strength: expected a number > 0 for the logistic loss, got 0")
     y = one_atom.target[:, 0]
-    (up, rising), (down, falling) = (_side(one_atom, sign * y) for sign in (1.0, -1.0))
-    delta, dual_point = up - down, rising - falling
-    objective, gap = _proven(one_atom, delta, dual_point)
+    with np.errstate(over="ignore", invalid="ignore"):  # infinity and NaN are refused
+        (up, rising), (down, falling) = (_side(one_atom, sign * y) for sign in (1.0, -1.0))
+        delta, dual_point = up - down, rising - falling
+        objective, gap = _proven(one_atom, delta, dual_point)
+        reference = one_atom.reference
+    if not (np.isfinite(reference) and gap <= _UNPROVEN * reference):
+        raise ValueError(
+            f"target: expected numbers of a size that float64 solves the {one_atom.loss.name} loss "
+            f"for, got up to {np.abs(y).max():.3g}, where a gap of {gap:.3g} is left to an "
+            f"objective of {reference:.3g} at 0"
+        )
     return CompleteArrangement(delta, dual_point, objective, gap, one_atom)
 
 

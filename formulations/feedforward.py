@@ -85,7 +85,7 @@ class Feedforward(NetworkClass):
         ValueError
             If X is not finite or not two-dimensional, or if nothing fires.
         """
-        sequences = self._inputs(X)
+        sequences = self.sequences(X)
         witnesses = SampledWitnesses(
             sequences.shape[2], self.hidden, subnetworks, seed, THRESHOLD_UNIT
         )
@@ -104,7 +104,7 @@ class Feedforward(NetworkClass):
         BudgetExceeded
             As :func:`threshold_patterns` and :func:`deep_patterns`.
         """
-        sequences = self._inputs(X)
+        sequences = self.sequences(X)
         if len(self.hidden) == 1:
             return complete_thresholds(sequences[:, 0], budget)
         found = deep_patterns(sequences[:, 0], self.hidden[:-1], budget)
@@ -122,19 +122,40 @@ class Feedforward(NetworkClass):
         Raises
         ------
         ValueError
-            If the solution is one over another dictionary.
+            If the dictionary is one of another class, or the solution over another dictionary.
         """
         return ThresholdNetwork.rebuild(*self._rebuilt(dictionary, solution))
+
+    def refuses(self, layer: Layer) -> str:
+        """As :meth:`NetworkClass.refuses`."""
+        return ThresholdNetwork.refuses(layer)
+
+    def sequences(self, X: ArrayLike) -> NDArray[np.float64]:
+        """Return X (n, d), with ones where there is a bias, as sequences of one step (n, 1, d).
+
+        Raises
+        ------
+        ValueError
+            If X is not finite or not two-dimensional.
+        """
+        try:
+            shape = np.shape(X)
+        except ValueError as error:
+            raise ValueError(f"X: expected shape (n, d): {error}") from error
+        if len(shape) != 2:
+            raise ValueError(f"X: expected shape (n, d), got {shape}")
+        sequences = check_sequences(np.expand_dims(X, 1))
+        if not self.bias:
+            return sequences
+        return check_sequences(np.concatenate([sequences, np.ones_like(sequences[..., :1])], 2))
 
     @property
     def _reads_ones(self) -> bool:
         return bool(self.bias)
 
-    def _inputs(self, X: ArrayLike) -> NDArray[np.float64]:
-        """X, with ones where there is a bias, as sequences of one step (n, 1, d)."""
-        if np.ndim(X) != 2:
-            raise ValueError(f"X: expected shape (n, d), got {np.shape(X)}")
-        sequences = check_sequences(np.asarray(X)[:, None])
-        if not self.bias:
-            return sequences
-        return check_sequences(np.concatenate([sequences, np.ones_like(sequences[..., :1])], 2))
+    def _check_dictionary(self, dictionary: Any) -> None:
+        super()._check_dictionary(dictionary)
+        if dictionary.steps != 1:
+            raise ValueError(
+                f"dictionary: expected one of sequences of one step, got {dictionary.steps} steps"
+            )

@@ -100,13 +100,13 @@ def head_programs(
     for name, weight in given.items():
         if not (is_number(weight) and 0 < weight < np.inf):
             raise ValueError(f"weights: expected finite numbers > 0, got {weight!r} for {name!r}")
+    value: Any
+    key, value = ("beta", beta) if strength is None else ("strength", strength)
+    if not (is_number(value) and 0 <= value < np.inf):
+        raise ValueError(f"{key}: expected a finite number >= 0, got {value!r}")
     programs = {}
     for name, y in targets.items():
-        share = {
-            key: value / given[name]
-            for key, value in (("beta", beta), ("strength", strength))
-            if value is not None
-        }
+        share = {key: value / given[name]}
         try:
             programs[name] = formulation.program(dictionary, y, losses[name], **share, **options)
         except ValueError as error:

@@ -15,15 +15,19 @@ from numpy.typing import ArrayLike
 
 from ..dictionaries import (
     Budget,
+    Layer,
     Neuron,
     Readout,
     SampledWitnesses,
     SpikeDictionary,
     complete_lif,
 )
+from ..dictionaries.complete.prefix_trie import plain_fraction
 from ..dictionaries.neuron import Range, Reset
 from ..networks import SpikingNetwork
 from .network_class import Gauge, NetworkClass
+
+_FLOAT32 = 2.0**-22  # relative room for constants of networks that were trained in float32
 
 
 @dataclass(frozen=True)
@@ -89,15 +93,19 @@ class LIF(NetworkClass):
         ValueError
             If X is not finite or not three-dimensional, or if nothing fires.
         """
-        inputs = np.shape(X)[2] if np.ndim(X) == 3 else 1
-        witnesses = SampledWitnesses(max(inputs, 1), self.hidden, subnetworks, seed, self.neuron)
-        return SpikeDictionary.sample(X, witnesses, self.readout)
+        sequences = self.sequences(X)
+        witnesses = SampledWitnesses(
+            sequences.shape[2], self.hidden, subnetworks, seed, self.neuron
+        )
+        return SpikeDictionary.sample(sequences, witnesses, self.readout)
 
     def complete(self, X: ArrayLike, budget: Budget | None = None) -> SpikeDictionary:
         """Return every atom of networks of one layer on X (n, T, d), as ``complete_lif`` does.
 
-        The leak is taken as the decimal that it is written as: 0.9 is nine tenths. Atoms are
-        those of all thresholds, which are the same as those of one (Lemma 3.5).
+        The leak is taken as the fraction that it is meant as, one that float64 rounds to it: of
+        a denominator up to 1,000 (0.9 is nine tenths, 1 / 3 a third) or else the decimal that it
+        is written as. ``completeness`` takes the same fraction, ``leak="1/3"``. Atoms are those
+        of all thresholds, which are the same as those of one (Lemma 3.5).
 
         Raises
         ------
@@ -109,13 +117,14 @@ class LIF(NetworkClass):
         """
         if len(self.hidden) > 1:
             raise ValueError(f"hidden: expected one layer to list its atoms, got {self.hidden}")
-        if isinstance(self.leak, tuple):
-            raise ValueError(f"leak: expected a number to list atoms of, got {self.leak}")
-        if self.reset not in ("delayed", "immediate"):
+        leak, reset = self.neuron.leak, self.neuron.reset
+        if isinstance(leak, tuple):
+            raise ValueError(f"leak: expected a number to list atoms of, got {leak}")
+        if reset not in ("delayed", "immediate"):
             raise ValueError(
-                f"reset: expected 'delayed' or 'immediate' to list atoms of, got {self.reset!r}"
+                f"reset: expected 'delayed' or 'immediate' to list atoms of, got {reset!r}"
             )
-        return complete_lif(X, repr(self.leak), self.reset, self.readout, budget)
+        return complete_lif(X, plain_fraction(leak), reset, self.readout, budget)
 
     def network(self, dictionary: SpikeDictionary, solution: Any) -> SpikingNetwork:
         """Rebuild the K-parallel network that computes D W + b of a solution.
@@ -123,6 +132,29 @@ class LIF(NetworkClass):
         Raises
         ------
         ValueError
-            If the solution is one over another dictionary.
+            If the dictionary is one of another class, or the solution over another dictionary.
         """
         return SpikingNetwork.rebuild(*self._rebuilt(dictionary, solution))
+
+    def refuses(self, layer: Layer) -> str:
+        """As :meth:`NetworkClass.refuses`; LIF layers may be recurrent, as trained ones are."""
+        leaks, thresholds = np.resize(self.neuron.leak, 2), np.resize(self.neuron.threshold, 2)
+        low, high = leaks * (1.0 + np.array([-_FLOAT32, _FLOAT32]))
+        if not ((layer.leak >= low) & (layer.leak <= high)).all():
+            return f"neurons of leak {_shown(self.neuron.leak)}"
+        if not (layer.threshold > 0).all():
+            return "neurons of thresholds above 0"
+        taken = self.neuron.reset
+        if taken == "hard" or layer.hard:
+            return "" if layer.hard and taken == "hard" else f"neurons of reset {taken!r}"
+        # as a share of the threshold, which alone is free of the membrane's scale
+        shares: Any = {"delayed": 1.0, "immediate": layer.leak}
+        least, most = (shares[taken],) * 2 if isinstance(taken, str) else taken / thresholds[::-1]
+        share = layer.reset / layer.threshold
+        if not ((share >= least * (1.0 - _FLOAT32)) & (share <= most * (1.0 + _FLOAT32))).all():
+            return f"neurons of threshold {_shown(self.neuron.threshold)} and reset {taken!r}"
+        return ""
+
+
+def _shown(between: Range) -> str:
+    return " to ".join(f"{end:g}" for end in np.atleast_1d(between))

@@ -34,14 +34,16 @@ from ..dictionaries import (
     Readout,
     SpikeDictionary,
     Witnesses,
+    check_sequences,
     roll_columns,
 )
 from ..dictionaries.spike_dictionary import NOTHING_FIRES
 from ..dictionaries.witnesses import check_widths
-from .arrays import is_number
+from .arrays import finite_array, is_number
 from .dual import Dual
 from .heads import Heads, head_programs
 from .losses import Loss, find_loss
+from .membership import check_member, some_hear_others
 from .penalties import PENALTIES, Penalty, find_penalty
 from .primal import Primal
 from .program import ConvexProgram
@@ -75,7 +77,7 @@ class NetworkClass(ABC):
         if self.readout not in get_args(Readout):
             raise ValueError(f"readout: expected 'last' or 'every', got {self.readout!r}")
         if not (is_number(self.p) and self.p >= 1):
-            raise ValueError(f"p: expected a number in [1, inf], got {self.p}")
+            raise ValueError(f"p: expected a number in [1, inf], got {self.p!r}")
         if self.gauge not in get_args(Gauge):
             raise ValueError(f"gauge: expected 'subnetwork' or 'neuron', got {self.gauge!r}")
 
@@ -90,6 +92,24 @@ class NetworkClass(ABC):
     @abstractmethod
     def network(self, dictionary: SpikeDictionary, solution: Any) -> Any:
         """Rebuild the network of the class that computes D W + b of a solution."""
+
+    @abstractmethod
+    def refuses(self, layer: Layer) -> str:
+        """Tell what neurons the class expects in a layer, where it is not of these; else nothing.
+
+        The scale of a membrane, biases and whether a tie fires are left open: trained neurons
+        have them otherwise.
+        """
+
+    def sequences(self, X: ArrayLike) -> Array:
+        """Return X as the hidden layers read it, (n, T, d) on the grid of inputs.
+
+        Raises
+        ------
+        ValueError
+            If X is not finite, or of another shape than networks of the class take.
+        """
+        return check_sequences(X)
 
     def strength(self, beta: float) -> float:
         """The program's strength for weight decay ``beta``: beta / m**(1/q), or beta.
@@ -137,7 +157,8 @@ class NetworkClass(ABC):
         Parameters
         ----------
         dictionary : SpikeDictionary
-            Rolled out for this readout.
+            Rolled out for this readout, of neurons of the class below layers as wide. The last
+            may have another width, unless its neurons hear each other: m copies are made of one.
         y : (n,) or (n, C) array; for every step (n,), (n, T) or (n, T, C)
             Integers or strings are class labels, coded -1 and +1, one output
             against the rest, or one-hot for softmax; floats are targets as they
@@ -161,14 +182,13 @@ class NetworkClass(ABC):
         Raises
         ------
         ValueError
-            If y or a weight does not fit, if beta or strength is negative or NaN,
-            or if p has no penalty of several outputs or another than the one asked for.
+            If the dictionary is one of another class, if y or a weight does not fit, if beta
+            or strength is negative or NaN, or if p has no penalty of several outputs or
+            another than the one asked for.
+        TypeError
+            If the dictionary is something else.
         """
-        if dictionary.readout != self.readout:
-            raise ValueError(
-                f"dictionary: expected one rolled out for readout {self.readout!r}, "
-                f"got {dictionary.readout!r}"
-            )
+        self._check_dictionary(dictionary)
         if (beta is None) == (strength is None):
             raise ValueError("beta, strength: expected exactly one of the two")
         found = find_loss(loss)
@@ -183,15 +203,22 @@ class NetworkClass(ABC):
             dictionary.atoms,
             targets,
             found,
-            float(strength or 0.0),
+            0.0 if strength is None else strength,
             weights,
             intercept,
             classes,
             self._penalty(penalty, targets.shape[1]),
         )
 
-    # the dual of the dual of training is the program
-    bidual = program
+    def bidual(
+        self,
+        dictionary: SpikeDictionary,
+        y: ArrayLike,
+        loss: str | Loss = "squared",
+        **options: Any,
+    ) -> ConvexProgram:
+        """State the dual of the dual of training, which is what :meth:`program` states."""
+        return self.program(dictionary, y, loss, **options)
 
     def dual(
         self,
@@ -237,19 +264,16 @@ class NetworkClass(ABC):
         """
         _check_beta(beta)
         found = find_loss(loss)
-        inputs = np.asarray(X)
-        if inputs.ndim < 2:
-            raise ValueError(f"X: expected samples along the first of its axes, got {inputs.shape}")
-        steps = inputs.shape[1] if inputs.ndim == 3 else 1
-        targets, _, weights = self._stated(
-            inputs.shape[0], steps, y, found, row_weights, step_weights
-        )
-        n = targets.shape[0]
+        samples, steps, _ = self.sequences(X).shape
+        targets, _, weights = self._stated(samples, steps, y, found, row_weights, step_weights)
+        # programs check targets and weights
+        ones = BinaryMatrix.from_dense(np.ones((len(targets), 1)))
+        checked = ConvexProgram(ones, targets, found, row_weights=weights)
         return Primal(
-            inputs,
-            targets,
+            np.asarray(X, dtype=np.float64),
+            checked.target,
             found,
-            np.full(n, 1.0 / n) if weights is None else np.asarray(weights, dtype=np.float64),
+            checked.row_weights,
             float(beta),
             tuple(self.hidden),
             self.readout,
@@ -312,16 +336,14 @@ class NetworkClass(ABC):
     def _rebuilt(
         self, dictionary: SpikeDictionary, solution: Any
     ) -> tuple[SpikeDictionary, Array, Array, NDArray[np.generic] | None]:
-        """What a network's ``rebuild`` takes, with m copies of final neurons that have copies."""
-        program = solution.program
-        if program.design is not dictionary.atoms:
+        """What a network's ``rebuild`` takes, whose final neurons get m copies if they have any."""
+        self._check_dictionary(dictionary)
+        program = getattr(solution, "program", None)
+        if program is None or program.design is not dictionary.atoms:
             raise ValueError("solution: expected one of a program over this very dictionary")
-        witnesses = dictionary.witnesses
-        if _has_copies(witnesses.layers(0)[-1]):
-            widths = (*witnesses.hidden[:-1], self.hidden[-1])
-            witnesses = RebuiltWitnesses(witnesses, widths, self._reads_ones)
+        rebuilt = RebuiltWitnesses(dictionary.witnesses, self.hidden, self._reads_ones)
         return (
-            replace(dictionary, witnesses=witnesses),
+            replace(dictionary, witnesses=rebuilt),
             solution.weights,
             solution.intercept,
             program.classes,
@@ -332,9 +354,13 @@ class NetworkClass(ABC):
         """Whether the last input of the dictionary is a column of ones that the class appends."""
         return False
 
+    def _check_dictionary(self, dictionary: Any) -> None:
+        """Refuse what is no dictionary of the class, as far as its witnesses tell."""
+        check_member(dictionary, self.hidden, self.readout, self.refuses)
+
     def _check_copies(self, dictionary: SpikeDictionary) -> None:
         """Refuse final neurons that have no copies where weight decay counts on copies."""
-        if self.strength(1.0) < 1 and not _has_copies(dictionary.witnesses.layers(0)[-1]):
+        if self.strength(1.0) < 1 and some_hear_others(dictionary):
             raise ValueError(
                 "dictionary: expected final neurons that do not hear each other, so that "
                 f"{self.hidden[-1]} copies of one are a layer; others take gauge='neuron' or p = 1"
@@ -356,11 +382,18 @@ class NetworkClass(ABC):
         loss: Loss,
         row_weights: ArrayLike | None,
         step_weights: StepWeights | None,
-    ) -> tuple[Array, NDArray[np.generic] | None, ArrayLike | None]:
+    ) -> tuple[Array, NDArray[np.generic] | None, Array | None]:
         """Targets (N, C), the classes of labels, and row weights, in the order of D's rows."""
         rows = samples * steps if self.readout == "every" else samples
         targets, classes = encode(self._rows(samples, steps, y), rows, loss)
-        return targets, classes, self._weights(samples, steps, row_weights, step_weights)
+        weights = None if row_weights is None else finite_array("row_weights", row_weights, rows)
+        if step_weights is not None:
+            if self.readout != "every" or weights is not None:
+                raise ValueError(
+                    "step_weights: expected readout 'every' and no row_weights beside them"
+                )
+            weights = _by_step(samples, steps, step_weights)
+        return targets, classes, weights
 
     def _rows(self, n: int, steps: int, y: ArrayLike) -> Any:
         """Put y in the order of D's rows."""
@@ -378,34 +411,6 @@ class NetworkClass(ABC):
             )
         return np.swapaxes(labels, 0, 1).reshape(n * steps, *labels.shape[2:])
 
-    def _weights(
-        self,
-        samples: int,
-        steps: int,
-        row_weights: ArrayLike | None,
-        step_weights: StepWeights | None,
-    ) -> ArrayLike | None:
-        if step_weights is None:
-            return row_weights
-        if self.readout != "every" or row_weights is not None:
-            raise ValueError(
-                "step_weights: expected readout 'every' and no row_weights beside them"
-            )
-        if isinstance(step_weights, str):
-            if step_weights != "ramp":
-                raise ValueError(
-                    f"step_weights: expected 'ramp' or {steps} numbers, got {step_weights!r}"
-                )
-            alpha = 2.0 * np.arange(1, steps + 1) / (steps + 1)
-        else:
-            alpha = np.asarray(step_weights, dtype=np.float64)
-        inside = (alpha >= 0) & (alpha < np.inf)
-        if alpha.shape != (steps,) or not inside.all() or not alpha.any():
-            raise ValueError(
-                f"step_weights: expected {steps} finite numbers >= 0, not all 0, got {alpha}"
-            )
-        return np.repeat(alpha / (samples * alpha.sum()), samples)
-
 
 @dataclass(frozen=True, eq=False)
 class RebuiltWitnesses:
@@ -415,7 +420,7 @@ class RebuiltWitnesses:
     ----------
     bank : Witnesses
     hidden : tuple of int
-        The bank's widths with the final width of the class, the copies that a neuron gets.
+        Widths of the class; the last is how many copies a neuron gets.
     reads_ones : bool
         Whether the last input is a column of ones: its weights become the first layer's biases.
     """
@@ -471,13 +476,22 @@ def dictionary_of(
     return SpikeDictionary(atoms, witnesses, origin, readout, n, steps)
 
 
-def _has_copies(final: Layer) -> bool:
-    """Whether m copies of any of a layer's neurons are a layer: none hears another."""
-    if final.recurrent is None:
-        return True
-    return not (final.hard or np.count_nonzero(final.recurrent - np.diag(np.diag(final.recurrent))))
+def _by_step(samples: int, steps: int, step_weights: StepWeights) -> Array:
+    """Weights of rows, step by step, of the weights alpha of steps."""
+    if isinstance(step_weights, str):
+        if step_weights != "ramp":
+            raise ValueError(
+                f"step_weights: expected 'ramp' or {steps} numbers, got {step_weights!r}"
+            )
+        alpha = 2.0 * np.arange(1, steps + 1) / (steps + 1)
+    else:
+        alpha = finite_array("step_weights", step_weights, steps)
+    if alpha.min() < 0 or not alpha.any():
+        raise ValueError(f"step_weights: expected numbers >= 0, not all 0, got {alpha}")
+    repeated: Array = np.repeat(alpha / (samples * alpha.sum()), samples)
+    return repeated
 
 
 def _check_beta(beta: float) -> None:
     if not (is_number(beta) and 0 <= beta < np.inf):
-        raise ValueError(f"beta: expected a finite number >= 0, got {beta}")
+        raise ValueError(f"beta: expected a finite number >= 0, got {beta!r}")

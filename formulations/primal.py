@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dictionaries import Layer, Readout
+from ..networks import Network
+from .arrays import is_number
 from .losses import Loss
 
 Array = NDArray[np.float64]
@@ -82,18 +84,10 @@ class Primal:
         ValueError
             If the network has other widths, is read at other steps, has other outputs, or an
             intercept although there is to be none.
+        TypeError
+            If it is no network.
         """
-        if tuple(network.hidden) != self.hidden:
-            raise ValueError(f"network: expected layers of {self.hidden}, got {network.hidden}")
-        if network.readout != self.readout:
-            raise ValueError(
-                f"network: expected one read at the {self.readout} step, got {network.readout!r}"
-            )
-        outputs = self.target.shape[1]
-        if network.intercept.shape != (outputs,):
-            raise ValueError(f"network: expected {outputs} outputs, got {network.intercept.size}")
-        if network.intercept.any() and not self.intercept:
-            raise ValueError(f"network: expected no intercept, got {network.intercept}")
+        self._check(network)
         fit = network.decision_function(self.X)
         if self.readout == "every":
             fit = np.swapaxes(fit, 0, 1)  # rows are step by step
@@ -123,11 +117,12 @@ class Primal:
 
         Raises
         ------
-        ValueError
+        ValueError, TypeError
             If scale is not above 0, or as :meth:`data_loss`.
         """
-        if not 0 < scale < np.inf:
-            raise ValueError(f"scale: expected a finite number > 0, got {scale}")
+        if not (is_number(scale) and 0 < scale < np.inf):
+            raise ValueError(f"scale: expected a finite number > 0, got {scale!r}")
+        self._check(network)
         scaled = scale_hidden(network, scale)
         hidden = sum(
             float(self._incoming(layer).sum()) for layers in scaled.subnetworks for layer in layers
@@ -137,6 +132,21 @@ class Primal:
         weights = np.divide(readout, amplitudes, out=np.zeros_like(readout), where=amplitudes > 0)
         last = float((self._norms(weights) ** 2 + amplitudes**2).sum())
         return self.data_loss(scaled) + 0.5 * self.beta * (hidden + last)
+
+    def _check(self, network: Any) -> None:
+        if not isinstance(network, Network):
+            raise TypeError(f"network: expected a Network, got {type(network).__name__}")
+        if tuple(network.hidden) != self.hidden:
+            raise ValueError(f"network: expected layers of {self.hidden}, got {network.hidden}")
+        if network.readout != self.readout:
+            raise ValueError(
+                f"network: expected one read at the {self.readout} step, got {network.readout!r}"
+            )
+        outputs = self.target.shape[1]
+        if network.intercept.shape != (outputs,):
+            raise ValueError(f"network: expected {outputs} outputs, got {network.intercept.size}")
+        if network.intercept.any() and not self.intercept:
+            raise ValueError(f"network: expected no intercept, got {network.intercept}")
 
     def _norms(self, readout: Array) -> Array:
         """Norms of a readout (K, m, C), of axes that a norm covers one is left."""

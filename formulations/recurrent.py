@@ -25,7 +25,6 @@ from ..dictionaries import (
     SampledWitnesses,
     SpikeDictionary,
     Witnesses,
-    check_sequences,
     recurrent_patterns,
 )
 from ..networks import RecurrentNetwork
@@ -83,7 +82,7 @@ class Recurrent(NetworkClass):
         ValueError
             If X is not finite or not three-dimensional, or if nothing fires.
         """
-        sequences = check_sequences(X)
+        sequences = self.sequences(X)
         witnesses: Witnesses = SampledWitnesses(
             sequences.shape[2], self.hidden, subnetworks, seed, THRESHOLD_UNIT, recurrent=True
         )
@@ -106,7 +105,7 @@ class Recurrent(NetworkClass):
         BudgetExceeded
             As :func:`recurrent_patterns`.
         """
-        sequences = check_sequences(X)
+        sequences = self.sequences(X)
         last = 1 if self.gauge == "subnetwork" else self.hidden[-1]
         found = recurrent_patterns(sequences, (*self.hidden[:-1], last), budget)
         every = self.readout == "every"
@@ -126,9 +125,13 @@ class Recurrent(NetworkClass):
         Raises
         ------
         ValueError
-            If the solution is one over another dictionary.
+            If the dictionary is one of another class, or the solution over another dictionary.
         """
         return RecurrentNetwork.rebuild(*self._rebuilt(dictionary, solution))
+
+    def refuses(self, layer: Layer) -> str:
+        """As :meth:`NetworkClass.refuses`."""
+        return RecurrentNetwork.refuses(layer)
 
 
 def _hearing_themselves(layers: list[Layer]) -> list[Layer]:

@@ -2,8 +2,8 @@
 
 Its head carries all there is, under SHA-256; nothing is ever executed. Metadata:
 
-    {"contents": "network", "version": 1, "class": "SpikingNetwork", "inputs": d,
-     "hidden": [...], "readout": "last" or "every",
+    {"contents": "network", "version": 2, "class": "SpikingNetwork", "inputs": d,
+     "hidden": [...], "readout": "last" or "every", "readout_leak": number,
      "classes": null or {"dtype": as NumPy writes it, "labels": [...]},
      "witnesses": null where K = 0, else the record of ``dictionaries/witness_records.py``}
 
@@ -26,7 +26,7 @@ from ..dictionaries.witness_records import from_record, to_record
 if TYPE_CHECKING:
     from .network import Network
 
-_VERSION = 1
+_VERSION = 2
 _LABELS = (str, bool, int, float)  # what JSON gives back as it was
 
 AnyNetwork = TypeVar("AnyNetwork", bound="Network")
@@ -46,6 +46,7 @@ def write_network(path: Path, network: "Network") -> None:
         "inputs": int(network.inputs),
         "hidden": list(network.hidden),
         "readout": network.readout,
+        "readout_leak": float(network.readout_leak),
         "classes": None if network.classes is None else _labels_told(network.classes),
         "witnesses": record,
     }
@@ -76,6 +77,7 @@ def read_network(path: Path, kind: type[AnyNetwork]) -> AnyNetwork:
             readout_weights=arrays["readout_weights"],
             intercept=arrays["intercept"],
             readout=told["readout"],
+            readout_leak=told["readout_leak"],
             classes=None if told["classes"] is None else _labels_read(told["classes"]),
         )
     except (KeyError, TypeError, ValueError, OverflowError) as error:
@@ -100,11 +102,16 @@ def _subnetworks(record: Any, arrays: dict[str, NDArray[Any]]) -> Any:
 def _labels_told(classes: NDArray[Any]) -> dict[str, Any]:
     labels = classes.tolist()
     for label in labels:
-        if type(label) not in _LABELS:
+        if type(label) not in _LABELS or label in (np.inf, -np.inf):
             raise TypeError(
-                f"classes: expected strings, whole numbers, floats or bools, got {label!r}, "
+                f"classes: expected strings, whole numbers, finite floats or bools, got {label!r}, "
                 "which a file can't describe"
             )
+    if classes.dtype.kind == "T":  # NumPy has no text for its dtype of strings of any length
+        raise TypeError(
+            f"classes: expected a dtype that a file can describe, got {classes.dtype!r}; "
+            "np.array(classes.tolist()) has the same labels"
+        )
     return {"dtype": classes.dtype.str, "labels": labels}
 
 

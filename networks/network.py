@@ -23,6 +23,8 @@ _SAMPLES_PER_BLOCK = 4096  # bounds the spikes of a simulation
 class Network:
     """f(X) = sum_k s_k(X) R_k + b, with s_k the final spikes of subnetwork k.
 
+    Where the readout leaks, s_k at a step is their sum so far, leaking.
+
     Attributes
     ----------
     subnetworks : sequence of K sequences of Layer
@@ -38,6 +40,9 @@ class Network:
         Whether outputs are read at the last step or at every step.
     classes : array or None
         Labels: two for one output, else one an output; None for regression.
+    readout_leak : float
+        Share of the outputs, without their intercept, that stays from step to step, in
+        [0, 1]: above 0 the readout integrates what the spikes of all steps bring.
 
     Raises
     ------
@@ -52,6 +57,7 @@ class Network:
     intercept: NDArray[np.float64]
     readout: Readout
     classes: NDArray[np.generic] | None
+    readout_leak: float = 0.0
 
     _across = "step"  # what plots have across
 
@@ -61,6 +67,10 @@ class Network:
         object.__setattr__(self, "hidden", check_widths(self.hidden))
         if self.readout not in get_args(Readout):
             raise ValueError(f"readout: expected 'last' or 'every', got {self.readout!r}")
+        if not _is_share(self.readout_leak):
+            raise ValueError(
+                f"readout_leak: expected a number in [0, 1], got {self.readout_leak!r}"
+            )
         shapes = list(zip((self.inputs, *self.hidden[:-1]), self.hidden, strict=True))
         for k, layers in enumerate(self.subnetworks):
             found = [layer.weights.shape for layer in layers]
@@ -70,7 +80,7 @@ class Network:
                     f"got {found}"
                 )
             for depth, layer in enumerate(layers):
-                if reason := self._refuses(layer):
+                if reason := self.refuses(layer):
                     raise ValueError(
                         f"subnetworks: expected {reason} in a {type(self).__name__}, got another "
                         f"layer {depth + 1} in subnetwork {k}"
@@ -91,6 +101,8 @@ class Network:
                 raise ValueError(
                     f"classes: expected shape ({max(outputs, 2)},), got {labels.shape}"
                 )
+            if any(isinstance(label, float) and np.isnan(label) for label in labels.tolist()):
+                raise ValueError("classes: expected labels, got NaN")
             object.__setattr__(self, "classes", labels)
 
     @classmethod
@@ -138,7 +150,7 @@ class Network:
         for k, atom in enumerate(active):
             subnetwork, neuron = (int(index) for index in dictionary.origin[atom])
             *below, final = dictionary.witnesses.layers(subnetwork)
-            if _needs_others(final):
+            if hears_others(final):
                 subnetworks.append([*below, final])
                 readout_weights[k, neuron] = weights[atom]
             else:
@@ -171,7 +183,8 @@ class Network:
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}({len(self.subnetworks)} subnetworks {self.hidden}, "
-            f"{self.intercept.size} outputs, read at the {self.readout} step)"
+            f"{self.intercept.size} outputs, read at the {self.readout} step"
+            f"{f', leaking {self.readout_leak:g}' if self.readout_leak else ''})"
         )
 
     def simulate(self, X: ArrayLike) -> Iterator[list[NDArray[np.uint8]]]:
@@ -244,6 +257,28 @@ class Network:
         outputs = np.concatenate([self._outputs(block) for block in _blocks(sequences)])
         return outputs[:, -1] if self.readout == "last" else outputs
 
+    def traces(self, X: ArrayLike) -> NDArray[np.float64]:
+        """What the readout weighs: (n, K m), or (n, T, K m) when it is read at every step.
+
+        The final spikes of all subnetworks side by side, 0 and 1; where the readout leaks,
+        their leaking sums. Outputs are its product with the readout weights, plus the intercept.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`simulate`.
+        """
+        sequences = self._sequences(X)
+        n, steps, _ = sequences.shape
+        read = steps if self.readout == "every" else 1
+        traces = np.empty((n, read, len(self.subnetworks), self.hidden[-1]))
+        for first in range(0, n, _SAMPLES_PER_BLOCK):
+            part = slice(first, first + _SAMPLES_PER_BLOCK)
+            for k, layers in enumerate(self.subnetworks):
+                traces[part, :, k] = self._traced(sequences[part], layers)
+        traces = traces.reshape(n, read, -1)
+        return traces[:, -1] if self.readout == "last" else traces
+
     def predict(self, X: ArrayLike) -> NDArray[np.generic]:
         """Labels of sequences X, one each, or one a step.
 
@@ -274,7 +309,7 @@ class Network:
         ValueError
             As :meth:`simulate`.
         """
-        every_step = self.readout == "every"
+        every_step = self.readout == "every" or self.readout_leak > 0
         return count_operations(
             _blocks(self._sequences(X)),
             self.subnetworks,
@@ -304,6 +339,36 @@ class Network:
             intercept=np.sum([network.intercept for network in networks], axis=0),
         )
 
+    def with_readout(
+        self,
+        weights: NDArray[np.float64],
+        intercept: NDArray[np.float64],
+        classes: NDArray[np.generic] | None = None,
+    ) -> Self:
+        """Return the network with another readout of the same :meth:`traces`.
+
+        Parameters
+        ----------
+        weights : (K m, C) array
+        intercept : (C,) array
+        classes : array, optional
+
+        Raises
+        ------
+        ValueError
+            If a part has another shape.
+        """
+        traced = len(self.subnetworks) * self.hidden[-1]
+        if np.ndim(weights) != 2 or len(weights) != traced:
+            raise ValueError(f"weights: expected shape ({traced}, C), got {np.shape(weights)}")
+        shape = (len(self.subnetworks), self.hidden[-1], np.shape(weights)[1])
+        return replace(
+            self,
+            readout_weights=np.reshape(weights, shape),
+            intercept=np.array(intercept),
+            classes=classes,
+        )
+
     def save(self, path: Path) -> None:
         """Write the network to one file, whole or not at all, in place of what is there.
 
@@ -312,7 +377,8 @@ class Network:
         ValueError
             If a layer is recurrent in some subnetworks alone.
         TypeError
-            If a label is not a string, whole number, float or bool.
+            If a label is not a string, whole number, finite float or bool, or their dtype is
+            NumPy's StringDType.
         OSError
             If the file can't be written; what was there stays.
         """
@@ -384,7 +450,7 @@ class Network:
         )
 
     @staticmethod
-    def _refuses(layer: Layer) -> str:
+    def refuses(layer: Layer) -> str:
         """Tell what this kind of network expects of a layer, where it is not that; else nothing."""
         return ""
 
@@ -402,13 +468,24 @@ class Network:
             raise ValueError(f"x: expected one sequence of shape (T, d), got {np.shape(x)}")
         return self._sequences(np.expand_dims(x, 0))
 
-    def _outputs(self, sequences: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _traced(
+        self, sequences: NDArray[np.float64], layers: Sequence[Layer]
+    ) -> NDArray[np.float64]:
+        """Return traces of a subnetwork at the steps that are read, (n, steps, m)."""
         first = -1 if self.readout == "last" else 0
+        spikes = roll(sequences, layers)[-1]
+        if self.readout_leak == 0:
+            return spikes[:, first:].astype(np.float64)
+        traces = spikes.astype(np.float64)
+        for t in range(1, traces.shape[1]):
+            traces[:, t] += self.readout_leak * traces[:, t - 1]
+        return traces[:, first:]
+
+    def _outputs(self, sequences: NDArray[np.float64]) -> NDArray[np.float64]:
         steps = sequences.shape[1] if self.readout == "every" else 1
         total = np.zeros((sequences.shape[0], steps, self.intercept.size))
         for layers, weights in zip(self.subnetworks, self.readout_weights, strict=True):
-            spikes = roll(sequences, layers)[-1]
-            total += spikes[:, first:].astype(np.float64) @ weights
+            total += self._traced(sequences, layers) @ weights
         return total + self.intercept
 
     def _refuse_to_merge(self, other: Any) -> None:
@@ -416,7 +493,7 @@ class Network:
         mine, others = type(self).__name__, type(other).__name__
         if type(other) is not type(self):
             raise ValueError(f"others: expected a {mine}, got a {others}")
-        for name in ("inputs", "hidden", "readout"):
+        for name in ("inputs", "hidden", "readout", "readout_leak"):
             expected, found = getattr(self, name), getattr(other, name)
             if expected != found:
                 raise ValueError(f"others: expected {name} {expected!r}, got {found!r}")
@@ -429,8 +506,8 @@ class Network:
             raise ValueError(f"others: expected classes {labels[0]}, got {labels[1]}")
 
 
-def _needs_others(layer: Layer) -> bool:
-    """Whether the spikes of some neuron feed back into another one."""
+def hears_others(layer: Layer) -> bool:
+    """Whether the spikes of some neuron feed back into another, so that no copies are a layer."""
     if layer.recurrent is None:
         return False
     return bool((layer.recurrent != np.diag(layer.recurrent.diagonal())).any())
@@ -448,3 +525,8 @@ def _copied(layer: Layer, neuron: int, copies: int) -> Layer:
 def _blocks(sequences: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
     for start in range(0, sequences.shape[0], _SAMPLES_PER_BLOCK):
         yield sequences[start : start + _SAMPLES_PER_BLOCK]
+
+
+def _is_share(value: Any) -> bool:
+    number = isinstance(value, int | float | np.integer | np.floating)
+    return number and not isinstance(value, bool) and 0 <= value <= 1

@@ -25,5 +25,6 @@ class RecurrentNetwork(Network):
     """
 
     @staticmethod
-    def _refuses(layer: Layer) -> str:
+    def refuses(layer: Layer) -> str:
+        """As :meth:`Network.refuses`."""
         return "" if forgets(layer) else "threshold units (leak and reset 0)"

@@ -57,7 +57,8 @@ class ThresholdNetwork(Network):
         )
 
     @staticmethod
-    def _refuses(layer: Layer) -> str:
+    def refuses(layer: Layer) -> str:
+        """As :meth:`Network.refuses`."""
         if forgets(layer) and layer.recurrent is None:
             return ""
         return "threshold units (leak and reset 0) without recurrence"

@@ -59,7 +59,7 @@ def assert_network(found):
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
 @pytest.mark.parametrize("uneven", [False, True])
-def test_theorem_2_3_the_closed_form_is_the_optimum_over_all_patterns(loss, share, uneven):
+def test_ergen_theorem_2_3_the_closed_form_is_the_optimum_over_all_patterns(loss, share, uneven):
     rng = np.random.default_rng(5)
     target = targets_for(loss, rng.normal(size=(7, 1)))[:, 0]
     a = rng.random(7) * (np.arange(7) != 3) if uneven else None
@@ -68,14 +68,14 @@ def test_theorem_2_3_the_closed_form_is_the_optimum_over_all_patterns(loss, shar
 
 
 @pytest.mark.parametrize("delta", [0.1, 0.7, 30.0])
-def test_theorem_2_3_whatever_the_bend_of_huber_s_loss(delta):
+def test_ergen_theorem_2_3_whatever_the_bend_of_huber_s_loss(delta):
     target = np.random.default_rng(1).normal(size=8)
     for strength in (0.005, 0.05, 0.2):
         assert_equal_to_all_patterns(target, bd.Huber(delta), strength)
 
 
 @pytest.mark.parametrize("loss", ["squared", "huber", "hinge"])
-def test_theorem_2_3_with_all_4095_patterns_of_12_rows(loss):
+def test_ergen_theorem_2_3_with_all_4095_patterns_of_12_rows(loss):
     target = targets_for(loss, np.random.default_rng(2).normal(size=(12, 1)))[:, 0]
     assert_equal_to_all_patterns(target, loss, 0.05)
 
@@ -86,14 +86,14 @@ def test_theorem_2_3_with_all_4095_patterns_of_12_rows(loss):
     st.sampled_from((0.01, 0.1, 0.25, 0.5, 2.0)),
     hnp.arrays(np.float64, 4, elements=st.sampled_from((0.0, 0.25, 1.0))),
 )
-def test_theorem_2_3_whatever_the_targets_and_weights(loss, numbers, strength, a):
+def test_ergen_theorem_2_3_whatever_the_targets_and_weights(loss, numbers, strength, a):
     if not a.any():
         a[0] = 0.5
     target = targets_for(loss, numbers[:, None])[:, 0]
     assert_equal_to_all_patterns(target, loss, strength, a)
 
 
-def test_theorem_2_3_two_caps_clip_the_targets_of_the_squared_loss():
+def test_ergen_theorem_2_3_two_caps_clip_the_targets_of_the_squared_loss():
     # above 0: (4 - u) + (3 - u) = 1.5; below: 5 - l = 1.5
     found = complete_arrangement([4.0, 1.0, 3.0, 0.0, -2.0, -5.0], "squared", 1.5, np.ones(6))
     assert found.delta.tolist() == [2.75, 1.0, 2.75, 0.0, -2.0, -3.5]
@@ -155,6 +155,48 @@ def test_a_million_rows_are_solved_by_sorting(loss):
     assert found.gap <= 1e-12 * reference  # sums of 1e6 terms
     clipped = np.clip(target, found.delta.min(), found.delta.max())
     assert np.abs(found.delta - clipped).max() <= np.spacing(np.abs(found.delta).max())
+
+
+@pytest.mark.parametrize("exponent", [-400, -40, 0, 40, 480])
+@pytest.mark.parametrize("loss", ["squared", "absolute", "huber"])
+def test_the_answer_scales_with_the_targets_bit_for_bit(loss, exponent):
+    target = np.random.default_rng(4).normal(size=9)
+    unit = 2.0**exponent
+    shapes = {"squared": ("squared", unit), "absolute": ("absolute", 1.0)}
+    made, strengthened = shapes.get(loss, (bd.Huber(0.5 * unit), unit))
+    start = bd.Huber(0.5) if loss == "huber" else loss
+    one = complete_arrangement(target, start, 0.125)
+    other = complete_arrangement(unit * target, made, 0.125 * strengthened)
+    assert one.delta.any()
+    assert np.array_equal(other.delta, unit * one.delta)
+    assert np.array_equal(other.dual_point, strengthened * one.dual_point)
+    assert other.objective == unit * strengthened * one.objective
+    assert other.gap == unit * strengthened * one.gap
+
+
+@pytest.mark.parametrize(
+    ("target", "loss", "weights"),
+    [
+        ([1e308, -1e308], "squared", None),
+        ([1e160, 1.0], "squared", None),
+        ([1e308, 1e308], "absolute", [1.0, 1.0]),
+        ([1e308, 1e308], "huber", [1.0, 1.0]),
+        ([1e308, 5e307], "huber", None),  # residuals of the bend are rounded away
+        ([1e18, 5e17], "huber", None),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_targets_that_float64_does_not_resolve_are_refused(target, loss, weights):
+    with pytest.raises(ValueError, match=r"^target: expected numbers of a size that float64"):
+        complete_arrangement(target, loss, 0.1, weights)
+
+
+def test_large_targets_that_float64_does_resolve_are_solved():
+    for target, loss in [([1e150, -1e149], "squared"), ([1e308, -1e307], "absolute")]:
+        found = complete_arrangement(target, loss, 0.1)
+        assert found.delta == pytest.approx(target, rel=1e-15)
+        assert found.gap <= 1e-12 * found._one_atom.reference
+    assert complete_arrangement([1e308, -1e307], "absolute", 1.0).delta.tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(

@@ -151,8 +151,65 @@ def test_a_dictionary_of_steps_or_targets_that_do_not_fit_are_refused_by_name():
         ergen.program(dictionary, Y[:5], beta=0.1)
     with pytest.raises(ValueError, match=r"^step_weights: expected readout 'every'"):
         ergen.program(dictionary, Y, beta=0.1, step_weights="ramp")
-    with pytest.raises(ValueError, match=r"^X: expected samples"):
-        ergen.primal(Y, Y, beta=0.1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"X": Y}, r"X: expected shape \(n, d\), got \(12,\)"),
+        ({"X": X[:, None, :, None]}, r"X: expected shape \(n, d\)"),
+        ({"X": [[1.0], [1.0, 2.0]]}, r"X: expected shape \(n, d\)"),
+        ({"X": np.where(X > 1, np.nan, X)}, "X: expected finite"),
+        ({"row_weights": np.full(12, np.nan)}, "row_weights: expected finite"),
+        ({"row_weights": np.ones(11)}, r"row_weights: expected shape \(12,\)"),
+    ],
+)
+def test_bad_input_of_the_problem_itself_is_refused_by_name(change, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        Feedforward((2,), bias=True).primal(**{"X": X, "y": Y, "beta": 0.1, **change})
+
+
+def test_dictionaries_of_other_classes_are_refused_and_its_own_are_taken():
+    ergen = Feedforward((4, 3))
+    one_step = np.ones((12, 1, 3)) * X[:, None]
+    for formulation, reason in [
+        (bd.LIF((4, 3), leak=0.0), "threshold units .* got leak 0, threshold 1, reset 1"),
+        (bd.Recurrent((4, 3)), "threshold units .* without recurrence, got .* recurrent weights"),
+        (Feedforward((3,)), r"layers of \(4, 3\) neurons, got \(3,\)"),
+        (Feedforward((5, 3)), r"layers of \(4, 3\) neurons, got \(5, 3\)"),
+    ]:
+        points = X if isinstance(formulation, Feedforward) else one_step
+        with pytest.raises(ValueError, match=f"^dictionary: expected {reason}"):
+            ergen.program(formulation.sample(points, 5), Y, beta=0.1)
+    units = bd.SampledWitnesses(3, (4, 3), 5, 0, bd.THRESHOLD_UNIT)
+    with pytest.raises(ValueError, match=r"^dictionary: expected one of sequences of one step"):
+        ergen.program(bd.SpikeDictionary.sample(np.ones((12, 2, 3)), units), Y, beta=0.1)
+    trained = bd.GivenWitnesses(
+        [[bd.Layer.build(layer.weights, 0.0, 0.5, 0.0, 0.25) for layer in units.layers(0)]]
+    )
+    for dictionary in (
+        ergen.sample(X, 5),
+        Feedforward((4, 7)).sample(X, 5),
+        bd.SpikeDictionary.sample(one_step, trained),
+    ):
+        program = ergen.program(dictionary, Y, "hinge", beta=0.01)
+        solution = bd.solve(program, gap=1e-6)
+        network = ergen.network(dictionary, solution)
+        fit = dictionary.atoms.to_dense() @ solution.weights
+        assert np.abs(network.decision_function(X) - fit).max() <= 1e-12
+        assert network.hidden == (4, 3)
+
+
+def test_the_bidual_is_the_program_of_a_class_that_states_its_own():
+    class Stronger(Feedforward):
+        def program(self, *arguments, **options):
+            program = super().program(*arguments, **options)
+            return program.with_strength(2 * program.strength)
+
+    stronger = Stronger((2,))
+    dictionary = stronger.sample(X, 4)
+    assert stronger.bidual(dictionary, Y, strength=0.1).strength == 0.2
+    assert stronger.dual(dictionary, Y, strength=0.1).program.strength == 0.2
 
 
 def test_a_budget_stops_an_enumeration_before_it_starts():

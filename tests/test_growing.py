@@ -10,7 +10,7 @@ import pytest
 import bidual as bd
 from bidual.dictionaries import check_sequences, roll_columns
 from bidual.dictionaries.pricing import Question, RefinementPricing, SearchPricing
-from bidual.solvers import growing
+from bidual.solvers import column_generation
 from bidual.solvers.growing import Growth, Stopped, grow
 
 LIF = bd.LIF(hidden=(1,), leak=0.9)
@@ -257,7 +257,7 @@ def test_an_interrupt_within_a_solve_ends_it_too(last, monkeypatch):
         parts = {"weights": weights, "certificate": certificate}
         return replace(solution, status=bd.Status.INTERRUPTED, **parts)
 
-    monkeypatch.setattr(growing, "solve", interrupted)
+    monkeypatch.setattr(column_generation, "solve", interrupted)
     grown = grow(LIF, X, y, strength=1e-3)
     check_growth(grown, X)
     assert grown.stopped is Stopped.INTERRUPTED
@@ -311,6 +311,13 @@ def test_wrong_arguments_are_refused_by_name():
         grow(LIF, X[:5], y[:5], strength=0.1, atoms=LIF.sample(X))
     with pytest.raises(ValueError, match=r"^pricing: expected 'search'"):
         grow(bd.LIF(hidden=(2, 1)), X, y, strength=0.1, pricing="exact")
+    for value in (None, "LIF", bd.LIF):
+        got = type(value).__name__
+        with pytest.raises(TypeError, match=f"^formulation: expected a network class .* got {got}"):
+            grow(value, X, y, strength=0.1)
+    for value in (X[0], X[:, :, 0], X[:, :, :, None], np.full(X.shape, np.nan)):
+        with pytest.raises(ValueError, match=r"^X: expected"):
+            grow(LIF, value, y, strength=0.1)
 
 
 def test_an_exact_bound_is_that_of_the_class_whatever_growing_starts_from():

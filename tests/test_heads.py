@@ -92,6 +92,8 @@ def test_heads_are_a_mapping_that_says_what_it_is():
         ({"strength": 1.0}, "^beta, strength: expected exactly one"),
         ({"beta": None}, "^beta, strength: expected exactly one"),
         ({"beta": -1.0}, "^beta: expected a finite number"),
+        ({"beta": "0.1"}, "^beta: expected a finite number .* got '0.1'"),
+        ({"beta": None, "strength": "0.1"}, "^strength: expected a finite number"),
         ({"targets": {"sum": DIGIT, "carry": CARRY[:5]}}, "^y: expected .*head 'carry'"),
     ],
 )

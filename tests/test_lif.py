@@ -1,11 +1,15 @@
 """LIF states the program of its theorems: strength, rows at every step, weights, refused inputs."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
 
 import bidual as bd
+from bidual.certificates import completeness
+from bidual.dictionaries.pricing import OneNeuron
+from bidual.formulations import Recurrent
 
 N, T, D_IN = 5, 4, 3  # sequences, steps, inputs
 
@@ -55,6 +59,7 @@ def atoms_by_step(lif, dictionary, X):
         ({"hidden": ()}, "hidden"),
         ({"hidden": (4, 0)}, "hidden"),
         ({"hidden": (-1,)}, "hidden"),
+        ({"hidden": (True,)}, "hidden"),
         ({"leak": -0.01}, "leak"),
         ({"leak": 1.01}, "leak"),
         ({"leak": np.nan}, "leak"),
@@ -71,6 +76,7 @@ def atoms_by_step(lif, dictionary, X):
         ({"p": -np.inf}, "p"),
         ({"p": np.nan}, "p"),
         ({"p": "two"}, "p"),
+        ({"p": True}, "p"),
         ({"gauge": "layer"}, "gauge"),
         ({"gauge": None}, "gauge"),
     ],
@@ -317,6 +323,8 @@ BAD = {
     "both zero": (LAST, ATOMS_LAST, CLASSES, {"beta": 0.0, "strength": 0.0}, "beta, strength"),
     "negative beta": (LAST, ATOMS_LAST, CLASSES, {"beta": -1e-9}, "beta"),
     "no number as beta": (LAST, ATOMS_LAST, CLASSES, {"beta": "0.1"}, "beta"),
+    "a truth value as beta": (LAST, ATOMS_LAST, CLASSES, {"beta": True}, "beta"),
+    "a truth value as strength": (LAST, ATOMS_LAST, CLASSES, {"strength": True}, "strength"),
     "NaN beta": (LAST, ATOMS_LAST, CLASSES, {"beta": np.nan}, "beta"),
     "infinite beta": (LAST, ATOMS_LAST, CLASSES, {"beta": np.inf}, "beta"),
     "negative strength": (LAST, ATOMS_LAST, CLASSES, {"strength": -1e-9}, "strength"),
@@ -342,6 +350,12 @@ BAD = {
     "row weights of samples, every step": (
         (EVERY, ATOMS_EVERY, CLASSES, {**GOOD, "row_weights": np.ones(N)}, "row_weights")
     ),
+    **{
+        f"row weights {weights!r}": (
+            (LAST, ATOMS_LAST, CLASSES, {**GOOD, "row_weights": weights}, "row_weights")
+        )
+        for weights in (1.0, "heavy", [1, 1, 1, 1, np.nan], [1, 1, 1, 1, -1], [0] * N)
+    },
     "step weights for the last step": (
         (LAST, ATOMS_LAST, CLASSES, {**GOOD, "step_weights": STEPS}, "step_weights")
     ),
@@ -364,6 +378,7 @@ BAD = {
             [1, -1, 1, 1],
             [1, np.nan, 1, 1],
             [1, np.inf, 1, 1],
+            [1, "heavy", 1, 1],
             "ramps",
         )
     },
@@ -516,7 +531,192 @@ def _shape(network):
     return network.readout_weights.shape[:2]
 
 
-@pytest.mark.parametrize("beta", [-1.0, np.nan, np.inf, "0.1", None])
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"X": np.full((N, T, D_IN), np.nan)}, "X"),
+        ({"X": np.zeros((N, T))}, "X"),
+        ({"X": np.zeros((N, T, D_IN, 1))}, "X"),
+        ({"X": "sequences"}, "X"),
+        ({"y": CLASSES[:-1]}, "y"),
+        ({"row_weights": np.full(N, np.nan)}, "row_weights"),
+        ({"row_weights": -np.ones(N)}, "row_weights"),
+        ({"row_weights": np.zeros(N)}, "row_weights"),
+        ({"row_weights": np.ones(N + 1)}, "row_weights"),
+        ({"row_weights": np.ones((N, 2))}, "row_weights"),
+        ({"row_weights": 1.0}, "row_weights"),
+        ({"row_weights": "heavy"}, "row_weights"),
+        ({"step_weights": np.ones(T)}, "step_weights"),
+    ],
+)
+def test_bad_input_of_the_problem_itself_is_refused_by_name(change, named):
+    with pytest.raises(ValueError, match=f"^{named}: expected"):
+        LAST.primal(**{"X": sequences(), "y": CLASSES, "beta": 0.1, **change})
+
+
+def test_what_is_no_dictionary_no_network_and_no_solution_is_refused_by_name():
+    for call in (LAST.program, LAST.bidual, LAST.dual):
+        with pytest.raises(TypeError, match=r"^dictionary: expected a SpikeDictionary, got str"):
+            call("x", CLASSES, beta=0.1)
+    with pytest.raises(TypeError, match=r"^dictionary: expected a SpikeDictionary, got BinaryMatr"):
+        LAST.heads(ATOMS_LAST.atoms, {"one": CLASSES}, beta=0.1)
+    solution = bd.solve(LAST.program(ATOMS_LAST, CLASSES, strength=0.1))
+    with pytest.raises(TypeError, match=r"^dictionary: expected a SpikeDictionary, got NoneType"):
+        LAST.network(None, solution)
+    with pytest.raises(ValueError, match=r"^solution: expected one of a program over this"):
+        LAST.network(ATOMS_LAST, None)
+    training = LAST.primal(sequences(), CLASSES, beta=0.1)
+    for value in (training.data_loss, training.reduced, training.full):
+        with pytest.raises(TypeError, match=r"^network: expected a Network, got str"):
+            value("x")
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"leak": 0.8}, r"neurons of leak 0.9, got leak 0.8, threshold 1, reset 1 in layer 1"),
+        ({"leak": (0.85, 0.95)}, r"neurons of leak 0.9, got leak 0.85 to 0.95,"),
+        ({"reset": "immediate"}, r"neurons of threshold 1 and reset 'delayed', got .* reset 0.9"),
+        ({"reset": "hard"}, r"neurons of reset 'delayed', got .* a hard reset"),
+        ({"reset": 0.5}, r"neurons of threshold 1 and reset 'delayed', got .* reset 0.5"),
+        ({"hidden": (5, 4)}, r"layers of \(6, 4\) neurons, got \(5, 4\)"),
+        ({"hidden": (4,)}, r"layers of \(6, 4\) neurons, got \(4,\)"),
+        ({"hidden": (6, 6, 4)}, r"layers of \(6, 4\) neurons, got \(6, 6, 4\)"),
+    ],
+)
+def test_a_dictionary_of_another_class_is_refused(change, expected):
+    sampled = replace(LAST, **change).sample(sequences(), 3)
+    bank = sampled.witnesses
+    listed = bd.GivenWitnesses([bank.layers(k) for k in range(3)])
+    written = replace(sampled, witnesses=listed)  # layers alone, not the law they were drawn by
+    for dictionary in (sampled, written):
+        if dictionary is written and "leak" in change:
+            expected = "neurons of leak 0.9, got leak 0.8"  # drawn within the range
+        for call in (LAST.program, LAST.dual, LAST.bidual):
+            with pytest.raises(ValueError, match=f"^dictionary: expected {expected}"):
+                call(dictionary, CLASSES, strength=0.1)
+    program = bd.ConvexProgram(sampled.atoms, np.where(CLASSES == 1, 1.0, -1.0), strength=0.1)
+    with pytest.raises(ValueError, match=r"^dictionary: expected"):
+        LAST.network(sampled, bd.solve(program))
+
+
+def test_dictionaries_of_recurrent_threshold_units_and_of_lif_neurons_are_told_apart():
+    recurrent = Recurrent((6, 4))
+    theirs = recurrent.sample(sequences(), 3)
+    with pytest.raises(ValueError, match=r"^dictionary: expected neurons of leak 0.9, got leak 0,"):
+        LAST.program(theirs, CLASSES, beta=0.1)
+    with pytest.raises(ValueError, match=r"^dictionary: expected neurons of thresholds above 0"):
+        bd.LIF((6, 4), leak=0.0).program(theirs, CLASSES, beta=0.1)
+    with pytest.raises(ValueError, match=r"^dictionary: expected threshold units .*got leak 0.9"):
+        recurrent.program(ATOMS_LAST, CLASSES, beta=0.1)
+
+
+def of_the_class(tmp_path):
+    """Dictionaries that are LAST's, whatever they come from."""
+    X = sequences()
+    layers = [ATOMS_LAST.witnesses.layers(k) for k in range(3)]
+    single = {part: np.float64(np.float32(0.9)) for part in ("leak",)}
+    trained = [
+        [
+            bd.Layer.build(3 * layer.weights, **single, threshold=3.0, bias=0.25, strict=True)
+            for layer in each
+        ]
+        for each in layers
+    ]
+    ATOMS_LAST.save(tmp_path / "atoms")
+    return {
+        "sampled": ATOMS_LAST,
+        "of another final width": replace(LAST, hidden=(6, 9)).sample(X, 3),
+        "of another threshold": replace(LAST, threshold=(0.5, 2.0)).sample(X, 3),
+        "loaded": bd.SpikeDictionary.load(tmp_path / "atoms"),
+        "trained in float32": bd.SpikeDictionary.sample(X, bd.GivenWitnesses(trained)),
+        "grown": bd.grow(LAST, X, CLASSES, beta=0.05, atoms=4, rounds=2).dictionary,
+    }
+
+
+def test_dictionaries_of_the_class_are_taken_wherever_they_come_from(tmp_path):
+    for name, dictionary in of_the_class(tmp_path).items():
+        program = LAST.program(dictionary, CLASSES, "hinge", beta=0.05)
+        solution = bd.solve(program, gap=1e-6)
+        network = LAST.network(dictionary, solution)
+        fit = dictionary.atoms.to_dense() @ solution.weights
+        assert np.abs(network.decision_function(sequences()) - fit).max() <= 1e-12, name
+        assert network.hidden == LAST.hidden, name
+        value = LAST.primal(sequences(), CLASSES, "hinge", beta=0.05).reduced(network)
+        assert value == pytest.approx(program.primal(solution.weights), rel=1e-12), name
+
+
+def test_a_class_takes_constants_within_its_ranges_and_resets_as_shares_of_the_threshold():
+    wide = replace(LAST, leak=(0.85, 0.95))
+    assert wide.program(ATOMS_LAST, CLASSES, beta=0.1).strength == 0.05
+    half = bd.LIF((6, 4), leak=0.9, threshold=1.0, reset=0.5)
+    doubled = bd.LIF((6, 4), leak=0.9, threshold=2.0, reset=1.0)
+    assert half.program(doubled.sample(sequences(), 3), CLASSES, beta=0.1).strength == 0.05
+    drawn = bd.LIF((6, 4), leak=0.9, threshold=(1.0, 2.0), reset=0.5)
+    assert drawn.program(half.sample(sequences(), 3), CLASSES, beta=0.1).strength == 0.05
+    with pytest.raises(ValueError, match=r"threshold 1 to 2 and reset 0.5, got"):
+        drawn.program(replace(half, reset=0.2).sample(sequences(), 3), CLASSES, beta=0.1)
+    with pytest.raises(ValueError, match=r"reset 'hard', got"):
+        replace(half, reset="hard").program(half.sample(sequences(), 3), CLASSES, beta=0.1)
+
+
+@pytest.mark.parametrize("reset", ["delayed", "immediate", "hard", 0.25])
+def test_final_neurons_that_hear_themselves_alone_have_copies_whatever_their_reset(reset):
+    lif = replace(LAST, reset=reset)
+    bank = bd.SampledWitnesses(D_IN, (6, 4), 4, 1, lif.neuron, recurrent=True)
+    alone = [
+        [below, replace(final, recurrent=np.diag(np.diag(final.recurrent)))]
+        for below, final in map(bank.layers, range(4))
+    ]
+    dictionary = bd.SpikeDictionary.sample(sequences(), bd.GivenWitnesses(alone))
+    program = lif.program(dictionary, CLASSES, "hinge", beta=0.05)
+    solution = bd.solve(program, gap=1e-9)
+    network = lif.network(dictionary, solution)
+    assert len(network.subnetworks) > 0
+    assert np.ptp(network.readout_weights, axis=1).max() == 0  # the same on each copy
+    value = lif.primal(sequences(), CLASSES, "hinge", beta=0.05).reduced(network)
+    assert value == pytest.approx(program.primal(solution.weights), rel=1e-12)
+
+
+ALL_OF_3 = np.eye(2)[np.array(list(np.ndindex(2, 2, 2)))]
+
+
+@pytest.mark.parametrize(
+    ("leak", "meant"),
+    [
+        (1 / 3, "1/3"),
+        (2 / 7, "2/7"),
+        (0.9, "9/10"),
+        (np.float64(0.9), "9/10"),
+        (Fraction(1, 3), "1/3"),
+        (0.12345, "0.12345"),
+        (1021 / 1024, "1021/1024"),
+        (1, "1"),
+    ],
+)
+@pytest.mark.parametrize("reset", ["delayed", "immediate"])
+def test_listing_and_growing_read_a_leak_as_one_fraction(leak, meant, reset):
+    lif = bd.LIF((2,), leak=leak, reset=reset)
+    complete, expected = lif.complete(ALL_OF_3), bd.complete_lif(ALL_OF_3, meant, reset)
+    assert np.array_equal(complete.atoms.words, expected.atoms.words)
+    for dictionary in (lif.sample(ALL_OF_3, 30), complete):
+        assert OneNeuron.of(dictionary.witnesses).leak == Fraction(meant)
+
+
+def test_the_bound_of_growing_and_the_proof_in_integers_are_of_the_same_leak(tmp_path):
+    y = ALL_OF_3[:, 0, 1].astype(int) ^ ALL_OF_3[:, -1, 1].astype(int)
+    lif = bd.LIF((1,), leak=1 / 3)
+    program = lif.program(lif.complete(ALL_OF_3), y, "hinge", strength=0.05)
+    solution = bd.solve(program, gap=1e-9)
+    grown = bd.grow(lif, ALL_OF_3, y, "hinge", strength=0.05, gap=1e-9, pricing="exact")
+    room = 1e-9 * program.reference
+    assert abs(grown.bound - solution.certificate.primal) <= 2 * room
+    certificate = bd.certify(program, solution, exact=True)
+    certificate.save(tmp_path / "xor.cert", bd.completeness(program, ALL_OF_3, leak="1/3"))
+    assert "u[t] = 1/3 u[t-1]" in completeness.check(str(tmp_path / "xor.cert"))
+
+
+@pytest.mark.parametrize("beta", [-1.0, np.nan, np.inf, "0.1", None, True])
 def test_a_problem_with_another_beta_than_a_number_is_refused(beta):
     with pytest.raises(ValueError, match=r"^beta: expected a finite number >= 0"):
         LAST.primal(sequences(), CLASSES, beta=beta)

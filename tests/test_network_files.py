@@ -3,6 +3,7 @@
 import os
 import pickle
 import struct
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -335,6 +336,32 @@ def test_labels_that_a_file_cannot_hold_are_refused_before_it_is_touched(label, 
     with pytest.raises(TypeError, match=r"^classes: expected strings.*can't describe"):
         other.save(path)
     assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("options", [{}, {"na_object": None}, {"na_object": np.nan}], ids=str)
+def test_labels_of_numpy_s_dtype_of_strings_are_refused_before_a_file_is_touched(options, path):
+    kind = np.dtypes.StringDType(**options)
+    network = labelled(np.array(["ant", "bee", "a rather long name"], dtype=kind))
+    assert network.predict(np.zeros((1, 1, 3))).shape == (1,)
+    with pytest.raises(TypeError, match=r"^classes: expected a dtype .* got StringDType"):
+        network.save(path)
+    assert not path.exists()
+    labelled(np.array(network.classes.tolist())).save(path)
+    assert SpikingNetwork.load(path).classes.tolist() == network.classes.tolist()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32, object])
+def test_nan_is_no_label_and_infinity_none_for_a_file(dtype, path):
+    with pytest.raises(ValueError, match=r"^classes: expected labels, got NaN"):
+        labelled(np.array([0.0, np.nan, 1.0], dtype=dtype))
+    for infinite in (np.inf, -np.inf):
+        with pytest.raises(TypeError, match=r"^classes: expected .*finite floats.* got -?inf"):
+            labelled(np.array([0.0, 1.0, infinite], dtype=dtype)).save(path)
+    assert not path.exists()
+
+
+def labelled(classes):
+    return replace(network_of(SpikingNetwork), classes=classes)
 
 
 def test_a_layer_recurrent_in_some_subnetworks_alone_is_refused(path):

@@ -128,6 +128,26 @@ def test_branch_and_bound_takes_one_input_and_scaled_ones():
     assert np.abs(found.atoms.rmatvec(v)).max() == pytest.approx(steepest, rel=1e-12)
 
 
+@pytest.mark.parametrize("pricing", [RefinementPricing, ThresholdMILPPricing])
+def test_bounding_oracles_answer_with_no_more_than_they_are_asked_for(pricing):
+    if pricing is RefinementPricing:
+        X = check_sequences(strings(5))
+        dictionary = lif_dictionary(X)
+    else:
+        X = check_sequences(np.random.default_rng(7).normal(size=(20, 1, 2)))
+        dictionary = thresholds(X)
+    V = np.random.default_rng(8).normal(size=(len(X), 3))
+    for most in (1, 2, 100):
+        question = asked(V, 0.1, most=most)
+        found = pricing.of(X, dictionary).price(question)
+        check_atoms(found, question, X, "last")
+        assert len(found.witnesses) == most or most == 100
+    assert len(found.witnesses) > 2
+    known = {words.tobytes() for words in found.atoms.words}
+    again = pricing.of(X, dictionary).price(asked(V, 0.1, most=100, known=known))
+    check_atoms(again, asked(V, 0.1, most=100, known=known), X, "last")
+
+
 @settings(deadline=None, max_examples=15)
 @given(st.integers(0, 2**32), st.integers(2, 3), st.integers(4, 14), st.booleans())
 def test_mixed_integer_bounds_hold_for_every_threshold_pattern(seed, inputs, n, bias):

@@ -116,8 +116,41 @@ def test_full_recurrence_of_the_last_layer_is_refused_where_copies_are_counted_o
     full = Recurrent((3,), gauge="neuron").sample(X, 4)
     with pytest.raises(ValueError, match=r"^dictionary: expected final neurons that do not hear"):
         Recurrent((3,)).program(full, Y, beta=0.1)
-    for fine in (Recurrent((3,), p=1.0), Recurrent((3,), gauge="neuron"), Recurrent((1,))):
+    for fine in (Recurrent((3,), p=1.0), Recurrent((3,), gauge="neuron")):
         assert fine.program(full, Y, beta=0.1).strength == 0.1
+    # in layers of another width they hear other neurons
+    for m in (1, 2, 4):
+        with pytest.raises(ValueError, match=rf"^dictionary: expected layers of \({m},\) neurons"):
+            Recurrent((m,), gauge="neuron").program(full, Y, beta=0.1)
+
+
+def test_one_final_neuron_that_hears_others_is_enough_to_have_no_copies():
+    bank = bd.SampledWitnesses(3, (3,), 2, 0, bd.THRESHOLD_UNIT, recurrent=True)
+    (alone,), together = bank.layers(0), bank.layers(1)
+    alone = replace(alone, recurrent=np.diag(np.diag(alone.recurrent)))
+    mixed = bd.SpikeDictionary.sample(X, bd.GivenWitnesses([[alone], together]))
+    assert set(mixed.origin[:, 0]) == {0, 1}
+    with pytest.raises(ValueError, match=r"^dictionary: expected final neurons that do not hear"):
+        Recurrent((3,)).program(mixed, Y, beta=0.1)
+    neuron = Recurrent((3,), gauge="neuron")
+    program = neuron.program(mixed, Y, "hinge", beta=0.01)
+    solution = bd.solve(program, gap=1e-9)
+    network = neuron.network(mixed, solution)
+    fit = mixed.atoms.to_dense() @ solution.weights
+    np.testing.assert_allclose(network.decision_function(X), fit, rtol=0, atol=1e-12)
+    value = neuron.primal(X, Y, "hinge", beta=0.01).reduced(network)
+    assert value == pytest.approx(program.primal(solution.weights), rel=1e-12)
+
+
+def test_dictionaries_of_other_classes_are_refused_and_of_neurons_that_hear_nobody_are_taken():
+    recurrent = Recurrent((4, 3))
+    with pytest.raises(ValueError, match=r"^dictionary: expected threshold units .* got leak 0.9"):
+        recurrent.program(bd.LIF((4, 3), leak=0.9).sample(X, 4), Y, beta=0.1)
+    with pytest.raises(ValueError, match=r"^dictionary: expected layers of \(4, 3\) neurons"):
+        recurrent.program(Recurrent((5, 3)).sample(X, 4), Y, beta=0.1)
+    deaf = bd.SampledWitnesses(3, (4, 8), 4, 0, bd.THRESHOLD_UNIT)
+    dictionary = bd.SpikeDictionary.sample(X, deaf)
+    assert recurrent.program(dictionary, Y, beta=0.3).strength == recurrent.strength(0.3)
 
 
 @pytest.mark.parametrize("p", [1.0, 2.0, 3.0, np.inf])

@@ -1,17 +1,21 @@
 """The theorems of the papers, each on networks and programs that are small enough to hold it to.
 
 Ergen, Gulluk, Lacotte and Pilanci (ICLR 2023) have threshold networks; Udupi, Yang and Zhai
-(2026) recurrent and LIF ones.
+(2026) recurrent and LIF ones. Tests are named after what they hold; Ergen's Theorem 2.3, the closed
+form, is held in ``test_complete_arrangement.py``, and widths (Caratheodory) in ``test_prune.py``.
 """
 
 from dataclasses import replace
 from functools import cache
 from itertools import combinations_with_replacement, product
+from math import comb
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
+from scipy.spatial import ConvexHull
 
 import bidual as bd
 from bidual.formulations import Feedforward, Recurrent
@@ -158,6 +162,91 @@ def test_ergen_lemma_3_3_two_units_below_reach_all_patterns_of_their_example():
     assert Feedforward((2, 1)).complete(X).atoms.shape == (3, 7)  # 8: all of {0, 1}^3
 
 
+# rows of POINTS, and how wide a first layer has to be for a second one to reach every pattern
+WIDE = {(3, False): 2, (4, False): 3, (5, False): 3, (3, True): 1, (4, True): 2, (5, True): 2}
+on_wide_layers = pytest.mark.parametrize(("n", "bias"), WIDE)
+
+
+@on_wide_layers
+def test_ergen_lemma_3_3_layers_of_about_the_root_of_n_units_reach_all_patterns(n, bias):
+    width = WIDE[n, bias]
+    assert width <= 1.5 * np.sqrt(n)
+    for m in range(1, 4):
+        found = Feedforward((m, 1), bias=bias).complete(POINTS[:n]).atoms.shape[1]
+        assert (found == 2**n - 1) == (m >= width)
+
+
+@on_wide_layers
+@pytest.mark.parametrize("loss", ["squared", "absolute", "hinge", "logistic"])
+def test_ergen_corollary_3_4_depth_that_reaches_all_patterns_trains_by_the_closed_form(
+    n, bias, loss
+):
+    X, deep = POINTS[:n], Feedforward((WIDE[n, bias], 1), bias=bias, gauge="neuron")
+    atoms = deep.complete(X)
+    y = targets(loss, (n,), 1, seed=n)[:, 0]
+    for share in (0.05, 0.4):
+        strength = share * deep.program(atoms, y, loss, strength=0.0).lambda_max
+        program = deep.program(atoms, y, loss, beta=strength)
+        closed = bd.complete_arrangement(y, loss, strength)
+        solution = bd.solve(program, gap=1e-10)
+        room = 1e-10 * program.reference
+        assert abs(solution.certificate.primal - closed.objective) <= room
+        # its network of at most n + 2 neurons is one of the class, with that objective
+        place = {column.tobytes(): j for j, column in enumerate(atoms.atoms.words)}
+        W = np.zeros((len(place), 1))
+        W[[place[column.tobytes()] for column in closed.patterns.words]] = closed.weights
+        network = deep.network(atoms, Answer(program, W, np.zeros(1)))
+        assert len(network.subnetworks) <= n + 2
+        found = deep.primal(X, y, loss, beta=strength).reduced(network)
+        assert found == pytest.approx(closed.objective, abs=1e-13 * program.reference)
+
+
+def cover(n, rank):
+    """Most patterns of n rows of a rank, where no two of them have to be 0 together."""
+    return 2 * sum(comb(n - 1, k) for k in range(rank))
+
+
+@pytest.mark.parametrize("n", [3, 4, 5])
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_ergen_lemma_3_5_no_more_patterns_than_subsets_of_patterns_allow(n, m):
+    with_ones = np.c_[POINTS[:n], np.ones(n)]
+    first = bd.count_threshold_patterns(with_ones)
+    assert first <= cover(n, np.linalg.matrix_rank(with_ones)) <= 2 * (np.e * (n - 1) / 2) ** 3
+    second = Feedforward((m, 1), bias=True).complete(POINTS[:n]).atoms.shape[1] + 1
+    # a second layer sees m columns of the first, each of which it can do without
+    assert second <= min(comb(first, m) * cover(n, m), 2**n)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_ergen_proposition_2_4_the_least_weights_that_interpolate_are_a_gauge_of_the_patterns(seed):
+    atoms = complete("feedforward", gauge="neuron")
+    D = atoms.atoms.to_dense()
+    n, P = D.shape
+    y = np.random.default_rng(seed).normal(size=n)
+    # the least t with y in t Conv{+-d_j}: the facets of the hull, u x <= 1, are found by geometry
+    hull = ConvexHull(np.c_[D, -D].T)
+    facets = hull.equations[:, :-1] / -hull.equations[:, -1:]
+    steepest = facets[(facets @ y).argmax()]
+    gauge = steepest @ y
+    assert np.abs(D.T @ facets.T).max() == pytest.approx(1.0, rel=1e-12)  # they do enclose it
+    least = linprog(np.ones(2 * P), A_eq=np.c_[D, -D], b_eq=y)  # min |w|_1 with D w = y
+    assert least.fun == pytest.approx(gauge, rel=1e-9)
+    # the programs come to it as beta falls: at V = beta u the dual is beta gauge - |beta u|^2 / 2,
+    # and the least weights that interpolate cost beta gauge
+    ergen = formulation("feedforward", gauge="neuron")
+    for beta in (1e-1, 1e-2, 1e-3):
+        program = ergen.program(atoms, y, beta=beta, row_weights=np.ones(n))
+        solution = bd.solve(program, gap=1e-12)
+        room = 1e-12 * program.reference
+        below = beta * gauge - 0.5 * beta**2 * (steepest @ steepest)
+        assert below - room <= solution.certificate.primal <= beta * gauge + room
+        network = ergen.network(atoms, solution)
+        left = network.predict(POINTS) - y
+        # the residual V is best in y V - |V|^2 / 2, and in y V alone beta u is: V is no longer
+        assert np.linalg.norm(left) <= beta * np.linalg.norm(steepest) + np.sqrt(2 * room)
+        assert abs(network.readout_weights).sum() <= gauge * (1 + 1e-9) + room / beta
+
+
 def dual_norm(p):
     return {1.0: np.inf, 1.5: 3.0, 2.0: 2.0, np.inf: 1.0}[p]
 
@@ -279,7 +368,6 @@ def hidden_decay(network, p):
 @on_both_gauges
 @on_every_class
 def test_ergen_lemma_2_1_weight_decay_tends_to_the_reduced_objective(name, readout, gauge, p):
-    # also their Lemma 3.1, of several layers
     lif = formulation(name, 3, p, gauge, readout)
     y, beta = y_of(name, readout, "logistic", 1), 0.7
     training = lif.primal(CASES[name][1], y, "logistic", beta=beta)
@@ -314,6 +402,104 @@ def test_ergen_lemma_2_1_no_split_into_weights_and_amplitudes_costs_less(p, gaug
     assert (best >= training.norms(network).reshape(best.shape) * (1 - 1e-14)).all()
     # a grid of ratio 1.0046 misses the least of x + 1/x by 1e-5 relative at most
     assert best.sum() == pytest.approx(reduced, rel=1e-5)
+
+
+class Deep:
+    """Subnetworks of Ergen's (10) with two hidden layers and one neuron in the last, by hand.
+
+    Neurons are amplitude times 1[. >= 0]: f = sum_k s2_k 1[(s1_k 1[X W1_k >= 0]) w2_k >= 0] w3_k.
+    """
+
+    def __init__(self, W1, s1, w2, s2, w3):
+        self.W1, self.s1, self.w2, self.s2, self.w3 = W1, s1, w2, s2, w3
+
+    def outputs(self, X):
+        total = np.zeros(len(X))
+        for W1, s1, w2, s2, w3 in zip(self.W1, self.s1, self.w2, self.s2, self.w3, strict=True):
+            inner = s1 * (X @ W1 >= 0)
+            total += s2 * (inner @ w2 >= 0) * w3
+        return total
+
+    def hidden_decay(self):
+        return 0.5 * sum((part**2).sum() for part in (self.W1, self.s1, self.w2))
+
+    def decay(self):
+        return self.hidden_decay() + 0.5 * (self.s2**2 + self.w3**2).sum()
+
+    def rescaled(self, scale):
+        """Hidden parameters times a scale, and outer ones of the same size."""
+        c = self.s2 * self.w3
+        root = np.sqrt(np.abs(c))
+        hidden = (scale * part for part in (self.W1, self.s1, self.w2))
+        return Deep(*hidden, root, np.sign(c) * root)
+
+    def network(self):
+        """The same as a network, whose amplitudes are in the weights behind them."""
+        units = [
+            [
+                bd.Layer.build(W1, 0.0, 0.0, 0.0),
+                bd.Layer.build((s1 * w2)[:, None], 0.0, 0.0, 0.0),
+            ]
+            for W1, s1, w2 in zip(self.W1, self.s1, self.w2, strict=True)
+        ]
+        c = (self.s2 * self.w3)[:, None, None]
+        return ThresholdNetwork(units, 2, (2, 1), c, np.zeros(1), "last", None)
+
+
+@cache
+def deep_training(beta):
+    """A class, points, targets, the problem and the optimum of its program."""
+    X, deep = CASES["feedforward, two layers"][1], Feedforward((2, 1), gauge="neuron")
+    y = y_of("feedforward, two layers", "last", "squared", 1)[:, 0]
+    atoms = deep.complete(X)
+    solution = bd.solve(deep.program(atoms, y, beta=beta), gap=1e-12)
+    return X, y, deep.primal(X, y, beta=beta), deep.network(atoms, solution), solution.certificate
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    beta=st.sampled_from([0.01, 0.1]),
+    size=st.sampled_from([0.1, 1.0]),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_ergen_lemma_3_1_weight_decay_of_several_layers_comes_to_the_last_weights(beta, size, seed):
+    X, y, training, _, optimum = deep_training(beta)
+    rng = np.random.default_rng(seed)
+    hidden = (on_grid(rng.normal(size=shape)) for shape in ((3, 2, 2), (3, 2), (3, 2)))
+    deep = Deep(*hidden, *(size * rng.normal(size=(2, 3))))
+
+    def loss(network):
+        return 0.5 * np.mean((network.outputs(X) - y) ** 2)
+
+    c = deep.s2 * deep.w3
+    reduced = loss(deep) + beta * np.abs(c).sum()
+    assert training.reduced(deep.network()) == pytest.approx(reduced, rel=1e-13)
+    # (s^2 + w^2) / 2 >= |s w|: no network has a full objective below its reduced one, nor below
+    # the optimum of the program
+    assert loss(deep) + beta * deep.decay() >= reduced
+    assert reduced >= optimum.dual * (1 - 1e-12)
+    for scale in (1.0, 2.0**-4, 2.0**-8):
+        scaled = deep.rescaled(scale)
+        assert np.allclose(scaled.outputs(X), deep.outputs(X), rtol=0, atol=1e-14 * np.abs(c).sum())
+        # what is left above the reduced objective is the decay of hidden parameters, as scale^2
+        assert scaled.decay() == pytest.approx(
+            np.abs(c).sum() + scale**2 * deep.hidden_decay(), rel=1e-13
+        )
+
+
+@pytest.mark.parametrize("beta", [0.01, 0.1])
+def test_ergen_lemma_3_1_the_infimum_of_weight_decay_of_several_layers_is_the_program_s(beta):
+    X, y, _, network, optimum = deep_training(beta)
+    W1, w2 = (np.array([layers[k].weights for layers in network.subnetworks]) for k in range(2))
+    c = network.readout_weights[:, 0, 0]
+    best = Deep(W1, np.ones(w2.shape[:2]), w2[:, :, 0], np.ones(len(c)), c)
+    assert len(c) > 0
+    for scale in (2.0**-10, 2.0**-30):
+        scaled = best.rescaled(scale)
+        value = 0.5 * np.mean((scaled.outputs(X) - y) ** 2) + beta * scaled.decay()
+        above = beta * scale**2 * best.hidden_decay()
+        assert value == pytest.approx(optimum.primal + above, rel=1e-12)
+    assert optimum.relative_gap <= 1e-12
 
 
 @pytest.mark.parametrize("reset", ["delayed", "immediate", "hard", 0.25])

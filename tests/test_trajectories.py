@@ -16,7 +16,12 @@ from bidual.dictionaries.complete import prefix_trie as tries
 from bidual.dictionaries.complete import trajectories as module
 from bidual.dictionaries.complete import trajectory_counting as counting
 from bidual.dictionaries.complete.budget import Budget, BudgetExceeded
-from bidual.dictionaries.complete.prefix_trie import PrefixTrie, Refinement, check_neuron
+from bidual.dictionaries.complete.prefix_trie import (
+    PrefixTrie,
+    Refinement,
+    check_neuron,
+    plain_fraction,
+)
 from bidual.dictionaries.complete.trajectories import _listed, lif_trajectories
 from bidual.dictionaries.complete.trajectory_cells import list_cells
 from bidual.dictionaries.complete.trajectory_counting import (
@@ -310,6 +315,15 @@ def test_a_float_leak_is_the_fraction_that_it_is():
         *p, theta = found.witnesses[j].tolist()
         assert fire(X, exactly, "delayed", p, theta) == tuple(dense[:, j].tolist())
     assert columns(lif_trajectories(X, 0.5)) == columns(lif_trajectories(X, (1, 2)))
+
+
+@given(bottom=st.integers(1, 1000), part=st.floats(0, 1))
+def test_a_leak_is_meant_as_a_plain_fraction_or_as_the_decimal_it_is_written_as(bottom, part):
+    plain = Fraction(round(part * bottom), bottom)
+    assert plain_fraction(float(plain)) == plain
+    meant = plain_fraction(part)
+    assert float(meant) == part
+    assert meant.denominator <= 1000 or meant == Fraction(str(part))
 
 
 def test_inputs_in_other_units_only_scale_the_witnesses():

@@ -25,6 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 # entries for which the signs of kernels/trajectories.py are exact
 _COMPILED = 2**57
+_PLAIN = 1000  # leaks that are fractions with denominators up to here are meant as these
 
 SoftReset = Literal["delayed", "immediate"]  # as in ``neuron.py``
 Integers = NDArray[Any]  # Python ints, which may be large
@@ -54,6 +55,17 @@ def check_neuron(leak: Any, reset: Any) -> tuple[Fraction, Fraction]:
     if reset not in ("delayed", "immediate"):
         raise ValueError(f"reset: expected 'delayed' or 'immediate', got {reset!r}")
     return share, Fraction(1) if reset == "delayed" else share
+
+
+def plain_fraction(leak: float) -> Fraction:
+    """Return the fraction that a float64 leak is meant as: float64 rounds it to that very leak.
+
+    It is the one of a denominator up to 1,000, as 9/10 for 0.9 and 1/3 for 1/3, where there is
+    one, and else the decimal that Python writes the leak as. Where a class of networks has its
+    leak as a float, all that is exact about it goes by this: listing and pricing.
+    """
+    plain = Fraction(leak).limit_denominator(_PLAIN)
+    return plain if float(plain) == leak else Fraction(repr(float(leak)))
 
 
 def _integer_sequences(X: ArrayLike) -> tuple[Integers, int, int]:

@@ -9,13 +9,11 @@ from numpy.typing import NDArray
 
 from ..complete import complete_lif, complete_thresholds
 from ..complete.budget import Budget
-from ..complete.prefix_trie import SoftReset
+from ..complete.prefix_trie import SoftReset, plain_fraction
 from ..neuron import Layer
 from ..spike_dictionary import SpikeDictionary
 from ..witnesses import Witnesses
 from .oracle import Array, Witness, rolled_rows
-
-_PLAIN = 1000  # leaks that are fractions with denominators up to here are meant as these
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class OneNeuron:
     biased : bool
         Whether a threshold unit has a bias.
     leak : Fraction
-        0.9 counts as 9/10, not as the float64 closest to it.
+        As :func:`plain_fraction` reads it: 0.9 counts as 9/10, not as the float64 closest to it.
     reset : {"delayed", "immediate"}
         Of a LIF neuron.
     """
@@ -115,12 +113,6 @@ class OneNeuron:
             bias=bias,
         )
         return [layer.take(np.zeros(self.copies, dtype=int))], 0
-
-
-def plain_fraction(value: float) -> Fraction:
-    """The fraction of a small denominator that a float64 is closest to, else its own."""
-    plain = Fraction(value).limit_denominator(_PLAIN)
-    return plain if float(plain) == value else Fraction(value)
 
 
 def _not_covered(what: str) -> ValueError:

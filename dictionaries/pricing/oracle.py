@@ -1,6 +1,6 @@
 """What pricing asks and answers: which witness violates a dual point's constraints, and how far."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..binary_matrix import BinaryMatrix
 from ..neuron import Layer
+from ..rollout import roll_columns
 from ..spike_dictionary import Readout
 
 Array = NDArray[np.float64]
@@ -100,6 +101,36 @@ class Pricing(Protocol):
 
     def price(self, question: Question) -> Priced:
         """Answer a question."""
+
+
+def new_atoms(
+    witnesses: Iterable[Witness],
+    question: Question,
+    sequences: Array,
+    readout: Readout,
+    largest: Array | None = None,
+) -> Priced:
+    """Roll witnesses out in turn: those whose atoms are new and violate their constraints.
+
+    It stops when there are as many as the question asks for.
+    """
+    rows = len(question.V)
+    kept: list[Witness] = []
+    columns: list[NDArray[np.uint64]] = []
+    seen = set(question.known)
+    for layers, neuron in witnesses:
+        if len(kept) == question.most:
+            break
+        words = roll_columns(sequences, layers, readout == "every")[neuron]
+        if words.tobytes() in seen:
+            continue
+        seen.add(words.tobytes())
+        if question.sizes(BinaryMatrix(words[None], rows).rmatvec(question.V)).max() > question.bar:
+            kept.append((layers, neuron))
+            columns.append(words)
+    if not kept:
+        return Priced(BinaryMatrix.from_dense(np.zeros((rows, 0))), [], largest)
+    return Priced(BinaryMatrix(np.array(columns), rows), kept, largest)
 
 
 def rolled_rows(sequences: Array, readout: Readout) -> Array:

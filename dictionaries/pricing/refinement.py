@@ -16,13 +16,11 @@ from math import frexp, inf, ldexp
 import numpy as np
 from numpy.typing import NDArray
 
-from ..binary_matrix import BinaryMatrix
 from ..complete.prefix_trie import PrefixTrie, Refinement
 from ..complete.trajectory_cells import Cone, Ray, inner_point, orthants, split
-from ..rollout import roll_columns
-from ..spike_dictionary import SpikeDictionary
+from ..spike_dictionary import Readout, SpikeDictionary
 from .one_neuron import OneNeuron
-from .oracle import Array, Grounds, Priced, Pricing, Question, Witness
+from .oracle import Array, Grounds, Priced, Pricing, Question, Witness, new_atoms
 
 _BITS = 40  # of the largest node weight
 _MOST_INPUTS = 2  # beyond, cells have too many rays
@@ -49,7 +47,7 @@ class RefinementPricing:
     trie: PrefixTrie
     refinement: Refinement
     rows: NDArray[np.int64]  # node of each row of D
-    readout: str
+    readout: Readout
     search: Pricing | None = None
     grounds: Grounds | None = "exact"
 
@@ -84,24 +82,12 @@ class RefinementPricing:
         outputs = question.V.shape[1]
         deadline = time.perf_counter() + question.seconds
         largest = np.empty(outputs)
-        columns: list[NDArray[np.uint64]] = []
         witnesses: list[Witness] = []
-        seen = set(question.known)
         for c in range(outputs):
             left = (deadline - time.perf_counter()) / (outputs - c)
-            bound, paths = self.steepest(question.V[:, c], question.strength, left)
-            largest[c] = bound
-            for path in sorted(paths, key=lambda path: -abs(path.pays)):
-                witness = self._witness(path.point)
-                words = roll_columns(self.sequences, witness[0], self.readout == "every")[:1]
-                price = BinaryMatrix(words, len(self.rows)).rmatvec(question.V[:, c])
-                if abs(float(price[0])) > question.bar and words.tobytes() not in seen:
-                    seen.add(words.tobytes())
-                    columns.append(words)
-                    witnesses.append(witness)
-        empty = BinaryMatrix.from_dense(np.zeros((len(self.rows), 0)))
-        chosen = [BinaryMatrix(words, len(self.rows)) for words in columns]
-        return Priced(BinaryMatrix.hstack([empty, *chosen]), witnesses, largest)
+            largest[c], paths = self.steepest(question.V[:, c], question.strength, left)
+            witnesses += [self._witness(path.point) for path in reversed(paths)]
+        return new_atoms(witnesses, question, self.sequences, self.readout, largest)
 
     def steepest(
         self, v: Array, floor: float = 0.0, seconds: float = inf

@@ -7,6 +7,7 @@ Weights stay on the grid, and an atom is what ``rollout.py`` says that its netwo
 """
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,13 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels import growing as kernels
-from ..binary_matrix import BinaryMatrix
 from ..neuron import Layer
-from ..rollout import roll_columns
 from ..spike_dictionary import Readout, SpikeDictionary
 from ..threads import split
 from ..witnesses import WEIGHT_GRID, normal_weights
-from .oracle import Array, Grounds, Priced, Question, Witness
+from .oracle import Array, Grounds, Priced, Question, Witness, new_atoms
 
 _LANES = 64
 _WORK = 2e9  # weights times samples times steps, which one call may roll out
@@ -321,33 +320,17 @@ class _Found:
 
     def priced(self) -> Priced:
         """Roll the steepest out: those that are new and violate their constraints."""
-        question, search = self.question, self.search
-        n, steps, _ = search._sequences.shape
-        every = search._readout == "every"
-        n_rows = n * steps if every else n
-        witnesses: list[Witness] = []
-        columns: list[NDArray[np.uint64]] = []
-        seen = set(question.known)
-        if self._kept:
-            weights, constants, sizes = map(np.concatenate, zip(*self._kept, strict=True))
-            order = np.argsort(-sizes, axis=None, kind="stable")
-            for flat in order[: np.count_nonzero(sizes > question.bar)].tolist():
-                if len(witnesses) == question.most:
-                    break
-                k, neuron = divmod(flat, sizes.shape[1])
-                layers = search._layers(weights[k], constants[k])
-                words = roll_columns(search._sequences, layers, every)[neuron]
-                if words.tobytes() in seen:
-                    continue
-                seen.add(words.tobytes())
-                price = BinaryMatrix(words[None], n_rows).rmatvec(question.V)
-                if question.sizes(price).max() > question.bar:
-                    witnesses.append((layers, neuron))
-                    columns.append(words)
-        if not columns:
-            empty = np.zeros((n_rows, 0))
-            return Priced(BinaryMatrix.from_dense(empty), [])
-        return Priced(BinaryMatrix(np.array(columns), n_rows), witnesses)
+        search = self.search
+        return new_atoms(self._steepest(), self.question, search._sequences, search._readout)
+
+    def _steepest(self) -> Iterator[Witness]:
+        if not self._kept:
+            return
+        weights, constants, sizes = map(np.concatenate, zip(*self._kept, strict=True))
+        order = np.argsort(-sizes, axis=None, kind="stable")
+        for flat in order[: np.count_nonzero(sizes > self.question.bar)].tolist():
+            k, neuron = divmod(flat, sizes.shape[1])
+            yield self.search._layers(weights[k], constants[k]), neuron
 
 
 def _on_grid(weights: Array) -> Array:

@@ -18,11 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
-from ..binary_matrix import BinaryMatrix
-from ..rollout import roll_columns
-from ..spike_dictionary import SpikeDictionary
+from ..spike_dictionary import Readout, SpikeDictionary
 from .one_neuron import OneNeuron
-from .oracle import Array, Grounds, Priced, Pricing, Question, Witness
+from .oracle import Array, Grounds, Priced, Pricing, Question, Witness, new_atoms
 
 _GRIDS = range(10, 25, 2)  # bits of the weights that are tried, the fewest first
 _LONGEST = 1e9  # seconds, where there is no limit
@@ -41,7 +39,7 @@ class ThresholdMILPPricing:
     neuron: OneNeuron
     sequences: Array
     rows: Array
-    readout: str
+    readout: Readout
     search: Pricing | None = None
     grounds: Grounds | None = "milp"
 
@@ -67,26 +65,15 @@ class ThresholdMILPPricing:
         deadline = time.perf_counter() + question.seconds
         outputs = question.V.shape[1]
         largest = np.zeros(outputs)
-        columns: list[NDArray[np.uint64]] = []
         witnesses: list[Witness] = []
-        seen = set(question.known)
         for k in range(2 * outputs):
             c, sign = k // 2, 1.0 - 2.0 * (k % 2)
             left = (deadline - time.perf_counter()) / (2 * outputs - k)
             bound, weights = self.steepest(sign * question.V[:, c], left)
             largest[c] = max(largest[c], bound)
-            if weights is None:
-                continue
-            witness = self.neuron.witness(weights)
-            words = roll_columns(self.sequences, witness[0], self.readout == "every")[:1]
-            price = BinaryMatrix(words, len(self.rows)).rmatvec(question.V[:, c])
-            if abs(float(price[0])) > question.bar and words.tobytes() not in seen:
-                seen.add(words.tobytes())
-                columns.append(words)
-                witnesses.append(witness)
-        empty = BinaryMatrix.from_dense(np.zeros((len(self.rows), 0)))
-        chosen = [BinaryMatrix(words, len(self.rows)) for words in columns]
-        return Priced(BinaryMatrix.hstack([empty, *chosen]), witnesses, largest)
+            if weights is not None:
+                witnesses.append(self.neuron.witness(weights))
+        return new_atoms(witnesses, question, self.sequences, self.readout, largest)
 
     def steepest(self, v: Array, seconds: float = inf) -> tuple[float, Array | None]:
         """Bound d'v over all patterns d, and the weights (d,) of a steep one, if any was found.

@@ -1,7 +1,7 @@
 """How newton's time grows with the atoms and with the rows, and one program of a million atoms.
 
-    python benchmarks/growth.py [--json FILE] [--plot FILE] [--most 1000000]
-    python benchmarks/growth.py --large FILE
+    python benchmarks/scaling.py [--json FILE] [--plot FILE] [--most 1000000]
+    python benchmarks/scaling.py --large FILE
 
 The sequences are scikit-learn's digits, repeated with pixels changed at random; the
 atoms are spikes of one LIF layer, digit 3 against the rest, squared loss with an
