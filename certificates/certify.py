@@ -11,7 +11,8 @@ loses digits to cancellation. V is made feasible by moving it into the domain
 of the conjugate and then shrinking it by min(1, lambda / max_j norm(V'd_j)). The
 prices of all candidates come from one pass over the packed columns. In float64
 the bound holds up to rounding, about 1e-15 of sum_i |V_i| (|Z_i| + |y_i|): less
-than 1e-13 of the reference, unless targets lie far from 0 for their spread.
+than 1e-13 of the reference, unless targets lie far from 0 for their spread. Of a
+design with entries of both signs, |D| |W| stands for |Z|.
 """
 
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..dictionaries import DenseMatrix
 from ..formulations import ConvexProgram
 from ..formulations.arrays import finite_array
 from ..formulations.best_intercept import best_intercept
@@ -117,7 +119,7 @@ def certify(
     ValueError
         If neither or both of solution and weights are given, if parts are given
         beside a solution, or if one has another shape or holds NaN or infinity.
-        If exact, with a loss or penalty that is none of bidual's own.
+        If exact, with a loss or penalty that is none of bidual's own, or a DenseMatrix.
 
     Examples
     --------
@@ -130,6 +132,11 @@ def certify(
     if exact:
         from .exact import check_provable, exact_certificate  # what they need takes a while
 
+        if isinstance(program.design, DenseMatrix):
+            raise ValueError(
+                f"program: exact certificates want a 0/1 design, whose products are sums of "
+                f"integers; expected a BinaryMatrix, got {program.design!r}"
+            )
         check_provable(program)
     if solution is not None and not hasattr(solution, "dual_point"):
         raise ValueError("solution: expected a Solution; weights go in by name, weights=...")

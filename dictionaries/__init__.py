@@ -7,6 +7,7 @@ Sequences ``X`` are (n, T, d): n samples, T steps, d inputs. A dictionary D is
 stacked step by step (row t * n + i is sample i at step t). Weights are float64
 multiples of 2**-14 and inputs are rounded to multiples of 2**-20, so that every
 current is an exact sum: the same spikes on every machine, BLAS and chunking.
+A design of other real numbers, for programs alone, is a ``DenseMatrix``.
 
 To add a kind of witness: a class with ``subnetworks``, ``hidden``, ``inputs``
 and ``layers(index)`` in a file of its own, its record in ``witness_records.py``, a
@@ -32,6 +33,7 @@ from .complete import (
     recurrent_patterns,
     threshold_patterns,
 )
+from .dense_matrix import DenseMatrix, Design
 from .health import DeadLayerWarning, Health, health
 from .neuron import THRESHOLD_UNIT, Layer, Neuron
 from .neuron_witnesses import NeuronWitnesses
@@ -50,6 +52,8 @@ __all__ = [
     "CompleteTrajectories",
     "DeadLayerWarning",
     "DeepPatterns",
+    "DenseMatrix",
+    "Design",
     "Estimate",
     "GivenWitnesses",
     "Health",

@@ -21,6 +21,15 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ..kernels import bits
+from .operands import (
+    check_length,
+    check_width,
+    finite_operand,
+    is_frozen,
+    places,
+    real_operand,
+    two_dimensional,
+)
 from .packed_file import open_packed
 from .packed_head import Path, words_for
 from .packed_writer import write_packed
@@ -82,7 +91,7 @@ class BinaryMatrix:
         partial = words[:, last : last + 1] >> np.uint64(used)
         if partial.any() or words[:, last + 1 :].any():
             raise ValueError(f"words: expected no bits set past row {n_rows}")
-        if not (_is_frozen(words) and words.flags.c_contiguous and words.flags.aligned):
+        if not (is_frozen(words) and words.flags.c_contiguous and words.flags.aligned):
             words = np.array(words, order="C")
         self._hold(words, n_rows)
 
@@ -237,6 +246,20 @@ class BinaryMatrix:
         bits.column_sums(self._words, out)
         return out
 
+    def squared_norms(self) -> NDArray[np.float64]:
+        """Squared 2-norms of the columns, (P,); of zeros and ones they are the sums."""
+        return self.column_sums().astype(np.float64)
+
+    @property
+    def magnitude(self) -> float:
+        """A bound on the sizes of entries: 1."""
+        return 1.0
+
+    @property
+    def gram_rounding(self) -> float:
+        """Error of an entry of D' D or D D', relative to the norms: 0, as they are counted."""
+        return 0.0
+
     @cached_property
     def _largest_column_sum(self) -> int:
         return int(self.column_sums().max(initial=0))
@@ -250,6 +273,26 @@ class BinaryMatrix:
         if words.ndim != 2:
             raise ValueError(f"columns: expected a list of columns or a mask, got {columns!r}")
         return BinaryMatrix._own(np.ascontiguousarray(words), self._n_rows)
+
+    def with_ones(self) -> "BinaryMatrix":
+        """Return the matrix with a column of ones at its end.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> bd.BinaryMatrix.from_dense([[1], [0]]).with_ones().to_dense().tolist()
+        [[1.0, 1.0], [0.0, 1.0]]
+        """
+        ones = BinaryMatrix.from_dense(np.ones((self._n_rows, 1), dtype=np.bool_))
+        return BinaryMatrix.hstack([self, ones])
+
+    def transpose(self) -> "BinaryMatrix":
+        """Return D', unpacked on the way: one byte an entry."""
+        return BinaryMatrix.from_dense(self.to_dense(np.bool_).T)
+
+    def absolute(self) -> "BinaryMatrix":
+        """Return the matrix of the sizes of entries: this one."""
+        return self
 
     def keep_rows(self, rows: ArrayLike) -> "BinaryMatrix":
         """Return the matrix with zeros in all rows but those of a boolean mask (n,).
@@ -291,7 +334,7 @@ class BinaryMatrix:
 
         Each row is summed in column order; columns of zero weight cost nothing.
         """
-        operand = self._operand("weights", weights, self.shape[1])
+        operand = real_operand("weights", weights, self.shape[1], self.shape)
         out = self._add_columns(operand)
         return out if np.ndim(weights) == 2 else out[:, 0]
 
@@ -300,7 +343,7 @@ class BinaryMatrix:
 
         ``kernels/bits.py`` says in which fixed order each column is summed.
         """
-        operand = self._operand("rows", rows, self._n_rows)
+        operand = real_operand("rows", rows, self._n_rows, self.shape)
         padded = self._padded(operand)
         out = np.empty((self.shape[1], operand.shape[1]))
 
@@ -439,7 +482,7 @@ class BinaryMatrix:
         >>> bool(np.abs(values - [0.3, 0.5]).max() <= bound <= 1e-3)
         True
         """
-        operand = self._operand("rows", rows, self._n_rows)
+        operand = real_operand("rows", rows, self._n_rows, self.shape)
         size = float(np.abs(operand).max(initial=0.0))
         if not math.isfinite(size):
             raise ValueError("rows: expected finite numbers, got NaN or infinity")
@@ -464,6 +507,11 @@ class BinaryMatrix:
             raise OverflowError("rows: expected products within float64, got a larger one")
         return (values if np.ndim(rows) == 2 else values[:, 0]), bound
 
+    def finest_accuracy(self, rows: NDArray[np.float64]) -> float:
+        """An accuracy that :meth:`rmatvec_within` reaches for finite rows, that of float64."""
+        rounding = 1e-15 * np.abs(rows).max() * len(rows)
+        return max(float(rounding), float(np.finfo(np.float64).tiny))
+
     def column_dot(self, column: int, rows: ArrayLike) -> float:
         """Product of one column with rows of shape (n,): the very float of :meth:`rmatvec`.
 
@@ -472,7 +520,7 @@ class BinaryMatrix:
         IndexError
             If there is no such column.
         """
-        operand = self._operand("rows", rows, self._n_rows)
+        operand = real_operand("rows", rows, self._n_rows, self.shape)
         if operand.shape[1] != 1:
             raise ValueError(f"rows: expected shape ({self._n_rows},), got {np.shape(rows)}")
         out = np.empty((1, 1))
@@ -531,23 +579,11 @@ class BinaryMatrix:
             If the dual points are not finite or of another length, or the
             columns not distinct whole numbers.
         """
-        operand = self._operand("duals", duals, self._n_rows)
-        if not np.isfinite(operand).all():
-            raise ValueError("duals: expected finite numbers, got NaN or infinity")
-        chosen = np.asarray(columns)
-        kept = np.full(self.shape[1], -1, dtype=np.int64)
-        if chosen.size:
-            if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
-                raise ValueError(f"columns: expected a list of column numbers, got {columns!r}")
-            kept[chosen] = np.arange(chosen.size)
-        if np.count_nonzero(kept >= 0) < chosen.size:
-            raise ValueError(f"columns: expected each column once, got {columns!r}")
-        if width < 1 or operand.shape[1] % width:
-            raise ValueError(
-                f"width: expected a divisor of the {operand.shape[1]} dual points, got {width}"
-            )
+        operand = finite_operand("duals", duals, self._n_rows, self.shape)
+        kept = places(columns, self.shape[1])
+        check_width(width, operand.shape[1])
         padded = self._padded(operand)
-        prices = np.empty((chosen.size, operand.shape[1]))
+        prices = np.empty((np.size(columns), operand.shape[1]))
         largest: list[NDArray[np.float64]] = []
 
         def part(first: int, last: int) -> None:
@@ -695,20 +731,12 @@ class BinaryMatrix:
         bits.row_numbers(self._words, rows)
         return sparse.csc_array((np.ones(ones), rows, pointers.astype(index)), shape=self.shape)
 
-    def _operand(self, name: str, values: ArrayLike, length: int) -> NDArray[np.float64]:
-        """Turn an operand into a (length, C) float64 array."""
-        array = np.asarray(values)
-        self._check_shape(name, array, length)
-        if array.dtype.kind == "c":
-            raise ValueError(f"{name}: expected real numbers, got {array.dtype}")
-        return _two_dimensional(array.astype(np.float64, copy=False))
-
     def _integers(
         self, name: str, values: ArrayLike, length: int, pairs: bool
     ) -> NDArray[np.int64]:
         """Turn an operand into a (length, C) int64 array whose sums cannot overflow."""
         array = np.asarray(values)
-        self._check_shape(name, array, length)
+        check_length(name, array, length, self.shape)
         if array.dtype.kind not in "iub" and array.size:  # an empty list is an array of floats
             raise ValueError(f"{name}: expected integers that fit in int64, got {array.dtype}")
         if pairs and length >= 2**30:
@@ -717,17 +745,10 @@ class BinaryMatrix:
             )
         if array.dtype == np.uint64 and int(array.max(initial=0)) >= 2**63:
             raise ValueError(f"{name}: expected integers that fit in int64, got {array.max()}")
-        operand = _two_dimensional(array.astype(np.int64, copy=False))
+        operand = two_dimensional(array.astype(np.int64, copy=False))
         if not pairs:
             _check_sums(name, operand, "; pass pairs=True for results in two int64")
         return operand
-
-    def _check_shape(self, name: str, array: NDArray[Any], length: int) -> None:
-        if array.ndim not in (1, 2) or array.shape[0] != length:
-            raise ValueError(
-                f"{name}: expected shape ({length},) or ({length}, C) for a matrix of shape "
-                f"{self.shape}, got {array.shape}"
-            )
 
     def _column(self, column: int) -> int:
         """Column number from the start; IndexError where there is no such column."""
@@ -784,19 +805,6 @@ def _column_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
     return (slice(first, first + size) for first in range(0, n_columns, size))
 
 
-def _is_frozen(array: NDArray[Any]) -> bool:
-    """Tell whether neither an array nor anything that it is a view of can be written to."""
-    owner: Any = array
-    while isinstance(owner, np.ndarray):
-        if owner.flags.writeable:
-            return False
-        owner = owner.base
-    try:
-        return owner is None or memoryview(owner).readonly
-    except TypeError:  # no buffer: nobody can tell
-        return False
-
-
 def _matrices(matrices: Iterable["BinaryMatrix"]) -> list["BinaryMatrix"]:
     """List what is to be stacked; ValueError unless there are some, all of them matrices."""
     listed = list(matrices)
@@ -804,10 +812,6 @@ def _matrices(matrices: Iterable["BinaryMatrix"]) -> list["BinaryMatrix"]:
         kinds = sorted({type(matrix).__name__ for matrix in listed})
         raise ValueError(f"matrices: expected one or more BinaryMatrix, got {kinds}")
     return listed
-
-
-def _two_dimensional(array: NDArray[Any]) -> NDArray[Any]:
-    return array[:, None] if array.ndim == 1 else array
 
 
 def _check_sums(name: str, values: NDArray[np.int64], advice: str = "") -> None:

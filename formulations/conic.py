@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..dictionaries import BinaryMatrix
+from ..dictionaries import Design
 from .epigraph import stack
 from .losses import Loss
 from .penalties import Penalty
@@ -116,7 +116,7 @@ class ConicForm:
 
 
 def lower(
-    design: BinaryMatrix,
+    design: Design,
     target: Array,
     loss: Loss,
     penalty: Penalty,

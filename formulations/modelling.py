@@ -7,13 +7,13 @@ import cvxpy as cp
 import numpy as np
 from scipy import sparse
 
-from ..dictionaries import BinaryMatrix
+from ..dictionaries import Design
 from .losses import Huber, Loss
 from .penalties import Penalty
 
 
 def state(
-    design: BinaryMatrix,
+    design: Design,
     target: Any,
     loss: Loss,
     penalty: Penalty,

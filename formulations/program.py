@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..dictionaries import BinaryMatrix
+from ..dictionaries import BinaryMatrix, Design
 from .arrays import finite_array, is_number
 from .conic import ConicForm, lower
 from .epigraph import Cone
@@ -34,11 +34,11 @@ _ROUNDING = 1e-12  # relative room for float64 in the constraints of the dual
 
 
 class ConvexProgram:
-    """Loss plus penalty over a 0/1 design.
+    """Loss plus penalty over a design: 0/1 as of spikes, or any real matrix.
 
     Parameters
     ----------
-    design : BinaryMatrix
+    design : BinaryMatrix or DenseMatrix
         The dictionary D, shape (N, P) with N and P >= 1.
     target : (N,) or (N, C) array
         Numbers that the loss takes: -1 and +1 for hinge, squared_hinge and
@@ -65,7 +65,7 @@ class ConvexProgram:
     ValueError
         If a part has another shape or range.
     TypeError
-        If the design is not a BinaryMatrix.
+        If the design is neither a BinaryMatrix nor a DenseMatrix.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class ConvexProgram:
 
     def __init__(
         self,
-        design: BinaryMatrix,
+        design: Design,
         target: ArrayLike,
         loss: str | Loss = "squared",
         strength: float = 0.0,
@@ -87,8 +87,11 @@ class ConvexProgram:
         classes: NDArray[np.generic] | None = None,
         penalty: str | Penalty = "l1",
     ) -> None:
-        if not isinstance(design, BinaryMatrix):
-            raise TypeError(f"design: expected a BinaryMatrix, got {type(design).__name__}")
+        if not isinstance(design, Design):
+            raise TypeError(
+                f"design: expected a BinaryMatrix, got {type(design).__name__}; numbers other "
+                "than 0 and 1 go in as a DenseMatrix"
+            )
         n, atoms = design.shape
         if n == 0 or atoms == 0:
             raise ValueError(f"design: expected at least one row and one atom, got {design!r}")
@@ -106,7 +109,8 @@ class ConvexProgram:
             raise ValueError(f"row_weights: expected shape ({n},), got {weights.shape}")
         if not np.isfinite(weights).all() or weights.min() < 0 or weights.max() == 0:
             raise ValueError("row_weights: expected finite numbers >= 0, at least one above 0")
-        self.design = design
+        # a Design; Any, since those who have checked that it is 0/1 need not say so to mypy
+        self.design: BinaryMatrix | Any = design
         targets.flags.writeable = weights.flags.writeable = False
         self.target = targets.reshape(n, -1)
         self.loss = found
@@ -161,9 +165,13 @@ class ConvexProgram:
         )
 
     def take(self, columns: ArrayLike) -> "ConvexProgram":
-        """Return the program over some atoms alone, as :meth:`BinaryMatrix.take` chooses them."""
+        """Return the program over some atoms alone, as the design's ``take`` chooses them."""
+        return self.over(self.design.take(columns))
+
+    def over(self, design: Design) -> "ConvexProgram":
+        """Return the same program over another design of as many rows."""
         other = copy(self)
-        other.design = self.design.take(columns)
+        other.design = design
         other.__dict__.pop("lambda_max", None)
         return other
 
@@ -208,11 +216,11 @@ class ConvexProgram:
         """Dual objective at V (N,) or (N, C); minus infinity where V is not feasible.
 
         Feasible up to a relative 1e-12 in prices and sums, the room that
-        rounding needs in float64.
+        rounding needs in float64; of prices relative to what they could add up to.
         """
         v = finite_array("V", V, *self.target.shape)
         inside = self.loss.contains(v, self.target, self.row_weights[:, None], _ROUNDING)
-        room = _ROUNDING * float(np.abs(v).sum())
+        room = self._price_room(v)
         priced = self.steepest(v).max() <= self.strength + room
         sums, sizes = np.abs(v.sum(axis=0)), np.abs(v).sum(axis=0)
         summed = not self.intercept or bool((sums <= _ROUNDING * sizes).all())
@@ -296,7 +304,11 @@ class ConvexProgram:
         v = self.dual_at(start)
         largest = float(self.steepest(v).max())
         # where every column is constant beside an intercept, rounding is all that is left
-        return largest if largest > _ROUNDING * float(np.abs(v).sum()) else 0.0
+        return largest if largest > self._price_room(v) else 0.0
+
+    def _price_room(self, V: Array) -> float:
+        """What rounding may add to a price at V."""
+        return _ROUNDING * self.design.magnitude * float(np.abs(V).sum())
 
     def to_conic(self, quadratic: bool = True) -> ConicForm:
         """Lower to cones, with a quadratic objective where the loss has one, or purely conic.

@@ -5,15 +5,19 @@ from ``ConicBackend`` if it solves conic programs), a line in ``BACKENDS`` in
 ``registry.py``, and a line in the table of ``tests/tolerances.py``.
 """
 
+from .admm_splitting import ADMMSplitting, Splitting, SplittingStopped
 from .backend import Backend, BackendUnavailable, ProgramNotAccepted
-from .growing import Growth, Round, Stopped, grow
+from .column_generation import Stopped
+from .growing import Growth, Round, grow
 from .monitor import Progress
 from .registry import BACKENDS
 from .solution import Solution, Status
 from .solve import choose, path, solve
+from .sweeps import Sweep
 
 __all__ = [
     "BACKENDS",
+    "ADMMSplitting",
     "Backend",
     "BackendUnavailable",
     "Growth",
@@ -21,8 +25,11 @@ __all__ = [
     "Progress",
     "Round",
     "Solution",
+    "Splitting",
+    "SplittingStopped",
     "Status",
     "Stopped",
+    "Sweep",
     "choose",
     "grow",
     "path",

@@ -7,7 +7,7 @@ kappa^2 I + D D' (Woodbury): rho, balanced between the two residuals as it
 goes, does not enter it, nor does the strength, so one factorisation serves
 them all. All outputs move together. Memory: one float64 array of
 (min(N, P), min(N, P)), two while it compiles, and where N < P then also the
-N P bytes of D unpacked; some thirty of (N + P, C) while it solves.
+N P bytes of a 0/1 D unpacked; some thirty of (N + P, C) while it solves.
 """
 
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, lstsq
 
-from ..dictionaries import BinaryMatrix
+from ..dictionaries import Design
 from ..formulations import ConvexProgram
 from ..kernels import proximal
 from .backend import Array, Backend
@@ -37,7 +37,7 @@ _BOLD = 10  # certificates without a better gap before it takes plain steps, whi
 class LeastSquares:
     """Minimises |D w - t|^2 + |kappa w - s|^2 by one Cholesky factor, in either Woodbury form."""
 
-    design: BinaryMatrix
+    design: Design
     kappa: float
     wide: bool  # N < P
     factor: Any
@@ -53,12 +53,14 @@ class LeastSquares:
         return start + self.design.rmatvec(alpha), t - self.kappa**2 * alpha
 
 
-def least_squares(design: BinaryMatrix, wide: bool) -> LeastSquares:
-    """Count D'D, or D D' where ``wide``, in integers, and factor; kappa^2 is a median of D'D's."""
-    ridge = float(np.median(design.column_sums())) or 1.0
-    rows = BinaryMatrix.from_dense(design.to_dense(np.bool_).T) if wide else design
+def least_squares(design: Design, wide: bool) -> LeastSquares:
+    """Make D'D, or D D' where ``wide``, and factor; kappa^2 is a median of D'D's diagonal."""
+    ridge = float(np.median(design.squared_norms())) or 1.0
+    rows = design.transpose() if wide else design
     system = rows.gram().astype(np.float64, order="F")  # LAPACK's order: factored in place
-    system[np.diag_indices_from(system)] += ridge
+    diagonal = np.diag_indices_from(system)
+    # what rounding may take of a matrix of dependent columns, where it is not counted
+    system[diagonal] = system[diagonal] * (1.0 + len(system) * design.gram_rounding) + ridge
     factor = cho_factor(system, lower=True, overwrite_a=True)
     return LeastSquares(design, float(np.sqrt(ridge)), wide, factor)
 
@@ -98,7 +100,7 @@ class ADMM(Backend):
         return None
 
     def compile(self, program: ConvexProgram) -> SplittingModel:
-        """See :class:`Backend`; counts D'D or D D' in integers and factors once."""
+        """See :class:`Backend`; makes D'D or D D' and factors once."""
         n, atoms = program.design.shape
         squares = least_squares(program.design, wide=n < atoms)
         response, fit = squares.solve(np.ones((n, 1)), np.zeros((atoms, 1)))

@@ -25,8 +25,7 @@ class KeptFactor:
 
     def __init__(self, design: BinaryMatrix, intercept: bool) -> None:
         if intercept:  # a column of ones, always in use
-            ones = BinaryMatrix.from_dense(np.ones((design.shape[0], 1), dtype=np.bool_))
-            design = BinaryMatrix.hstack([design, ones])
+            design = design.with_ones()
         self._design, self._intercept, self._last = design, intercept, design.shape[1] - 1
         self._base = np.zeros(0, dtype=np.intp)
         self._scale = -1.0

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..certificates import Certificate, certify
+from ..dictionaries import DenseMatrix
 from ..formulations import ConvexProgram
 from ..kernels import descent
 from .backend import Array, Backend
@@ -59,6 +60,8 @@ class Lasso(Backend):
 
     def accepts(self, program: ConvexProgram) -> str | None:
         """See :class:`Backend`."""
+        if isinstance(program.design, DenseMatrix):
+            return "takes 0/1 designs only, whose columns are lists of rows, and this one is dense"
         if not np.isfinite(program.loss.curvature):
             return f"takes smooth losses only, and the {program.loss.name} loss has a kink"
         if not program.loss.separable:

@@ -1,13 +1,14 @@
 """newton: semismooth Newton on working sets, our own, for every loss and penalty.
 
-A round prices every column of the dictionary at the dual point by bit planes, which
+A round prices every column of the dictionary at the dual point (of 0/1 ones by bit
+planes), which
 certifies the answer so far, adds the columns whose constraints are violated most
 to those in use, and solves the program of that working set by proximal point
 steps (``proximal_point.py``) to a share of the gap (adaptive sieving; Yuan, Lin,
 Sun and Toh 2023). Coherent dictionaries, on which first-order methods crawl, cost
 it no more steps than others. Memory: the packed columns of the working set, their
 Gram matrix (256 MB at most, with its copy), a factor of the size of its support, and
-under the group norm a Gram matrix an output (800 MB at most); D is never unpacked.
+under the group norm a Gram matrix an output (800 MB at most); a packed D is never unpacked.
 """
 
 from dataclasses import dataclass, replace
@@ -130,12 +131,11 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
 
 
 def _price(program: ConvexProgram, dual_point: Array, share: float) -> tuple[Array, Array | None]:
-    """The sizes of all prices (P,), by bit planes, and a bound on the largest, (1,).
+    """The sizes of all prices (P,) and a bound on the largest, (1,).
 
     They are off by at most a share of the strength, or by rounding, and then without a bound.
     """
-    rounding = 1e-15 * np.abs(dual_point).max() * len(dual_point)
-    rounding = max(rounding, np.finfo(np.float64).tiny)
+    rounding = program.design.finest_accuracy(dual_point)
     # a norm may be off by more than its parts
     accuracy = min(share, _COARSE) * program.strength / np.sqrt(program.norm_width)
     prices, bound = program.design.rmatvec_within(dual_point, max(accuracy, rounding))

@@ -4,8 +4,8 @@ B says how the fits answer to the dual point and Q how the weights in use, J,
 do; both are block diagonal. Conjugate gradients solve the system; their
 preconditioner is the inverse of the system of each output on its own, by one
 Cholesky factor of the smaller of its two Woodbury forms. Of one output that is
-H itself, but for weights of rows that are rounded to a few bits, so that Gram
-matrices are popcounts.
+H itself, but for weights of rows that are rounded to a few bits where D is 0/1, so
+that Gram matrices are popcounts.
 """
 
 import math
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
-from ..dictionaries import BinaryMatrix
+from ..dictionaries import BinaryMatrix, DenseMatrix, Design
 from ..formulations import ConvexProgram
 from .backend import Array
 from .kept_factor import KeptFactor
@@ -64,11 +64,18 @@ class FitResponse:
 
 
 class WeightResponse:
-    """Q: how W = prox_{sigma strength}(u) answers to D'v, on the rows ``used`` of u (P, C)."""
+    """Q: how W = prox_{sigma strength}(u) answers to D'v, on the rows ``used`` of u (P, C).
 
-    def __init__(self, program: ConvexProgram, u: Array, weights: Array, sigma: float) -> None:
+    sigma is a number, or (P, 1).
+    """
+
+    def __init__(
+        self, program: ConvexProgram, u: Array, weights: Array, sigma: Array | float
+    ) -> None:
         self.used = np.flatnonzero(weights.any(axis=1))
         u = u[self.used]
+        if not isinstance(sigma, float):
+            sigma = sigma[self.used]
         if program.norm_width == 1:
             self.diagonal = sigma * (weights[self.used] != 0.0)
             self._around: Array | None = None
@@ -90,7 +97,7 @@ class WeightResponse:
 
 
 def solve(
-    design: BinaryMatrix,
+    design: Design,
     fits: FitResponse,
     weights: WeightResponse,
     kappa: float,
@@ -138,7 +145,7 @@ class OutputSystems:
     """
 
     def __init__(
-        self, held: BinaryMatrix, inverse: Array, q: Array, kappa: float, coupled: bool = False
+        self, held: Design, inverse: Array, q: Array, kappa: float, coupled: bool = False
     ) -> None:
         self._held, self._inverse, self._kappa = held, inverse.copy(), kappa
         self._q = np.vstack([q, np.full((1, q.shape[1]), kappa)])  # the last is the intercept's
@@ -156,7 +163,8 @@ class OutputSystems:
             if own.size or kappa > 0:
                 system = self._system(group, own, q[own, group[0]])
                 # what rounding may take of a matrix of dependent columns
-                system[np.diag_indices_from(system)] *= 1.0 + len(system) * _ROUNDING
+                grown = 1.0 + len(system) * (_ROUNDING + held.gram_rounding)
+                system[np.diag_indices_from(system)] *= grown
                 factor = cho_factor(system, lower=True, overwrite_a=True, check_finite=False)
                 self._factors.append((group, own, factor))
 
@@ -167,16 +175,13 @@ class OutputSystems:
         """
         D, kappa = self._held.take(own), self._kappa
         if self._wide:
-            across = BinaryMatrix.from_dense(D.to_dense(np.bool_).T)
-            system = weighted_gram(across, split_weights(q)) + kappa
+            system = rounded_gram(D.transpose(), q)[0] + kappa
             system[np.diag_indices_from(system)] += 1.0 / self._inverse[:, group[0]]
             return system
         if kappa > 0:
-            ones = np.ones((D.shape[0], 1), dtype=np.bool_)
-            D, q = BinaryMatrix.hstack([D, BinaryMatrix.from_dense(ones)]), np.append(q, kappa)
-        parts = split_weights(self._inverse[:, group[0]])
-        self._inverse[:, group] = sum(value * rows[:, None] for value, rows in parts)
-        system = weighted_gram(D, parts)
+            D, q = D.with_ones(), np.append(q, kappa)
+        system, kept = rounded_gram(D, self._inverse[:, group[0]])
+        self._inverse[:, group] = kept[:, None]
         if self._holds:
             self._grams.append(system.copy())
         system[np.diag_indices_from(system)] += 1.0 / q
@@ -260,6 +265,17 @@ class OutputSystems:
     def _rows(self, own: NDArray[np.intp]) -> NDArray[np.intp]:
         """The rows of weights in use, and that of the intercepts."""
         return np.append(own, self._held.shape[1]) if self._kappa > 0 else own
+
+
+def rounded_gram(D: Design, weights: Array) -> tuple[Array, Array]:
+    """D' diag(weights) D for weights >= 0, and the weights that it has: popcounts round them."""
+    if isinstance(D, DenseMatrix):
+        return D.weighted_gram(weights), weights
+    parts = split_weights(weights)
+    kept = np.zeros(len(weights))
+    for value, rows in parts:
+        kept += value * rows
+    return weighted_gram(D, parts), kept
 
 
 def split_weights(weights: Array) -> list[tuple[float, NDArray[np.int64]]]:

@@ -4,8 +4,9 @@ From W_k, b_k, z_k a step minimises, over W, b and z = D W + b,
 
     f(z) + strength norm(W) + |z - z_k|^2 / (2 tau) + (|W - W_k|^2 + |b - b_k|^2) / (2 sigma),
 
-which is the augmented Lagrangian method on the dual (Rockafellar 1976; Li, Sun
-and Toh 2018). Its own dual is smooth in v (N, C): its minimisers are
+where weights of a real design, and b beside them, are in units of 1 over the length of
+their column. That is the augmented Lagrangian method on the dual (Rockafellar 1976; Li,
+Sun and Toh 2018). Its own dual is smooth in v (N, C): its minimisers are
 
     W(v) = prox(W_k + sigma D'v),   z(v) = prox(z_k - tau v),   b(v) = b_k + sigma 1'v,
 
@@ -21,6 +22,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from ..certificates import Certificate, certify
+from ..dictionaries import BinaryMatrix, DenseMatrix, Design
 from ..formulations import ConvexProgram
 from . import newton_system
 from .backend import Array
@@ -29,6 +31,7 @@ from .kept_factor import KeptFactor
 _MOST_STEPS = 40  # proximal ones
 _MOST_NEWTON = 40  # in one proximal step
 _INEXACT = 0.2  # residual that a step may leave, in units of its length
+_DRIFTING, _CLOSE = 2, 0.01  # steps without a smaller gap, after which they leave less
 _SHARE = 0.3  # of a gap, for what else should not count
 _NOTHING = 1e-3  # of a gap: what a residual may cost however short the step
 _FLOOR = 1e-2  # most that kinks are smoothed by, in units of tau; it shrinks with the residual
@@ -36,12 +39,16 @@ _WORTH = 0.9  # a slope below this share of the first is small enough
 _CLOSEST = 1e-3  # relative gap of a start below which the first step is not made longer
 _KEPT = 4_000  # columns up to which their Gram matrix is kept: 128 MB
 _TIED = 25  # Newton steps after which kinks are smoothed more
+_LEAST = 1e-30  # squared length of a column, in units of the largest, that counts as its own
 _PATIENCE = 12  # steps without a smaller gap before float64 is held to be the reason
 
 
 @dataclass
 class Scales:
-    """sigma and tau; they go on from working set to working set."""
+    """sigma and tau; they go on from working set to working set.
+
+    Of a real design sigma is in units of 1 over the squared length of a column.
+    """
 
     sigma: float
     tau: float
@@ -50,19 +57,38 @@ class Scales:
     def of(cls, program: ConvexProgram, closeness: float) -> "Scales":
         """Scales to start with, larger where the relative gap ``closeness`` is small already."""
         a = float(program.row_weights.mean())
-        ones = float(np.median(program.design.column_sums())) or 1.0
+        square = 1.0
+        if not isinstance(program.design, DenseMatrix):
+            square = float(np.median(program.design.squared_norms())) or 1.0
         share = a * max(closeness, _CLOSEST)
         # tried on digits; where fits rest at kinks, the weights have to move more than they
         smooth = np.isfinite(program.loss.curvature)
         sigma, tau = (1.0, 10.0) if smooth else (10.0, 0.5)
         # where there is no curvature, the length of a step is in units of the fits
         unit = 1.0 if smooth else _spread(program)
-        return cls(unit * sigma / (share * ones), unit * tau / share)
+        return cls(unit * sigma / (share * square), unit * tau / share)
 
     def grow(self, factor: float) -> None:
         """Multiply the length of the steps."""
         self.sigma *= factor
         self.tau *= factor
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What sigma is times for the weights, (P, 1) or all alike, and for the intercept."""
+
+    weights: Array | float
+    intercept: float
+
+    @classmethod
+    def of(cls, design: Design) -> "Metric":
+        """By the lengths of columns where they may be of any size, and of ones beside them."""
+        if not isinstance(design, DenseMatrix):
+            return cls(1.0, 1.0)
+        squares = design.squared_norms()
+        largest = float(squares.max(initial=0.0)) or 1.0
+        return cls(1.0 / np.maximum(squares, _LEAST * largest)[:, None], 1.0 / design.shape[0])
 
 
 @dataclass(frozen=True)
@@ -89,16 +115,27 @@ class _Anchor:
     intercept: Array
     fit: Array
     scales: Scales
+    metric: Metric = Metric(1.0, 1.0)
+
+    @property
+    def sigma(self) -> Array | float:
+        """That of the weights, all alike or (P, 1)."""
+        return self.scales.sigma * self.metric.weights
+
+    @property
+    def kappa(self) -> float:
+        """That of the intercept, 0 without one."""
+        return self.scales.sigma * self.metric.intercept if self.program.intercept else 0.0
 
     def at(self, v: Array, prices: Array) -> "_Point":
-        program, sigma, tau = self.program, self.scales.sigma, self.scales.tau
+        program, sigma, tau = self.program, self.sigma, self.scales.tau
         u = self.weights + sigma * prices
         return _Point(
             v,
             prices,
             u,
-            program.penalty.prox(u, sigma * program.strength),
-            self.intercept + (sigma * v.sum(axis=0) if program.intercept else 0.0),
+            _shrunk(program, u, sigma),
+            self.intercept + (self.kappa * v.sum(axis=0) if program.intercept else 0.0),
             program.loss.prox(self.fit - tau * v, program.target, tau * program.row_weights),
         )
 
@@ -130,15 +167,17 @@ def descend(
     late: Callable[[], bool],
 ) -> tuple[Answer, int]:
     """Step until a gap of ``goal`` is certified; the answer, and how many Newton steps it took."""
-    keeps = program.outputs == 1 and len(weights) <= _KEPT
+    metric, packed = Metric.of(program.design), isinstance(program.design, BinaryMatrix)
+    keeps = packed and program.outputs == 1 and len(weights) <= _KEPT  # one sigma for all weights
     kept = KeptFactor(program.design, program.intercept) if keeps else None
     fit = program.affine(weights, intercept)
     newton_steps, waited = 0, 0
     best: Answer | None = None
     for _ in range(_MOST_STEPS):
-        anchor = _Anchor(program, weights, intercept, fit, scales)
+        anchor = _Anchor(program, weights, intercept, fit, scales, metric)
         wanted = goal if best is None else max(goal, _SHARE * best.certificate.gap)
-        point, steps = _minimise(anchor, v, wanted, kept, late)
+        closely = waited >= _DRIFTING and not packed  # no 0/1 design was seen to drift
+        point, steps = _minimise(anchor, v, wanted, kept, late, closely)
         newton_steps += steps
         certificate = certify(
             program, weights=point.weights, intercept=point.intercept, dual_point=point.v
@@ -160,18 +199,23 @@ def descend(
 
 
 def _minimise(
-    anchor: _Anchor, v: Array, gap: float, kept: KeptFactor | None, late: Callable[[], bool]
+    anchor: _Anchor,
+    v: Array,
+    gap: float,
+    kept: KeptFactor | None,
+    late: Callable[[], bool],
+    closely: bool = False,
 ) -> tuple[_Point, int]:
     """Minimise the dual function of one proximal step by semismooth Newton.
 
     It ends where the residual is a share of the step, and what it changes of the
-    losses a share of the gap.
+    losses a share of the gap; ``closely``, of a smaller share of the step whatever it
+    changes, since where losses are flat fits and weights may drift apart.
     """
     program, scales = anchor.program, anchor.scales
     design = program.design
     smooth = bool(np.isfinite(program.loss.curvature))
     point = anchor.at(v, design.rmatvec(v))
-    kappa = scales.sigma if program.intercept else 0.0
     unit = _spread(program)
     for step in range(_MOST_NEWTON):
         residual = design.matvec(point.weights) + point.intercept - point.fit
@@ -180,8 +224,8 @@ def _minimise(
         if size <= 1e-14 * (unit + _rms(point.fit)):
             return point, step
         costs = _change(program, point.fit, residual)
-        enough = size <= _INEXACT * moved and costs <= _SHARE * gap
-        if step > 0 and (enough or costs <= _NOTHING * gap):
+        enough = size <= (_CLOSE if closely else _INEXACT) * moved and costs <= _SHARE * gap
+        if step > 0 and (enough or (costs <= _NOTHING * gap and not closely)):
             return point, step
         if late():
             return point, step
@@ -189,8 +233,8 @@ def _minimise(
         power = 1.0 if step < _TIED else 0.75
         floor = 0.0 if smooth else scales.tau * min(_FLOOR, (size / unit) ** power)
         fits = newton_system.FitResponse(program, point.fit, scales.tau, floor)
-        weights = newton_system.WeightResponse(program, point.u, point.weights, scales.sigma)
-        direction = -newton_system.solve(design, fits, weights, kappa, residual, kept)
+        weights = newton_system.WeightResponse(program, point.u, point.weights, anchor.sigma)
+        direction = -newton_system.solve(design, fits, weights, anchor.kappa, residual, kept)
         after = _search(anchor, point, direction)
         if after is None:  # rounding has the better of the system: the gradient still descends
             after = _search(anchor, point, -fits.inverse_diagonal * residual)
@@ -198,6 +242,13 @@ def _minimise(
             return point, step
         point = after
     return point, _MOST_NEWTON
+
+
+def _shrunk(program: ConvexProgram, u: Array, sigma: Array | float) -> Array:
+    """The penalty's operator at u (P, C), by rows where sigma is (P, 1)."""
+    if isinstance(sigma, float):
+        return program.penalty.prox(u, sigma * program.strength)
+    return sigma * program.penalty.prox(u / sigma, program.strength)
 
 
 def _search(anchor: _Anchor, point: _Point, direction: Array) -> _Point | None:

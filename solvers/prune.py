@@ -184,7 +184,9 @@ def _objective(program: ConvexProgram, W: Array, b: Array) -> float:
 def _room(program: ConvexProgram, W: Array, b: Array) -> float:
     """What rounding of the fits and of sums may add to the objective."""
     fit = program.affine(W, b)
-    reach = program.affine(np.abs(W), np.abs(b)).max(axis=0)
+    used = np.flatnonzero(W.any(axis=1))
+    sizes = program.design.take(used).absolute()
+    reach = (sizes.matvec(np.abs(W[used])) + np.abs(b)).max(axis=0)
     slopes = np.maximum(
         *(
             np.abs(program.loss.gradient(fit + s * _ROUNDING * reach, program.target))

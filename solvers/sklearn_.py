@@ -5,7 +5,9 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
+from ..dictionaries import DenseMatrix
 from ..formulations import ConvexProgram
 from .backend import Array, Backend
 from .monitor import Monitor
@@ -61,8 +63,11 @@ class ScikitLearn(Backend):
         return None
 
     def compile(self, program: ConvexProgram) -> tuple[ConvexProgram, Any]:
-        """See :class:`Backend`; the design as CSC, which most like best for 0/1 columns."""
-        return program, program.design.to_csc()[program.row_weights > 0]
+        """See :class:`Backend`; 0/1 columns as CSC, which most like best, others as they are."""
+        design, rows = program.design, program.row_weights > 0
+        if isinstance(design, DenseMatrix):
+            return program, np.asfortranarray(design.to_dense()[rows])
+        return program, design.to_csc()[rows]
 
     def update(self, model: Any, program: ConvexProgram) -> tuple[ConvexProgram, Any]:
         """See :class:`Backend`."""
@@ -157,13 +162,14 @@ def _fit(estimator: Any, design: Any, target: Array, sample_weight: Array) -> st
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import MultiTaskLasso
 
+    saga = getattr(estimator, "solver", None) == "saga"
+    # MultiTaskLasso takes no sparse ones; on them saga moves the intercept a hundred times slower
+    if sparse.issparse(design) and (saga or isinstance(estimator, MultiTaskLasso)):
+        design = design.toarray()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         if isinstance(estimator, MultiTaskLasso):
-            estimator.fit(design.toarray(), target)  # it takes neither sparse designs nor weights
-        elif getattr(estimator, "solver", None) == "saga":
-            # on sparse designs it moves the intercept a hundred times slower
-            estimator.fit(design.toarray(), target, sample_weight)
+            estimator.fit(design, target)  # nor does it take weights
         else:
             estimator.fit(design, target, sample_weight)
     status = "converged"

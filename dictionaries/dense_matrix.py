@@ -1,0 +1,279 @@
+"""DenseMatrix: an immutable real matrix with BinaryMatrix's products, by BLAS.
+
+For designs that are not 0/1: relaxed spikes, or other people's matrices. An entry
+takes 64 bits, and products are rounded as BLAS rounds them, which may depend on its
+number of threads. What is proven in integers wants a :class:`BinaryMatrix`.
+"""
+
+import math
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from .binary_matrix import BinaryMatrix
+from .operands import check_width, finite_operand, is_frozen, places, real_operand
+
+Array = NDArray[np.float64]
+
+_EPSILON = float(np.finfo(np.float64).eps)  # twice the rounding of one operation
+_SPARSE = 4  # of all columns, how many to one in use make it worth while to gather those
+
+
+class DenseMatrix:
+    """An (n, P) matrix of finite float64 numbers.
+
+    Parameters
+    ----------
+    array : (n, P) array
+        Real numbers whose squares add up within float64 in each column. Copied,
+        unless it is contiguous float64 that nobody can write to: neither the array
+        nor anything it is a view of (``flags.writeable`` cleared, a file mapped
+        with mode "r").
+
+    Raises
+    ------
+    ValueError
+        If it is not two-dimensional, or holds something else.
+
+    Examples
+    --------
+    >>> import bidual as bd
+    >>> D = bd.DenseMatrix([[0.5, -1.0], [2.0, 0.0]])
+    >>> D.matvec([1.0, 1.0]).tolist(), D.rmatvec([1.0, 1.0]).tolist()
+    ([-0.5, 2.0], [2.5, -1.0])
+    >>> program = bd.ConvexProgram(D, [1.0, 2.0], "squared", strength=0.1)
+    >>> bd.solve(program, gap=1e-9).weights.round(4).tolist()
+    [[0.975], [-0.3125]]
+    """
+
+    def __init__(self, array: ArrayLike) -> None:
+        try:
+            given = np.asarray(array)
+        except ValueError as error:
+            raise ValueError(f"array: expected numbers of shape (n, P): {error}") from error
+        if given.ndim != 2 or given.dtype.kind not in "biuf":
+            raise ValueError(
+                f"array: expected real numbers of shape (n, P), got {given.dtype} of shape "
+                f"{given.shape}"
+            )
+        flags = given.flags
+        ready = given.dtype == np.float64 and flags.aligned and flags.forc
+        if not (ready and is_frozen(given)):
+            with np.errstate(over="ignore"):  # of wider floats, which is refused below
+                given = np.array(given, dtype=np.float64, order="F")
+        self._hold(given)
+        if not np.isfinite(self.squared_norms()).all():
+            if not np.isfinite(given).all():
+                raise ValueError("array: expected finite numbers, got NaN or infinity")
+            raise ValueError(
+                f"array: expected columns whose squares add up within float64, got entries up to "
+                f"{self.magnitude:.6g}"
+            )
+
+    def _hold(self, array: Array) -> None:
+        self._array = array.view()
+        self._array.flags.writeable = False
+
+    @classmethod
+    def _own(cls, array: Array) -> Self:
+        """Take over an array that this file has made: finite, contiguous, known to nobody else."""
+        matrix = cls.__new__(cls)
+        matrix._hold(array)
+        return matrix
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        n_rows, n_columns = self._array.shape
+        return n_rows, n_columns
+
+    def __repr__(self) -> str:
+        n_rows, n_columns = self.shape
+        return f"DenseMatrix({n_rows} x {n_columns})"
+
+    @cached_property
+    def _squared_norms(self) -> Array:
+        with np.errstate(over="ignore"):  # which the constructor refuses
+            norms: Array = np.einsum("ij,ij->j", self._array, self._array)
+        norms.flags.writeable = False
+        return norms
+
+    def squared_norms(self) -> Array:
+        """Squared 2-norms of the columns, (P,)."""
+        return self._squared_norms
+
+    @cached_property
+    def magnitude(self) -> float:
+        """The size of the largest entry."""
+        return float(max(self._array.max(initial=0.0), -self._array.min(initial=0.0)))
+
+    @property
+    def gram_rounding(self) -> float:
+        """Error of an entry of D' D or D D', relative to the norms of columns or rows, at most."""
+        return (max(self.shape) + 4) * _EPSILON
+
+    def take(self, columns: ArrayLike) -> "DenseMatrix":
+        """Return the matrix of the chosen columns (indices or a boolean mask), in that order."""
+        chosen = np.asarray(columns)
+        if chosen.size == 0:
+            chosen = chosen.astype(np.intp)  # an empty list is an array of floats
+        rows = self._array.T[chosen]
+        if rows.ndim != 2:
+            raise ValueError(f"columns: expected a list of columns or a mask, got {columns!r}")
+        return DenseMatrix._own(np.ascontiguousarray(rows).T)
+
+    def with_ones(self) -> "DenseMatrix":
+        """Return the matrix with a column of ones at its end.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> bd.DenseMatrix([[0.5], [-1.0]]).with_ones().to_dense().tolist()
+        [[0.5, 1.0], [-1.0, 1.0]]
+        """
+        n_rows, n_columns = self.shape
+        wider = np.ones((n_rows, n_columns + 1), order="F")
+        wider[:, :-1] = self._array
+        return DenseMatrix._own(wider)
+
+    def transpose(self) -> "DenseMatrix":
+        """Return D'; nothing is copied."""
+        return DenseMatrix._own(self._array.T)
+
+    def absolute(self) -> "DenseMatrix":
+        """Return the matrix of the sizes of entries.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> bd.DenseMatrix([[0.5], [-1.0]]).absolute().to_dense().tolist()
+        [[0.5], [1.0]]
+        """
+        return DenseMatrix._own(np.abs(self._array))
+
+    def matvec(self, weights: ArrayLike) -> Array:
+        """D @ weights for weights of shape (P,) or (P, C)."""
+        operand = real_operand("weights", weights, self.shape[1], self.shape)
+        used = np.flatnonzero(operand.any(axis=1))
+        array = self._array
+        if _SPARSE * used.size < len(operand):
+            array, operand = array.T[used].T, operand[used]
+        out: Array = array @ operand
+        return out if np.ndim(weights) == 2 else out[:, 0]
+
+    def rmatvec(self, rows: ArrayLike) -> Array:
+        """D' @ rows for rows of shape (n,) or (n, C)."""
+        operand = real_operand("rows", rows, self.shape[0], self.shape)
+        out: Array = self._array.T @ operand
+        return out if np.ndim(rows) == 2 else out[:, 0]
+
+    def rmatvec_within(self, rows: ArrayLike, accuracy: float) -> tuple[Array, float]:
+        """D' @ rows in float64, with a bound on its error in whatever order it is summed.
+
+        That is (n + 2) 2**-52 max|D| sum|rows| beside what underflows, twice what Higham
+        (2002, section 3.1) has for inner products.
+
+        Parameters
+        ----------
+        rows : (n,) or (n, C) array
+            Finite, float64.
+        accuracy : float
+            Largest error wanted of any entry, absolute, positive.
+
+        Returns
+        -------
+        values : (P,) or (P, C) array
+        bound : float
+            No entry is farther from the exact product; at most ``accuracy``.
+
+        Raises
+        ------
+        ValueError
+            If the rows are not finite, or the bound is above ``accuracy``.
+        OverflowError
+            If a product is past the largest float64.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> values, bound = bd.DenseMatrix([[0.5, -1.0], [2.0, 0.0]]).rmatvec_within([1, 1], 1e-3)
+        >>> values.tolist(), bound < 1e-14
+        ([2.5, -1.0], True)
+        """
+        operand = finite_operand("rows", rows, self.shape[0], self.shape)
+        bound = self.finest_accuracy(operand)
+        accuracy = float(accuracy)
+        if not accuracy >= bound:
+            raise ValueError(
+                f"accuracy: expected at least {bound:.17g}, which float64 gives, got {accuracy!r}"
+            )
+        with np.errstate(over="ignore", invalid="ignore"):
+            values: Array = self._array.T @ operand
+        if not np.isfinite(values).all():
+            raise OverflowError("rows: expected products within float64, got a larger one")
+        return (values if np.ndim(rows) == 2 else values[:, 0]), bound
+
+    def finest_accuracy(self, rows: Array) -> float:
+        """The bound of :meth:`rmatvec_within` for finite rows."""
+        n = len(rows)
+        size = float(np.abs(rows).sum(axis=0).max(initial=0.0))
+        share = (n + 2) * _EPSILON
+        largest = self.magnitude * size
+        # first what neither underflows nor overflows
+        relative = share * largest if math.isfinite(largest) else share * self.magnitude * size
+        return relative + (n + 1) * math.ulp(0.0)
+
+    def price(self, duals: ArrayLike, columns: ArrayLike, width: int = 1) -> tuple[Array, Array]:
+        """Price all columns in one pass, and keep the prices of a few.
+
+        Takes and returns what :meth:`BinaryMatrix.price` does.
+        """
+        operand = finite_operand("duals", duals, self.shape[0], self.shape)
+        places(columns, self.shape[1])
+        check_width(width, operand.shape[1])
+        found = self._array.T @ operand
+        sizes = np.abs(found)
+        if width > 1:
+            sizes = np.linalg.norm(found.reshape(len(found), -1, width), axis=2)
+        return sizes.max(axis=0, initial=0.0), found[np.asarray(columns, dtype=np.intp)]
+
+    def gram(self) -> Array:
+        """D' D, (P, P)."""
+        return self._array.T @ self._array
+
+    def weighted_gram(self, weights: ArrayLike) -> Array:
+        """D' diag(weights) D, (P, P), for weights (n,) >= 0 of rows.
+
+        Raises
+        ------
+        ValueError
+            If the weights are of another shape, or one is below 0.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> bd.DenseMatrix([[0.5, -1.0], [2.0, 0.0]]).weighted_gram([4.0, 1.0]).tolist()
+        [[5.0, -2.0], [-2.0, 4.0]]
+        """
+        operand = real_operand("weights", weights, self.shape[0], self.shape)
+        if operand.shape[1] != 1:
+            raise ValueError(f"weights: expected shape ({len(operand)},), got {np.shape(weights)}")
+        if not (operand >= 0).all():
+            raise ValueError(f"weights: expected numbers >= 0, got {operand.min()}")
+        scaled = self._array * np.sqrt(operand)
+        out: Array = scaled.T @ scaled
+        return out
+
+    def to_dense(self) -> Array:
+        """Copy into an (n, P) array in Fortran order."""
+        return np.array(self._array, order="F")
+
+    def to_csc(self) -> Any:
+        """Turn into a SciPy sparse array, of float64 entries other than 0."""
+        return sparse.csc_array(self._array)
+
+
+Design = BinaryMatrix | DenseMatrix
