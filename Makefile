@@ -33,6 +33,8 @@ test-all: $(VENV)/.interop $(VENV)/.bench
 	$(RUN)/python benchmarks/rollout.py --rounds 3
 	$(RUN)/python benchmarks/scaling.py --most 10000 --most-rows 1000
 	$(RUN)/python benchmarks/certificates.py --small
+	$(RUN)/python benchmarks/admm.py --small
+	$(RUN)/python benchmarks/depth.py --depths 1 2 --seeds 0 --sweeps 3 --warm-up 1
 	$(RUN)/python benchmarks/race.py --programs squared-0.5 --cap 10 --rounds 1
 
 $(VENV)/.interop: $(VENV)/.test

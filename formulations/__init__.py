@@ -24,6 +24,7 @@ from .penalties import L1, PENALTIES, Group, Penalty
 from .primal import Primal
 from .program import ConvexProgram
 from .qp import QuadraticProgram
+from .readout import readout_program
 from .recurrent import Recurrent
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "QuadraticProgram",
     "Recurrent",
     "complete_arrangement",
+    "readout_program",
 ]

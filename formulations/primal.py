@@ -142,6 +142,10 @@ class Primal:
             raise ValueError(
                 f"network: expected one read at the {self.readout} step, got {network.readout!r}"
             )
+        if network.readout_leak:
+            raise ValueError(
+                f"network: expected a readout without a leak, got {network.readout_leak:g}"
+            )
         outputs = self.target.shape[1]
         if network.intercept.shape != (outputs,):
             raise ValueError(f"network: expected {outputs} outputs, got {network.intercept.size}")

@@ -276,8 +276,8 @@ class Network:
             part = slice(first, first + _SAMPLES_PER_BLOCK)
             for k, layers in enumerate(self.subnetworks):
                 traces[part, :, k] = self._traced(sequences[part], layers)
-        traces = traces.reshape(n, read, -1)
-        return traces[:, -1] if self.readout == "last" else traces
+        side_by_side = traces.reshape(n, read, -1)
+        return side_by_side[:, -1] if self.readout == "last" else side_by_side
 
     def predict(self, X: ArrayLike) -> NDArray[np.generic]:
         """Labels of sequences X, one each, or one a step.
@@ -364,7 +364,7 @@ class Network:
         shape = (len(self.subnetworks), self.hidden[-1], np.shape(weights)[1])
         return replace(
             self,
-            readout_weights=np.reshape(weights, shape),
+            readout_weights=np.array(weights).reshape(shape),
             intercept=np.array(intercept),
             classes=classes,
         )

@@ -4,6 +4,8 @@ import doctest
 import importlib
 import pkgutil
 import re
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import bidual as bd
 
 ROOT = Path(bd.__file__).parent
 README = ROOT / "README.md"
+SPLITTING = ROOT / "docs" / "admm_splitting.md"
 MODULES = ["bidual"] + [
     module.name
     for folder in bd.__path__
@@ -49,3 +52,17 @@ def test_readme_gives_the_two_commands():
     lines = README.read_text().splitlines()
     assert any(line.startswith("make demo") for line in lines)
     assert any(line.startswith("make test") for line in lines)
+
+
+@pytest.mark.skipif(not SPLITTING.exists(), reason="needs the checkout, not an installed wheel")
+def test_blocks_of_the_page_on_splitting_print_what_it_shows():
+    blocks = re.findall(
+        r"```python\n(.*?)```\n\n```text\n(.*?)```", SPLITTING.read_text(), re.DOTALL
+    )
+    assert blocks
+    names = {}
+    for code, shown in blocks:
+        said = StringIO()
+        with redirect_stdout(said):
+            exec(compile(code, "admm_splitting.md", "exec"), names)
+        assert said.getvalue() == shown

@@ -517,6 +517,8 @@ def test_networks_that_are_none_of_the_problem_are_refused_by_name():
     assert training.reduced(network) > 0
     with pytest.raises(ValueError, match=r"^network: expected one read at the last step"):
         training.reduced(replace(network, readout="every"))
+    with pytest.raises(ValueError, match=r"^network: expected a readout without a leak, got 0\.5"):
+        training.reduced(replace(network, readout_leak=0.5))
     with pytest.raises(ValueError, match=r"^network: expected no intercept"):
         training.reduced(replace(network, intercept=np.ones(1)))
     two = replace(network, intercept=np.zeros(2), readout_weights=np.zeros((*_shape(network), 2)))

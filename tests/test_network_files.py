@@ -75,6 +75,7 @@ def networks(draw):
         intercept=draw(arrays(outputs)),
         readout="last" if network_class is ThresholdNetwork else draw(st.sampled_from(READOUTS)),
         classes=classes,
+        readout_leak=draw(st.floats(0, 1)),
     )
 
 
@@ -96,6 +97,7 @@ def bits(network):
         network.inputs,
         network.hidden,
         network.readout,
+        network.readout_leak,
         array(network.classes),
         array(network.readout_weights),
         array(network.intercept),
@@ -216,10 +218,10 @@ def rewritten(path, metadata=None, arrays=None, without=None):
     write_packed(path, np.empty((0, 8), dtype=np.uint64), 0, told, arrays=carried)
 
 
-@pytest.mark.parametrize("version", [0, 2, 17, "1", None])
+@pytest.mark.parametrize("version", [0, 1, 3, 17, "2", None])
 def test_another_version_of_networks_is_refused(version, path):
     rewritten(path, {"version": version})
-    with pytest.raises(ValueError, match=rf"^{path}: expected .* version 1, got version .*bidual"):
+    with pytest.raises(ValueError, match=rf"^{path}: expected .* version 2, got version .*bidual"):
         SpikingNetwork.load(path)
 
 
@@ -239,7 +241,8 @@ def test_rewriting_nothing_loads(path):
 
 
 EVERY_PART = (
-    *("contents", "version", "class", "inputs", "hidden", "readout", "classes", "witnesses"),
+    *("contents", "version", "class", "inputs", "hidden", "readout", "readout_leak", "classes"),
+    "witnesses",
     *("readout_weights", "intercept", "witnesses.0.weights", "witnesses.1.bias"),
 )
 
@@ -259,6 +262,9 @@ def test_a_file_without_a_part_is_refused(missing, path):
         ({"hidden": [3, 3]}, {}),
         ({"hidden": 3}, {}),
         ({"readout": "first"}, {}),
+        ({"readout_leak": 1.5}, {}),
+        ({"readout_leak": "0.5"}, {}),
+        ({"readout_leak": None}, {}),
         ({"classes": {"dtype": "<U4", "labels": ["a", "b"]}}, {}),
         ({"classes": {"dtype": "<U1", "labels": ["ant", "bee", "wasp"]}}, {}),
         ({"classes": {"dtype": "<V8", "labels": [1, 2, 3]}}, {}),

@@ -624,6 +624,11 @@ def test_a_unit_with_any_memory_is_no_threshold_unit(constants, named):
         ({"hidden": (9, 4)}, "subnetworks: expected layers of shapes"),
         ({"hidden": ()}, "hidden: expected"),
         ({"readout": "first"}, "readout: expected 'last' or 'every'"),
+        ({"readout_leak": -0.1}, r"readout_leak: expected a number in \[0, 1\], got -0.1"),
+        ({"readout_leak": 1.1}, r"readout_leak: expected a number in \[0, 1\], got 1.1"),
+        ({"readout_leak": np.nan}, "readout_leak: .* got nan"),
+        ({"readout_leak": True}, "readout_leak: .* got True"),
+        ({"readout_leak": "0.5"}, "readout_leak: .* got '0.5'"),
         ({"readout_weights": np.ones((3, 4, 1))}, r"readout_weights: .* \(3, 4, 2\)"),
         ({"readout_weights": np.ones((2, 4, 2))}, r"readout_weights: .* \(3, 4, 2\)"),
         ({"readout_weights": np.full((3, 4, 2), np.nan)}, "readout_weights: .* NaN"),
@@ -667,6 +672,7 @@ def test_merging_adds_decision_functions_exactly(kind, seeds):
         (lambda n: network_of("recurrent"), "a SpikingNetwork, got a RecurrentNetwork"),
         (lambda n: network_of("LIF, hard", hidden=(9, 4)), r"hidden \(9, 6, 4\), got \(9, 4\)"),
         (lambda n: dataclasses.replace(n, readout="every"), "readout 'last', got 'every'"),
+        (lambda n: dataclasses.replace(n, readout_leak=0.5), "readout_leak 0.0, got 0.5"),
         (lambda n: network_of("LIF, hard", outputs=3), "2 outputs, got 3"),
         (lambda n: dataclasses.replace(n, classes=np.array([1, 3])), r"classes \[1, 2\], got \[1"),
         (lambda n: dataclasses.replace(n, classes=None), r"classes \[1, 2\], got None"),
@@ -699,7 +705,7 @@ def counted_one_by_one(network, sequences):
                 reached = []
                 if depth + 1 < len(layers):
                     reached += layers[depth + 1].weights[j].tolist()
-                elif network.readout == "every" or t == last_step:
+                elif network.readout == "every" or network.readout_leak > 0 or t == last_step:
                     reached += network.readout_weights[k, j].tolist()
                 if layers[depth].recurrent is not None and t < last_step:
                     reached += layers[depth].recurrent[j].tolist()
@@ -707,9 +713,11 @@ def counted_one_by_one(network, sequences):
     return multiplied, tuple(added)
 
 
+@pytest.mark.parametrize("readout_leak", [0.0, 0.5])
 @on_every_kind_and_readout
-def test_synaptic_operations_are_those_counted_one_by_one(kind, readout):
+def test_synaptic_operations_are_those_counted_one_by_one(kind, readout, readout_leak):
     whole, sequences = network_of(kind, readout), inputs_of(kind)
+    whole = dataclasses.replace(whole, readout_leak=readout_leak)
     rng = np.random.default_rng(8)
 
     def thinned(array):
@@ -746,3 +754,99 @@ def test_synaptic_operations_of_a_network_by_hand():
     assert counts == bd.networks.SynapticOperations(3, (2 * 1 + 2,))
     every = dataclasses.replace(network, readout="every").synaptic_operations(sequences)
     assert every == bd.networks.SynapticOperations(3, (2 * 1 + 3 * 2,))
+    # a readout that leaks is reached by the spikes of every step, whenever it is read
+    leaking = dataclasses.replace(network, readout_leak=0.5).synaptic_operations(sequences)
+    assert leaking == every
+
+
+def traced(network, sequences):
+    """Traces by a plain loop over steps, (n, T, K m)."""
+    spikes = np.concatenate([in_steps(each[-1]) for each in network.simulate(sequences)], axis=2)
+    traces = np.zeros(spikes.shape)
+    for t in range(spikes.shape[1]):
+        traces[:, t] = spikes[:, t]
+        if t > 0:
+            traces[:, t] += network.readout_leak * traces[:, t - 1]
+    return traces
+
+
+@pytest.mark.parametrize("readout_leak", [0.0, 0.5, 1.0])
+@on_every_kind_and_readout
+def test_outputs_are_the_traces_times_the_weights(kind, readout, readout_leak, monkeypatch):
+    # readout weights are whole numbers and the leak is dyadic: all sums are exact
+    network = dataclasses.replace(network_of(kind, readout), readout_leak=readout_leak)
+    sequences = inputs_of(kind)
+    expected = traced(network, sequences)
+    if readout == "last":
+        expected = expected[:, -1]
+    found = network.traces(sequences)
+    assert found.dtype == np.float64
+    assert np.array_equal(found, expected)
+    weights = network.readout_weights.reshape(-1, 2)
+    outputs = network.decision_function(sequences)
+    assert np.array_equal(outputs, found @ weights + network.intercept)
+    monkeypatch.setattr(BLOCK, 5)
+    assert np.array_equal(network.traces(sequences), found)
+    assert np.array_equal(network.decision_function(sequences), outputs)
+
+
+def test_a_readout_without_leak_weighs_last_spikes_alone_and_says_nothing():
+    network, sequences = network_of("LIF, hard"), inputs_of("LIF, hard")
+    assert set(network.traces(sequences).ravel()) == {0.0, 1.0}
+    assert "leaking" not in repr(network)
+    leaking = dataclasses.replace(network, readout_leak=0.25)
+    assert repr(leaking) == repr(network)[:-1] + ", leaking 0.25)"
+    assert len(set(leaking.traces(sequences).ravel())) > 2
+
+
+def test_a_leaking_readout_integrates_by_hand():
+    # a unit that copies its input; two outputs are 1 and -2 times what it brings
+    unit = bd.Layer.build([[1.0]], leak=0.0, threshold=1.0, reset=0.0)
+    weights, intercept = np.array([[[1.0, -2.0]]]), np.array([0.5, 0.0])
+    network = bd.SpikingNetwork([[unit]], 1, (1,), weights, intercept, "every", None, 0.5)
+    sequences = [[[1.0], [0.0], [1.0], [1.0]]]
+    traces = [1.0, 0.5, 1.25, 1.625]
+    assert network.traces(sequences)[0, :, 0].tolist() == traces
+    outputs = network.decision_function(sequences)[0]
+    assert outputs.tolist() == [[0.5 + x, -2 * x] for x in traces]  # the intercept does not leak
+    last = dataclasses.replace(network, readout="last")
+    assert last.decision_function(sequences).tolist() == [[2.125, -3.25]]
+
+
+@pytest.mark.parametrize("readout_leak", [0.0, 0.5])
+@on_every_kind_and_readout
+def test_another_readout_takes_the_same_traces(kind, readout, readout_leak):
+    network = dataclasses.replace(network_of(kind, readout), readout_leak=readout_leak)
+    sequences = inputs_of(kind)
+    rng = np.random.default_rng(0)
+    weights, intercept = rng.integers(-3, 4, size=(12, 3)).astype(float), np.arange(3.0)
+    other = network.with_readout(weights, intercept, np.array(["a", "b", "c"]))
+    assert type(other) is type(network)
+    assert (other.readout, other.readout_leak) == (readout, readout_leak)
+    traces = network.traces(sequences)
+    assert np.array_equal(other.traces(sequences), traces)
+    assert np.array_equal(other.decision_function(sequences), traces @ weights + intercept)
+    assert set(other.predict(sequences).ravel()) <= {"a", "b", "c"}
+    # as a program's answer: itself again
+    same = network.with_readout(network.readout_weights.reshape(-1, 2), network.intercept)
+    assert np.array_equal(same.decision_function(sequences), network.decision_function(sequences))
+    assert same.classes is None
+    weights[:], intercept[:] = 7.0, 7.0  # it does not change with what it was made of
+    assert np.array_equal(other.intercept, np.arange(3.0))
+    assert np.abs(other.readout_weights).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ((np.ones((11, 2)), np.ones(2)), r"weights: expected shape \(12, C\), got \(11, 2\)"),
+        ((np.ones(12), np.ones(1)), r"weights: expected shape \(12, C\), got \(12,\)"),
+        ((np.ones((12, 2)), np.ones(3)), r"readout_weights: expected .* shape \(3, 4, 3\)"),
+        ((np.full((12, 2), np.inf), np.ones(2)), "readout_weights: .* infinity"),
+        ((np.ones((12, 2)), np.array([0.0, np.nan])), "intercept: .* NaN"),
+        ((np.ones((12, 2)), np.ones(2), np.arange(3)), r"classes: expected shape \(2,\)"),
+    ],
+)
+def test_readouts_that_do_not_fit_are_refused_by_name(parts, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        network_of("LIF, hard").with_readout(*parts)
