@@ -8,7 +8,8 @@ to train on and 2,000 held out of MNIST-10k, 1,000 and 797 of scikit-learn's dig
 by each seed, as frames of spikes: at each of 10 steps every pixel fires with its grey level as
 probability. "convex finish" keeps the trained hidden layers and replaces the readout by the
 certified optimum of its convex program, whose strength is the best of six on a fifth of the
-training images. Every run is kept in the cache as it ends, and not done again.
+training images, which the hidden layers have seen. Every run is kept in the cache as it ends,
+and not done again.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import json
 import os
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
@@ -120,7 +122,7 @@ def percent(runs, name):
 
 def table(data, kept, depths, seeds):
     """Print Markdown, each row as it is and with the convex finish."""
-    print(f"\n{data}: train / held out, % (mean ± deviation of {len(seeds)} seeds)\n")
+    print(f"\n{data}: train / held out, % (mean ± deviation, of these {len(seeds)} seeds)\n")
     print("| | " + " | ".join(f"{depth} hidden" for depth in depths) + " |")
     print("|---" * (len(depths) + 1) + "|")
     for name, _, own, _ in rows(depths):
@@ -155,9 +157,10 @@ def main():
     machine.show(machine.describe())
     path = Path(options.cache) if options.cache else None
     kept = json.loads(path.read_text()) if path and path.exists() else {}
-    settled = [options.width, options.sweeps, options.warm_up]
+    chosen = [options.width, options.sweeps, options.warm_up, STEPS, SIZES, PAPER, CHANGES, SHARES]
+    settled = json.loads(json.dumps([*chosen, metadata.version("bidual")]))  # as the cache has it
     if kept.setdefault("settings", settled) != settled:
-        sys.exit(f"cache: expected width, sweeps and warm-up {settled}, got {kept['settings']}")
+        sys.exit(f"cache: expected runs of {settled}, got those of {kept['settings']}")
     for seed in options.seeds:
         for name, settings, depths, one in rows(options.depths):
             for depth in depths:

@@ -40,6 +40,8 @@ def readout_program(
     ------
     ValueError
         If the network is read at every step, X or y do not fit, or as :class:`ConvexProgram`.
+    TypeError
+        If it is no network.
 
     Examples
     --------
@@ -53,6 +55,8 @@ def readout_program(
     'CERTIFIED'
     >>> better = network.with_readout(solution.weights, solution.intercept, program.classes)
     """
+    if not isinstance(network, Network):
+        raise TypeError(f"network: expected a Network, got {type(network).__name__}")
     if network.readout != "last":
         raise ValueError(
             f"network: expected one that is read at the last step, got {network!r}; at every step "

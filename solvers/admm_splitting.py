@@ -172,14 +172,15 @@ class ADMMSplitting:
     ) -> Splitting:
         """Train on sequences X (n, T, d).
 
-        Memory is that of 2 T floats for each neuron and sample (and 2 acceleration + 3 times
-        that again, with acceleration), and of twice the inputs: of all samples, or, where
-        they are more, of a batch; what other batches hold lies in temporary files then.
+        Memory is some 4 T floats for each neuron and sample, of which half stays with the result
+        (with acceleration 2 acceleration + 3 times that half again), and the inputs: of all
+        samples, or of a batch where they are more. What all batches hold lies in temporary files
+        then, and goes with the result; its ``network`` alone holds nothing of it.
 
         Parameters
         ----------
         X : (n, T, d) array
-            Read again at each sweep where there are several batches.
+            Read several times a sweep where there are several batches.
         y : array
             Labels or numbers, as a program takes them.
         loss : str or Loss
@@ -189,22 +190,26 @@ class ADMMSplitting:
         warm_up : int
             Sweeps before the multiplier is renewed for the first time.
         batch : int, optional
-            Samples at a time; all of them unless given. The sweeps are the same.
+            Samples at a time; all of them unless given. The sweeps are the same. With ``start``
+            it is that of the start.
         seed : int
             Of all that is random, at the start.
         backend : str
-            Solves for weights under "l1", one of ``bd.BACKENDS``, to a relative gap of 1e-6.
+            Solves for weights under "l1", one of ``bd.BACKENDS``, to a relative gap of 1e-6;
+            an answer that falls short is taken where it is no worse than the last one.
         time_limit : float, seconds
             Looked at after each sweep.
         start : Splitting, optional
             Goes on where that ended, in its memory: same X and y, ``seed`` unused.
         callback : callable, optional
-            Called with each Sweep.
+            Called with each Sweep. What it raises ends training without a result, but for
+            KeyboardInterrupt.
 
         Returns
         -------
         Splitting
-            Interrupting ends training as well, with what there is by then.
+            Interrupting ends training as well, with what there is by then: blocks may have been
+            set since the last sweep in the history.
 
         Raises
         ------
@@ -236,7 +241,7 @@ class ADMMSplitting:
             training = Training(self, X, targets, found, classes, batch, seed)
             history: list[Sweep] = []
         else:
-            training = start._training.again(self, X, targets, found, len(start.history))
+            training = start._training.again(self, X, targets, found, classes, len(start.history))
             history = list(start.history)
         earlier = history[-1].seconds if history else 0.0
         done, stopped = 0, None
@@ -266,6 +271,8 @@ def _samples(X: ArrayLike) -> int:
         raise ValueError(f"X: expected numbers of shape (n, T, d): {error}") from error
     if len(shape) != 3:
         raise ValueError(f"X: expected sequences of shape (n, T, d), got {shape}")
+    if 0 in shape:
+        raise ValueError(f"X: expected at least one entry, got shape {shape}")
     return int(shape[0])
 
 

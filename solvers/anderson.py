@@ -15,7 +15,8 @@ _PIECE = 2**14  # numbers: 128 KB
 class Anderson:
     """Mixes the last images of a map x -> G(x) so that the mixed residuals G(x) - x are least.
 
-    The caller takes or leaves what is proposed (Walker and Ni 2011, section 2).
+    The caller takes or leaves what is proposed (Walker and Ni 2011, section 2), also where the
+    map changes a little from image to image, as with a multiplier that is renewed.
 
     Parameters
     ----------

@@ -1,5 +1,6 @@
 """Sweeps of ADMM splitting over weights, spikes, membranes and multiplier, batch by batch."""
 
+import hashlib
 import tempfile
 import weakref
 from collections.abc import Iterable
@@ -149,12 +150,10 @@ class Training:
             float(settings.weight_decay),
             settings.weight_norm == "l1",
         )
-        size = min(batch or n, n)
+        self._size = size = min(batch or n, n)
         self._memory = _Memory(in_files=size < n)
-        self._batches = [
-            self._batch(X, slice(first, min(first + size, n)), targets)
-            for first in range(0, n, size)
-        ]
+        self._known: list[bytes] = []  # digests of the inputs, batch by batch
+        self._batches = [self._batch(X, rows, targets) for rows in self._rows()]
         shapes = list(zip((inputs, *settings.hidden), self._widths, strict=True))
         sizes = [fan_in * width for fan_in, width in shapes]
         self._flat = np.zeros(sum(sizes))  # all weights, which the arrays below show
@@ -172,7 +171,13 @@ class Training:
         self._done, self._midway = 0, False
 
     def again(
-        self, settings: "ADMMSplitting", X: ArrayLike, targets: Array, loss: Loss, sweeps: int
+        self,
+        settings: "ADMMSplitting",
+        X: ArrayLike,
+        targets: Array,
+        loss: Loss,
+        classes: NDArray[np.generic] | None,
+        sweeps: int,
     ) -> "Training":
         """Go on after so many sweeps, with the same of everything; ValueError otherwise."""
         if sweeps != self._done:
@@ -184,7 +189,8 @@ class Training:
         for name, same in (
             ("settings", settings == self._settings),
             ("shape of X", np.shape(X) == self._shape),
-            ("y", np.array_equal(held, targets)),
+            ("X", np.shape(X) == self._shape and self._digests(X) == self._known),
+            ("y", np.array_equal(held, targets) and _alike(classes, self._classes)),
             ("loss", (loss.name, loss.delta) == (self._loss.name, self._loss.delta)),
         ):
             if not same:
@@ -281,7 +287,7 @@ class Training:
         equations = self._equations
         for layer, weights in enumerate(self.weights[:-1]):
             square = sum(_size(batch.feeds(layer)) ** 2 for batch in self._batches)
-            size = np.sqrt(max(square, 1.0) / (self._shape[0] * self._shape[1]))
+            size = np.sqrt((square or 1.0) / (self._shape[0] * self._shape[1]))
             weights[:] = random.standard_normal(weights.shape) * equations.threshold / size
             if layer > 0:
                 alike = min(weights.shape)
@@ -313,7 +319,8 @@ class Training:
             solution = solve(fit.lasso(share, factor), backend=backend, gap=_LASSO_GAP)
             if solution.status is Status.INTERRUPTED:  # Ctrl-C is for all of training
                 raise KeyboardInterrupt
-            return solution.weights
+            # what falls short of the gap may be worse than what there was
+            return min(solution.weights, self.weights[layer], key=solution.program.primal)
         return fit.ridge(share, factor)
 
     def _relaxed(self, layer: int) -> tuple[Violations, float, int]:
@@ -359,12 +366,15 @@ class Training:
         for batch in self._batches:
             for spikes in batch.spikes:
                 np.clip(spikes, 0.0, 1.0, out=spikes)
-        found = self._measured()
-        if found.lagrangian(self._equations) <= sums.lagrangian(self._equations):
-            return found, True
-        for part, image in zip(self._state, self._anderson.image, strict=True):
-            part[:] = image
-        return sums, False
+        taken = False
+        try:
+            found = self._measured()
+            taken = found.lagrangian(self._equations) <= sums.lagrangian(self._equations)
+        finally:  # not even when interrupted does a mixture stay that was not judged
+            if not taken:
+                for part, image in zip(self._state, self._anderson.image, strict=True):
+                    part[:] = image
+        return (found, True) if taken else (sums, False)
 
     def _renewed(self, sums: _Sums) -> _Sums:
         """Renew the multiplier, and what of the sums it changes."""
@@ -410,6 +420,14 @@ class Training:
     def _state(self) -> list[Array]:
         return [self._flat, *(batch.state for batch in self._batches)]
 
+    def _rows(self) -> list[slice]:
+        """Which samples are in each batch."""
+        n, size = self._shape[0], self._size
+        return [slice(first, min(first + size, n)) for first in range(0, n, size)]
+
+    def _digests(self, X: ArrayLike) -> list[bytes]:
+        return [_digest(time_major(X[rows], check_sequences)) for rows in self._rows()]  # type: ignore[index]
+
     def _batch(self, X: ArrayLike, rows: slice, targets: Array) -> SplitSamples:
         """Samples ``rows``; their inputs stay in memory only where there are no others."""
         n, steps, _ = self._shape
@@ -418,6 +436,7 @@ class Training:
             return time_major(X[rows], check_sequences)  # type: ignore[index]
 
         inputs = read()  # refused before any work
+        self._known.append(_digest(inputs))
         samples = rows.stop - rows.start
         return SplitSamples(
             (lambda: inputs) if samples == n else read,
@@ -443,6 +462,22 @@ class _Memory:
             return np.empty(size)
         path = Path(self._folder.name) / str(next(self._names))
         return np.memmap(path, dtype=np.float64, mode="w+", shape=(size,))
+
+
+def _digest(inputs: Any) -> bytes:
+    """What tells inputs from others."""
+    found = hashlib.blake2b()
+    is_sparse = sparse.issparse(inputs)
+    for part in (inputs.data, inputs.indices, inputs.indptr) if is_sparse else (inputs,):
+        found.update(np.ascontiguousarray(part).data)
+    return found.digest()
+
+
+def _alike(left: NDArray[np.generic] | None, right: NDArray[np.generic] | None) -> bool:
+    """Whether labels are the same, or there are none."""
+    if left is None or right is None:
+        return left is right
+    return bool(left.dtype.kind == right.dtype.kind and np.array_equal(left, right))
 
 
 def _size(array: Any) -> float:

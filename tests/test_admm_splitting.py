@@ -873,9 +873,54 @@ def test_a_start_of_other_data_or_settings_is_refused():
         (bd.ADMMSplitting(hidden=(3,), rho=2.0), (X, y), "settings"),
         (settings, (X[:, :5], y), "shape of X"),
         (settings, (X[:20], y[:20]), "shape of X"),
+        (settings, (X[::-1], y), "X"),
         (settings, (X, y[::-1]), "y"),
+        (settings, (X, np.array(list("abcdefghij"))[y]), "y"),
         (settings, (X, y, "hinge"), "loss"),
     ):
         with pytest.raises(ValueError, match=rf"^start: expected one of the same {what}, got"):
             changed.fit(*arguments, sweeps=1, start=first)
     assert len(settings.fit(X, y, sweeps=1, start=first).history) == 2
+
+
+def test_the_simulated_start_fires_alike_whatever_the_scale_of_the_inputs():
+    X, y = digits(30)
+    rates = [
+        bd.ADMMSplitting(hidden=(8,)).fit(X * scale, y, sweeps=1).network.rates(X * scale)[0]
+        for scale in (1.0, 2.0**-7)
+    ]
+    assert rates[0].mean() > 0.01
+    # the first weights are fitted anew in that sweep, to what explains the membranes exactly
+    np.testing.assert_allclose(rates[1], rates[0], rtol=0, atol=0.01)
+
+
+def test_a_mixture_that_is_not_judged_does_not_stay(monkeypatch):
+    X, y = digits(30)
+    settings = bd.ADMMSplitting(hidden=(5,), acceleration=2)
+    calls, real = [], Training._measured
+
+    def interrupted(training):
+        calls.append(1)
+        if len(calls) == 3:  # the first is at the start, then a sweep each from the second on
+            raise KeyboardInterrupt
+        return real(training)
+
+    monkeypatch.setattr(Training, "_measured", interrupted)
+    stopped = settings.fit(X, y, sweeps=9)
+    monkeypatch.undo()
+    assert stopped.stopped is bd.SplittingStopped.INTERRUPTED
+    training = stopped._training
+    for part, image in zip(training._state, training._anderson.image, strict=True):
+        assert np.array_equal(part, image)
+
+
+def test_readout_programs_are_of_networks():
+    X, y = digits(10)
+    with pytest.raises(TypeError, match=r"^network: expected a Network, got NoneType"):
+        bd.readout_program(None, X, y)
+
+
+def test_no_samples_are_refused_by_the_name_of_x():
+    X, y = digits(10)
+    with pytest.raises(ValueError, match=r"^X: expected at least one entry, got shape \(0, 8, 8\)"):
+        bd.ADMMSplitting(hidden=(3,)).fit(X[:0], y[:0])

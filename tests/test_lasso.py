@@ -114,6 +114,12 @@ def plain_sweep(program, weights, intercept):
         length = np.linalg.norm(point)
         new = point * max(1 - program.strength / (centred * length), 0) if length > 0 else point
         move = new - W[j]
+        # a step of 0 leaves the intercept too: where rounding tells whether it is 0, as for a
+        # column that is another once more, there are two sweeps
+        if W[j].any():
+            assume(np.abs(move).max() > 1e-12 * np.abs(W[j]).max())
+        else:
+            assume(abs(centred * length - program.strength) > 1e-12 * program.strength)
         if move.any():
             W[j] = new
             if program.intercept:
