@@ -6,13 +6,16 @@ RUN := $(VENV)/bin
 # Where BLAS, solvers and Numba meet, spinning threads put each other to sleep.
 export OMP_WAIT_POLICY ?= passive
 
+# Proofs that take long: mutations, kills at any moment, and solvers of other packages.
+LONG := $(patsubst %,tests/test_%.py,checker_mutations completeness_mutations build packed_file race)
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint types check wheel clean
 
 help:
 	@echo "make demo      install everything into .venv and run the main job"
 	@echo "make test      install everything into .venv and pass the tests"
-	@echo "make test-all  the rest: networks of other libraries, and a short round of the benchmarks"
+	@echo "make test-all  the rest: long proofs, networks of other libraries, a short round of the benchmarks"
 	@echo "make check     format, lint, types and tests: all that a change must pass"
 	@echo "make wheel     build the wheel and try it from outside the repository"
 	@echo "make clean     remove .venv, build leftovers and results"
@@ -22,13 +25,11 @@ demo: $(VENV)/.all
 	$(RUN)/python -I certificates/checker.py out/compare.cert
 
 test: $(VENV)/.test
-	$(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests \
-	  --ignore=tests/test_checker_mutations.py --ignore=tests/test_completeness_mutations.py
+	$(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests $(LONG:%=--ignore=%)
 
 # The networks of other libraries need torch: the release is pinned, for what it pulls in is large.
 test-all: $(VENV)/.interop $(VENV)/.bench
-	$(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests/test_interop.py tests/test_race.py \
-	  tests/test_checker_mutations.py tests/test_completeness_mutations.py
+	$(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests/test_interop.py $(LONG)
 	$(RUN)/python benchmarks/kernels.py --rounds 2
 	$(RUN)/python benchmarks/rollout.py --rounds 3
 	$(RUN)/python benchmarks/scaling.py --most 10000 --most-rows 1000
