@@ -1,13 +1,12 @@
 """newton: semismooth Newton on working sets, our own, for every loss and penalty.
 
 A round prices every column of the dictionary at the dual point (of 0/1 ones by bit
-planes), which
-certifies the answer so far, adds the columns whose constraints are violated most
-to those in use, and solves the program of that working set by proximal point
-steps (``proximal_point.py``) to a share of the gap (adaptive sieving; Yuan, Lin,
+planes), which certifies the answer so far, adds the columns whose constraints are
+violated most to those in use, and solves the program of that working set by proximal
+point steps (``working_set.py``) to a share of the gap (adaptive sieving; Yuan, Lin,
 Sun and Toh 2023). Coherent dictionaries, on which first-order methods crawl, cost
 it no more steps than others. Memory: the packed columns of the working set, their
-Gram matrix (256 MB at most, with its copy), a factor of the size of its support, and
+Gram matrix (384 MB at most, with its copies), a factor of the size of its support, and
 under the group norm a Gram matrix an output (800 MB at most); a packed D is never unpacked.
 """
 
@@ -22,7 +21,8 @@ from threadpoolctl import ThreadpoolController
 from ..formulations import ConvexProgram
 from .backend import Array, Backend
 from .monitor import Monitor
-from .proximal_point import Scales, descend
+from .proximal_steps import Scales
+from .working_set import descend
 
 _FIRST = 100  # columns that a round adds at least, if there are as many
 _SHARES = 3e-3, 0.1  # of the gap, which a working set alone may leave open

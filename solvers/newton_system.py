@@ -19,7 +19,6 @@ from scipy.linalg import cho_factor, cho_solve
 from ..dictionaries import BinaryMatrix, DenseMatrix, Design
 from ..formulations import ConvexProgram
 from .backend import Array
-from .kept_factor import KeptFactor
 
 _BITS, _MOST_BITS = 8, 40  # of the smallest weight in a Gram matrix, and of the largest
 _DISTINCT = 4  # weights that are few are taken as they are
@@ -102,13 +101,8 @@ def solve(
     weights: WeightResponse,
     kappa: float,
     right: Array,
-    kept: KeptFactor | None = None,
 ) -> Array:
-    """X (N, C) with H X = ``right``; kappa is 0 without an intercept.
-
-    ``kept`` is of the design, with a column of ones at its end where there is an
-    intercept; it serves where all rows count alike.
-    """
+    """X (N, C) with H X = ``right``; kappa is 0 without an intercept."""
     held = design.take(weights.used)
 
     def apply(x: Array) -> Array:
@@ -116,24 +110,11 @@ def solve(
         image += kappa * x.sum(axis=0)
         return image
 
-    inverse, q = fits.inverse_diagonal, weights.diagonal
-    if _serves(kept, inverse, q, kappa):
-        assert kept is not None
-        precondition = kept.woodbury(weights.used, float(inverse[0, 0]), float(q[0, 0]))
-    else:
-        coupled = fits.separable and weights.couples
-        systems = OutputSystems(held, inverse, q, kappa, coupled)
-        if coupled and systems.holds_grams:
-            return systems.solve_coupled(right, weights)
-        precondition = systems.solve
-    return _conjugate_gradients(apply, precondition, right)
-
-
-def _serves(kept: KeptFactor | None, inverse: Array, q: Array, kappa: float) -> bool:
-    """Whether a kept factor is that of the system: rows and columns count alike."""
-    if kept is None or inverse.shape[1] > 1 or not 0 < len(q) < min(len(inverse), _FACTORED):
-        return False
-    return bool((inverse == inverse[0]).all() and (q == q[0]).all() and kappa in (0.0, q[0, 0]))
+    coupled = fits.separable and weights.couples
+    systems = OutputSystems(held, fits.inverse_diagonal, weights.diagonal, kappa, coupled)
+    if coupled and systems.holds_grams:
+        return systems.solve_coupled(right, weights)
+    return _conjugate_gradients(apply, systems.solve, right)
 
 
 class OutputSystems:
@@ -265,6 +246,11 @@ class OutputSystems:
     def _rows(self, own: NDArray[np.intp]) -> NDArray[np.intp]:
         """The rows of weights in use, and that of the intercepts."""
         return np.append(own, self._held.shape[1]) if self._kappa > 0 else own
+
+
+def has_few_values(weights: Array) -> bool:
+    """Whether popcounts need not round weights >= 0 of rows."""
+    return np.unique(weights[weights > 0]).size <= _DISTINCT
 
 
 def rounded_gram(D: Design, weights: Array) -> tuple[Array, Array]:

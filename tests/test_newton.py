@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from targets_for import outputs_for, targets_for
 
 import bidual as bd
-from bidual.solvers import kept_factor, newton_, newton_system, proximal_point, solve
-from bidual.solvers.kept_factor import KeptFactor
+from bidual.solvers import newton_, newton_system, proximal_steps, row_steps, solve
 from bidual.solvers.newton_system import (
     FitResponse,
     OutputSystems,
@@ -20,7 +19,8 @@ from bidual.solvers.newton_system import (
     split_weights,
     weighted_gram,
 )
-from bidual.solvers.proximal_point import Scales, descend
+from bidual.solvers.proximal_steps import Scales
+from bidual.solvers.working_set import descend
 
 GAP = 1e-10
 LOSSES = list(bd.LOSSES)
@@ -307,47 +307,6 @@ def test_dependent_columns_leave_a_preconditioner_positive(seed, sigma, spread):
     assert np.linalg.eigvalsh(0.5 * (scaled + scaled.T)).min() >= -1e-9
 
 
-@few
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    intercept=st.booleans(),
-    changes=st.lists(st.integers(1, 4), min_size=1, max_size=6),
-)
-def test_a_kept_factor_solves_for_all_that_comes_and_goes(seed, intercept, changes):
-    rng = np.random.default_rng(seed)
-    dense = rng.random((90, 40)) < 0.4
-    kept = KeptFactor(bd.BinaryMatrix.from_dense(dense), intercept)
-    used, value, q = rng.random(40) < 0.8, 0.7, 30.0
-    for count in (0, *changes):
-        flipped = rng.choice(40, count, replace=False)
-        used[flipped] = ~used[flipped]
-        right = rng.normal(size=(90, 1))
-        found = kept.woodbury(np.flatnonzero(used), value, q)(right)
-        system = dense_system(dense[:, used], np.full(90, value), q, q * intercept)
-        # its condition is at most 1 + value q times the ones of the matrix, 1e5
-        np.testing.assert_allclose(found, np.linalg.solve(system, right), rtol=0, atol=1e-9)
-
-
-def test_a_factor_is_kept_while_few_columns_change_and_no_longer(monkeypatch):
-    factored = []
-    real = kept_factor.cho_factor
-    monkeypatch.setattr(
-        kept_factor, "cho_factor", lambda a, **rest: factored.append(len(a)) or real(a, **rest)
-    )
-    dense = np.random.default_rng(0).random((90, 40)) < 0.4
-    kept = KeptFactor(bd.BinaryMatrix.from_dense(dense), False)
-    for columns, expected in (
-        (np.arange(30), [30]),
-        (np.arange(30), [30]),
-        (np.arange(1, 32), [30]),  # one went, two came: a tenth
-        (np.arange(2, 32), [30, 30]),
-    ):
-        kept.inverse(columns, 1.0)
-        assert factored == expected
-    kept.inverse(columns, 2.0)
-    assert factored == [30, 30, 30]
-
-
 @pytest.mark.parametrize("limit", [5000, 5])
 @pytest.mark.parametrize(
     ("loss", "penalty"),
@@ -396,7 +355,7 @@ def anchored(loss="logistic", seed=0, **arguments):
     program = hard_program(loss, outputs=2, intercept=True, **arguments)
     scales = Scales.of(program, 1.0)
     W, b = np.zeros((program.design.shape[1], 2)), program.null_intercept
-    anchor = proximal_point._Anchor(program, W, b, program.affine(W, b), scales)
+    anchor = row_steps.Anchor(program, W, b, program.affine(W, b), scales)
     v = program.row_weights[:, None] * np.random.default_rng(seed).normal(size=(40, 2))
     return anchor, anchor.at(v, program.design.rmatvec(v))
 
@@ -442,10 +401,10 @@ def test_a_search_ends_where_the_slope_is_a_small_share(loss, length):
     prices = design.rmatvec(direction)
     start = point.slope(direction, prices)
     assert start < 0
-    found = proximal_point._search(anchor, point, direction)
+    found = row_steps.descent(anchor, point, direction)
     end = found.slope(direction, prices)
     # 1e-3 of the step that the root lies at
-    assert abs(end) <= proximal_point._WORTH * abs(start)
+    assert abs(end) <= proximal_steps._WORTH * abs(start)
     assert dual_value(anchor, found.v) < dual_value(anchor, point.v)
     np.testing.assert_allclose(found.prices, design.rmatvec(found.v), atol=1e-12)
 
@@ -454,9 +413,9 @@ def test_a_search_finds_nothing_where_there_is_no_descent():
     anchor, point = anchored()
     design = anchor.program.design
     gradient = design.matvec(point.weights) + point.intercept - point.fit
-    assert proximal_point._search(anchor, point, gradient) is None
-    assert proximal_point._search(anchor, point, np.zeros_like(gradient)) is None
-    assert proximal_point._search(anchor, point, np.full_like(gradient, np.nan)) is None
+    assert row_steps.descent(anchor, point, gradient) is None
+    assert row_steps.descent(anchor, point, np.zeros_like(gradient)) is None
+    assert row_steps.descent(anchor, point, np.full_like(gradient, np.nan)) is None
 
 
 def from_zero(program, goal, late=never):
