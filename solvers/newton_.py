@@ -6,7 +6,7 @@ violated most to those in use, and solves the program of that working set by pro
 point steps (``working_set.py``) to a share of the gap (adaptive sieving; Yuan, Lin,
 Sun and Toh 2023). Coherent dictionaries, on which first-order methods crawl, cost
 it no more steps than others. Memory: the packed columns of the working set, their
-Gram matrix (384 MB at most, with its copies), a factor of the size of its support, and
+Gram matrix (512 MB at most, with its copies), a factor of the size of its support, and
 under the group norm a Gram matrix an output (800 MB at most); a packed D is never unpacked.
 """
 
