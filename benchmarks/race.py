@@ -326,7 +326,7 @@ def draw(results, file):
         if wanted:
             last.plot([wanted, wanted], [k - 0.4, k + 0.4], "k-")
     last.set(
-        title="best peer / newton (orange: at least; line: wanted)",
+        title="best peer / newton\n(orange: at least; line: wanted)",
         xscale="log",
         yticks=range(len(bars)),
         yticklabels=[name for name, _, _ in bars],

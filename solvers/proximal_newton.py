@@ -100,7 +100,7 @@ def descend_by_quadratics(
 ) -> tuple[Answer | None, int]:
     """See :func:`descend`; it starts from the weights and the intercept alone.
 
-    None where not one step was found, which rounding has the better of.
+    None where rounding has the better of the first quadratic.
     """
     fit = program.affine(weights, intercept)
     objective = float(program.objectives(weights, fit).sum())
@@ -111,7 +111,10 @@ def descend_by_quadratics(
         if model is None:
             break
         steps = GramSteps(model.quadratic, weights[:, 0])
-        _, taken = follow(steps, scales, wanted, late)
+        try:
+            _, taken = follow(steps, scales, wanted, late)
+        except np.linalg.LinAlgError:  # rounding has the better of the Gram matrix
+            break
         newton_steps += taken
         found, x = steps.best
         change, shift = model.move(found)

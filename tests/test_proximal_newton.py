@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bidual as bd
-from bidual.solvers import proximal_newton, row_steps, working_set
+from bidual.solvers import kept_factor, proximal_newton, row_steps, working_set
 from bidual.solvers.gram_steps import GramSteps
 from bidual.solvers.proximal_newton import _Model, descend_by_quadratics, has_quadratics
 from bidual.solvers.proximal_steps import Scales, follow
@@ -159,7 +159,18 @@ def test_a_direction_that_goes_too_far_is_shortened():
     assert answer.certificate.gap <= goal
 
 
-def test_rows_take_over_where_there_is_no_quadratic(monkeypatch):
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+def test_rows_take_over_where_a_gram_matrix_has_no_factor(loss, monkeypatch):
+    monkeypatch.setattr(kept_factor, "dpotrf", lambda system, **_: (system, 1))
+    program = stated(loss, intercept=True)
+    scales, goal = Scales.of(program, 1.0), 1e-8 * program.reference
+    given = program, *from_zero(program)
+    assert descend_by_quadratics(*given, scales, goal, never)[0] is None
+    answer, _ = descend(*given, np.zeros((40, 1)), scales, goal, never)
+    assert answer.certificate.gap <= goal
+
+
+def test_rows_take_over_where_there_is_no_quadratic():
     program = stated("logistic", intercept=True)
     flat = np.full((15, 1), 0.0), np.full(1, 800.0)  # where every curvature is 0 in float64
     assert _Model.at(program, flat[0][:, 0], program.affine(*flat)) is None
