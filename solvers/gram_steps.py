@@ -31,7 +31,7 @@ class Quadratic:
     """W'GW / 2 - c'W + square / 2 >= 0 with G (P, P), c (P,), and the norm's strength."""
 
     gram: Array
-    prices: Array
+    linear: Array
     square: float
     strength: float
 
@@ -98,7 +98,7 @@ class GramSteps:
         self._anchor, self._anchor_image = self._last[0], self._weights_image
 
     def _at(self, sigma: float, x: Array, image: Array) -> _Point:
-        prices = self._quadratic.prices - image
+        prices = self._quadratic.linear - image
         u = self._anchor + sigma * prices
         weights = _NORM.prox(u[:, None], sigma * self._quadratic.strength)[:, 0]
         return _Point(x, image, prices, weights)
@@ -124,7 +124,7 @@ class GramSteps:
         steepest = float(np.abs(prices).max())
         share = quadratic.strength / steepest if steepest > quadratic.strength else 1.0
         lost = 1.0 - share
-        misfit = quadratic.square - float((quadratic.prices + prices) @ point.x)
+        misfit = quadratic.square - float((quadratic.linear + prices) @ point.x)
         losses = 0.5 * (size - 2.0 * lost * float(residual @ prices) + lost**2 * misfit)
         norms = quadratic.strength * np.abs(point.weights) - share * prices * point.weights
         return max(losses + float(norms.sum()), 0.0)

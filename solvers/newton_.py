@@ -5,9 +5,10 @@ planes), which certifies the answer so far, adds the columns whose constraints a
 violated most to those in use, and solves the program of that working set by proximal
 point steps (``working_set.py``) to a share of the gap (adaptive sieving; Yuan, Lin,
 Sun and Toh 2023). Coherent dictionaries, on which first-order methods crawl, cost
-it no more steps than others. Memory: the packed columns of the working set, their
-Gram matrix (512 MB at most, with its copies), a factor of the size of its support, and
-under the group norm a Gram matrix an output (800 MB at most); a packed D is never unpacked.
+it no more steps than others. Memory: the packed columns of the working set; up to 4,000
+of them their Gram matrix, its factor and copies (1.7 GB where all are used), past that a
+factor of the size of the support; and under the group norm a Gram matrix an output (800 MB
+at most). A packed D is never unpacked.
 """
 
 from dataclasses import dataclass, replace
@@ -94,7 +95,7 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
     monitor.offer(weights, intercept, dual_point, block, steepest)
     scales = Scales.of(program, min(1.0, program.relative(float(monitor.gaps[k]))))
     working = np.zeros(0, dtype=np.intp)
-    stuck, waited, share = False, 0, _SHARES[1]
+    stuck, waited, share, by_rows = False, 0, _SHARES[1], False
     while monitor.gaps[k] > monitor.share:
         if monitor.seconds >= deadline:
             return "time limit"
@@ -112,7 +113,9 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
             scales,
             goal,
             lambda: monitor.seconds >= deadline,
+            by_rows,
         )
+        by_rows = answer.by_rows  # what float64 was too short for once it will be again
         monitor.iterations += steps
         weights = np.zeros_like(weights)
         weights[working], intercept = answer.weights, answer.intercept

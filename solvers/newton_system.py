@@ -248,11 +248,6 @@ class OutputSystems:
         return np.append(own, self._held.shape[1]) if self._kappa > 0 else own
 
 
-def has_few_values(weights: Array) -> bool:
-    """Whether popcounts need not round weights >= 0 of rows."""
-    return np.unique(weights[weights > 0]).size <= _DISTINCT
-
-
 def rounded_gram(D: Design, weights: Array) -> tuple[Array, Array]:
     """D' diag(weights) D for weights >= 0, and the weights that it has: popcounts round them."""
     if isinstance(D, DenseMatrix):
@@ -276,10 +271,11 @@ def split_weights(weights: Array) -> list[tuple[float, NDArray[np.int64]]]:
         return [(value, (weights == value).astype(np.int64)) for value in values]
     heavy = weights == values[-1]
     most = min(_MOST_BITS, 62 - weights.size.bit_length())  # their sum fits in an int64
-    bits = min(math.ceil(math.log2(values[-2] / values[0])) + _BITS, most)
-    unit = values[-2] / (2**bits - 1)
-    rounded = np.maximum(np.rint(weights / unit), weights > 0)
-    whole = np.where(heavy, 0.0, rounded).astype(np.int64)
+    # of subnormal numbers neither the quotient nor the unit need be a number
+    bits = min(math.ceil(math.log2(values[-2]) - math.log2(values[0])) + _BITS, most)
+    unit = max(values[-2] / (2**bits - 1), np.finfo(np.float64).smallest_subnormal)
+    light = np.where(heavy, 0.0, weights)
+    whole = np.maximum(np.rint(light / unit), light > 0).astype(np.int64)
     return [(values[-1], heavy.astype(np.int64)), (unit, whole)]
 
 

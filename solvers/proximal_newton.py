@@ -25,7 +25,7 @@ from .newton_system import rounded_gram
 from .proximal_steps import Answer, Scales, follow
 
 _LOSSES = "squared", "logistic"  # whose curvature is continuous
-_MOST = 4_000  # columns up to which their Gram matrix is made: 128 MB
+_MOST = 4_000  # columns up to which their Gram matrix is made: 128 MB, and with copies 1.7 GB
 _MOST_STEPS = 40
 _SHARE = 0.1  # of the gap, which a quadratic may leave open
 _LAST = 0.3  # of the goal, for the same
@@ -57,7 +57,7 @@ class _Model:
 
     @classmethod
     def at(cls, program: ConvexProgram, weights: Array, fit: Array) -> "_Model | None":
-        """The quadratic at W_k and its fit; None where rows are flat in float64."""
+        """The quadratic at W_k and its fit; None where rows are flat or too curved for float64."""
         design, a = program.design, program.row_weights
         slopes = -a * program.loss.gradient(fit, program.target)[:, 0]
         gram, curvatures = rounded_gram(design, a * program.loss.second(fit, program.target)[:, 0])
@@ -73,6 +73,8 @@ class _Model:
             square -= float(slopes.sum()) ** 2 / total
         image = gram @ weights
         square += float((2.0 * prices + image) @ weights)
+        if not np.isfinite(square):
+            return None
         quadratic = Quadratic(gram, prices + image, square, program.strength)
         return cls(program, weights, slopes, curvatures, means, quadratic)
 
@@ -90,6 +92,7 @@ class _Model:
         return self.program.into_domain(v[:, None])
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what is no number is no step
 def descend_by_quadratics(
     program: ConvexProgram,
     weights: Array,
@@ -100,13 +103,14 @@ def descend_by_quadratics(
 ) -> tuple[Answer | None, int]:
     """See :func:`descend`; it starts from the weights and the intercept alone.
 
-    None where rounding has the better of the first quadratic.
+    None where float64 has no first step.
     """
     fit = program.affine(weights, intercept)
     objective = float(program.objectives(weights, fit).sum())
     newton_steps, waited, wanted = 0, 0, goal
     best: Answer | None = None
     for _ in range(_MOST_STEPS):
+        model = steps = None  # whose Gram matrix goes before the next is made
         model = _Model.at(program, weights[:, 0], fit)
         if model is None:
             break

@@ -68,7 +68,8 @@ class Answer:
     """W (P, C), b (C,), the v (N, C) they come from, their certificate, and whether it is stuck.
 
     The certificate's dual point is v moved to where all constraints hold: from
-    there the operators would let go of weights that v holds.
+    there the operators would let go of weights that v holds. ``by_rows`` says whether
+    it took steps row by row.
     """
 
     weights: Array
@@ -76,6 +77,7 @@ class Answer:
     v: Array
     certificate: Certificate
     stuck: bool = False
+    by_rows: bool = False
 
 
 class Steps(Protocol):

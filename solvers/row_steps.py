@@ -158,7 +158,7 @@ def descend_by_rows(
     gap, taken = follow(steps, scales, goal, late)
     point, certificate = steps.best
     stuck = gap > goal and not late()
-    return Answer(point.weights, point.intercept, point.v, certificate, stuck), taken
+    return Answer(point.weights, point.intercept, point.v, certificate, stuck, by_rows=True), taken
 
 
 def _minimise(

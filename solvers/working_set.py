@@ -18,17 +18,20 @@ def descend(
     scales: Scales,
     goal: float,
     late: Callable[[], bool],
+    by_rows: bool = False,
 ) -> tuple[Answer, int]:
-    """Step until a gap of ``goal`` is certified; the answer, and how many Newton steps it took."""
+    """Step until a gap of ``goal`` is certified; the answer, and how many Newton steps it took.
+
+    Quadratics are tried first unless ``by_rows``.
+    """
     before = 0
-    if has_quadratics(program):
+    if not by_rows and has_quadratics(program):
         first = replace(scales)
         found, before = descend_by_quadratics(program, weights, intercept, scales, goal, late)
-        if found is not None:
-            if found.certificate.gap <= goal or late():
-                return found, before
-            weights, intercept, v = found.weights, found.intercept, found.v
-        # prices by a Gram matrix round to a share of those at W = 0, by rows to one of their own
+        if found is not None and (found.certificate.gap <= goal or late()):
+            return found, before
+        # prices by a Gram matrix round to a share of those at W = 0, by rows to one of their own;
+        # weights that were stuck are no better a start, nor are steps that grew in vain
         scales.sigma, scales.tau = first.sigma, first.tau
     answer, steps = descend_by_rows(program, weights, intercept, v, scales, goal, late)
     return answer, before + steps

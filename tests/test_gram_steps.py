@@ -98,7 +98,7 @@ def test_a_step_minimises_what_it_says(seed, rows, columns, share, dependent, si
     steps.keep()
     W, _ = steps.best
     # 0 has to be among the subgradients of the quadratic, the norm and |W - start|^2 / (2 sigma)
-    pull = quadratic.prices - quadratic.gram @ W - (W - start) / sigma
+    pull = quadratic.linear - quadratic.gram @ W - (W - start) / sigma
     missing = np.where(
         W == 0,
         np.maximum(np.abs(pull) - quadratic.strength, 0.0),

@@ -137,6 +137,19 @@ def test_weighted_gram_is_the_dense_product(drawn):
         np.testing.assert_allclose(found, expected, rtol=1e-13)
 
 
+@pytest.mark.filterwarnings("error")
+def test_subnormal_weights_of_rows_are_split_like_any():
+    for weights in (
+        np.array([1.0, 5e-324, 1e-310, 3e-308, 1e-300, 1e-9, 0.0]),
+        np.array([1.0, 5e-324, 1e-323, 1.5e-323, 2e-323, 2.5e-323]),
+    ):
+        parts = split_weights(weights)
+        kept = sum(value * rows for value, rows in parts)
+        assert kept[0] == 1.0
+        assert ((kept > 0) == (weights > 0)).all()
+        assert np.abs(kept - weights).max() <= 2.0**-38 * np.sort(weights)[-2] + 5e-324
+
+
 def test_weights_over_more_powers_than_there_are_bits_leave_no_row_out():
     weights = 2.0 ** -np.arange(60.0)
     dense = np.eye(60)

@@ -1,5 +1,7 @@
 """Proximal Newton steps: their quadratics against the objective, and where they end."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -51,7 +53,7 @@ def test_the_quadratic_touches_the_objective(loss, seed, intercept, weights):
     W, b = 0.3 * rng.normal(size=15), 0.2 * rng.normal(size=1) * intercept
     fit = program.affine(W[:, None], b)
     model = _Model.at(program, W, fit)
-    gram, c = model.quadratic.gram, model.quadratic.prices
+    gram, c = model.quadratic.gram, model.quadratic.linear
 
     def moved(x):
         return 0.5 * (x @ gram @ x - W @ gram @ W) - c @ (x - W)
@@ -99,11 +101,11 @@ def test_prices_of_the_quadratic_are_those_of_the_dual_point(loss, seed, interce
     model = _Model.at(program, W, program.affine(W[:, None], np.zeros(1)))
     v = model.slopes - model.curvatures * model.move(x)[0]
     expected = program.design.rmatvec(v)
-    found = model.quadratic.prices - model.quadratic.gram @ x
+    found = model.quadratic.linear - model.quadratic.gram @ x
     np.testing.assert_allclose(found, expected, atol=1e-11 * np.abs(model.slopes).sum())
     # and the square is that of what the quadratic fits: v'v by the curvatures
     curved = model.curvatures > 0
-    square = model.quadratic.square - (model.quadratic.prices + found) @ x
+    square = model.quadratic.square - (model.quadratic.linear + found) @ x
     assert square == pytest.approx((v[curved] ** 2 / model.curvatures[curved]).sum(), rel=1e-9)
 
 
@@ -157,6 +159,53 @@ def test_a_direction_that_goes_too_far_is_shortened():
     given = program, W, np.zeros(1), Scales.of(program, 1.0), goal, never
     answer, _ = descend_by_quadratics(*given)
     assert answer.certificate.gap <= goal
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("loss", ["squared", "logistic"])
+@pytest.mark.parametrize("decades", [12, 300])
+@pytest.mark.parametrize("seed", range(5))
+def test_row_weights_over_many_decades_are_taken(loss, decades, seed):
+    rng = np.random.default_rng(seed)
+    design = bd.BinaryMatrix.from_dense(rng.random((60, 30)) < 0.4)
+    y, a = np.sign(rng.normal(size=60)), 10.0 ** rng.uniform(-decades, 0, 60)
+    program = bd.ConvexProgram(design, y, loss, 0.0, a)
+    for share in (1e-8, 1e-2):
+        bd.solve(program.with_strength(share * program.lambda_max), "newton", gap=1e-6)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("intercept", [False, True])
+def test_squares_past_float64_are_no_obstacle(intercept):
+    program = stated("squared", intercept=intercept)
+    large = bd.ConvexProgram(
+        program.design, 1e152 * program.target, "squared", 1e152 * program.strength, None, intercept
+    )
+    found = [bd.solve(each, "newton", gap=1e-8).certificate.primal for each in (program, large)]
+    assert found[1] / 1e304 == pytest.approx(found[0], rel=1e-7)
+
+
+def test_a_block_that_went_to_rows_stays_with_them(monkeypatch):
+    ways = ""
+
+    def noted(way, real):
+        def call(*given):
+            nonlocal ways
+            ways += way
+            return real(*given)
+
+        return call
+
+    monkeypatch.setattr(working_set, "descend_by_quadratics", noted("q", descend_by_quadratics))
+    monkeypatch.setattr(working_set, "descend_by_rows", noted("r", row_steps.descend_by_rows))
+    found = []
+    for seed in range(6):
+        ways = ""
+        program = stated("squared", seed, intercept=True, share=1e-15)
+        bd.solve(program, "newton", gap=1e-10)
+        found.append(ways)
+    assert all(re.fullmatch("q+r*", way) for way in found)
+    assert any(way.endswith("rr") for way in found)
 
 
 @pytest.mark.parametrize("loss", ["squared", "logistic"])
