@@ -6,10 +6,10 @@ RUN := $(VENV)/bin
 # Where BLAS, solvers and Numba meet, spinning threads put each other to sleep.
 export OMP_WAIT_POLICY ?= passive
 
-# Proofs that take long: mutations, kills at any moment, examples of the docs, growing and real
-# designs with every backend, and solvers of other packages.
-LONG := checker_mutations completeness_mutations build packed_file docs formulation_docs \
-  certificate_docs growing dense_design race
+# Proofs that take long: mutations, complete lists of patterns proven, kills at any moment, examples
+# of the docs, growing and real designs with every backend, and solvers of other packages.
+LONG := checker_mutations completeness completeness_mutations build packed_file docs \
+  formulation_docs certificate_docs growing dense_design race
 LONG := $(LONG:%=tests/test_%.py)
 
 .DEFAULT_GOAL := help
