@@ -6,9 +6,9 @@ BLAS gets float64, one thread, and the faster of the two memory orders; ours
 gets one thread, and two where asked. All candidates take turns, and a ratio is
 one of medians: of processor time against BLAS, since what else runs on a
 machine interrupts a long call and lets a short one pass. One and two threads take
-turns by themselves, ten calls a turn, as a solver makes one after another, and are
-compared by the clock; beside them, what the machine itself gives: two threads that
-do ten calls each and meet only at their end, against twenty calls in one. D'r
+turns by themselves, thirty calls a turn, so that a core that slept has come up to
+speed, and are compared by the clock; beside them, what the machine itself gives: two
+threads that do thirty calls each and meet only at their end, against sixty in one. D'r
 to a number of bits includes rounding r and splitting it into planes; the Gram
 includes gathering its columns.
 """
@@ -36,7 +36,7 @@ BITS = (12, 24, 48)
 GRAM_COLUMNS = 500
 TARGETS = {"D'r, 12 bits": 15, "D'r, 24 bits": 6, "D'r, 48 bits": 3, "Gram of 500": 10}
 TWO_THREADS_TARGET = 1.6
-CALLS = 10  # of a turn in which threads are compared
+CALLS = 30  # of a turn in which threads are compared
 FIRST_CALL_TARGET = 1.0  # seconds
 
 FIRST_CALLS = """

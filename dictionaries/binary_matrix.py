@@ -21,9 +21,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ..kernels import bits
+from .aligned import aligned
 from .operands import (
     check_length,
     check_width,
+    column_numbers,
     finite_operand,
     is_frozen,
     places,
@@ -92,7 +94,9 @@ class BinaryMatrix:
         if partial.any() or words[:, last + 1 :].any():
             raise ValueError(f"words: expected no bits set past row {n_rows}")
         if not (is_frozen(words) and words.flags.c_contiguous and words.flags.aligned):
-            words = np.array(words, order="C")
+            held = aligned(np.empty, words.shape, np.uint64)
+            held[...] = words
+            words = held
         self._hold(words, n_rows)
 
     def _hold(self, words: NDArray[np.uint64], n_rows: int) -> None:
@@ -122,7 +126,7 @@ class BinaryMatrix:
         if array.ndim != 2:
             raise ValueError(f"dense: expected shape (n, P), got {array.shape}")
         n_rows, n_columns = array.shape
-        words = np.zeros((n_columns, words_for(n_rows)), dtype=np.uint64)
+        words = aligned(np.zeros, (n_columns, words_for(n_rows)), np.uint64)
         by_column = array.flags.f_contiguous  # and else 64 rows at a time, a word of each column
         height = max(1, n_rows) if by_column else 64
         for first in range(0, n_rows, height):
@@ -146,8 +150,10 @@ class BinaryMatrix:
         rows = {matrix.shape[0] for matrix in matrices}
         if len(rows) != 1:
             raise ValueError(f"matrices: expected one number of rows, got {sorted(rows)}")
-        words = np.concatenate([matrix._words for matrix in matrices])
-        return cls._own(np.ascontiguousarray(words), rows.pop())
+        shape = sum(matrix.shape[1] for matrix in matrices), matrices[0]._words.shape[1]
+        words = aligned(np.empty, shape, np.uint64)
+        np.concatenate([matrix._words for matrix in matrices], out=words)
+        return cls._own(words, rows.pop())
 
     @classmethod
     def vstack(cls, matrices: Iterable["BinaryMatrix"]) -> Self:
@@ -165,7 +171,7 @@ class BinaryMatrix:
         if len(columns) != 1:
             raise ValueError(f"matrices: expected one number of columns, got {sorted(columns)}")
         n_rows = sum(matrix.shape[0] for matrix in matrices)
-        words = np.zeros((columns.pop(), words_for(n_rows)), dtype=np.uint64)
+        words = aligned(np.zeros, (columns.pop(), words_for(n_rows)), np.uint64)
         above = 0
         for matrix in matrices:
             start, shift = divmod(above, 64)
@@ -265,14 +271,19 @@ class BinaryMatrix:
         return int(self.column_sums().max(initial=0))
 
     def take(self, columns: ArrayLike) -> "BinaryMatrix":
-        """Return the matrix of the chosen columns (indices or a boolean mask), in that order."""
-        chosen = np.asarray(columns)
-        if chosen.size == 0:
-            chosen = chosen.astype(np.intp)  # an empty list is an array of floats
-        words = self._words[chosen]
-        if words.ndim != 2:
-            raise ValueError(f"columns: expected a list of columns or a mask, got {columns!r}")
-        return BinaryMatrix._own(np.ascontiguousarray(words), self._n_rows)
+        """Return the matrix of the chosen columns (indices or a boolean mask), in that order.
+
+        Raises
+        ------
+        IndexError
+            If there is no such column, or the mask has another length.
+        ValueError
+            If it is not a list.
+        """
+        chosen = column_numbers(columns, self.shape[1])
+        words = aligned(np.empty, (len(chosen), self._words.shape[1]), np.uint64)
+        np.take(self._words, chosen, axis=0, out=words, mode="clip")  # "raise" takes them twice
+        return BinaryMatrix._own(words, self._n_rows)
 
     def with_ones(self) -> "BinaryMatrix":
         """Return the matrix with a column of ones at its end.
@@ -441,10 +452,11 @@ class BinaryMatrix:
         """
         operand = self._integers("rows", rows, self._n_rows, pairs)
         chosen = slice(None) if np.ndim(rows) == 2 else 0
+        padded = self._padded(operand)
         if pairs:
-            high, low = _carried(*(self._count_planes(part) for part in _halves(operand)))
+            high, low = self._count_halves(padded)
             return high[:, chosen], low[:, chosen]
-        return self._count_planes(operand)[:, chosen]
+        return self._count_planes(padded, _widest(padded))[:, chosen]
 
     def rmatvec_within(self, rows: ArrayLike, accuracy: float) -> tuple[NDArray[np.float64], float]:
         """D' @ rows to a given accuracy, with as few bits of the rows as it takes.
@@ -493,13 +505,17 @@ class BinaryMatrix:
                 f"tell of, got {kind} up to {size:.6g}; rmatvec_exact takes any int64"
             )
         digits, bound = _grid(size, self._largest_column_sum, accuracy)
-        grid = np.rint(_times_power(operand, digits)).astype(np.int64)
+        scale, more = 2.0 ** (digits // 2), 2.0 ** (digits - digits // 2)  # 2**digits may be none
+        padded = self._padded(operand)
+        grid = aligned(np.empty, padded.shape, np.int64)
+        bits.round_scaled(padded, scale, more, grid)
         unit = 2.0**-digits  # subnormal at the least
-        largest = self._largest_column_sum * int(np.abs(grid).max(initial=0))
+        widest = int(np.rint(size * scale * more))
+        largest = self._largest_column_sum * widest
         if largest < 2**63:
-            values = self._count_planes(grid, unit)
+            values = self._count_planes(grid, widest, unit)
         else:
-            high, low = _carried(*(self._count_planes(part) for part in _halves(grid)))
+            high, low = self._count_halves(grid)
             values = high.astype(np.float64) * 2.0**32 + low  # rounded once: 53 bits hold either
             with np.errstate(over="ignore"):
                 values *= unit
@@ -620,6 +636,7 @@ class BinaryMatrix:
         >>> D.gram([0], others=[1, 2])
         array([[1, 2]])
         """
+        # gathered: columns that lie scattered take longer to read than to gather and read
         left = self if columns is None else self.take(columns)
         right = left if others is None else self.take(others)
         rows, total = left.shape[1], left.shape[1] * right.shape[1]
@@ -633,7 +650,8 @@ class BinaryMatrix:
             bits.gram(left._words, right._words, *ends, others is None, out)
 
         share = 2 if others is None else 1
-        split(part, pairs, total * self._words.shape[1] // (8 * share))
+        # a part reads all of the others: few pairs would spend their time on it
+        split(part, pairs, total * self._words.shape[1] // (8 * share), shortest=64)
         return out
 
     def weighted_gram(self, weights: ArrayLike) -> NDArray[np.int64]:
@@ -664,7 +682,8 @@ class BinaryMatrix:
         if operand.shape[1] != 1:
             raise ValueError(f"weights: expected shape ({self._n_rows},), got {np.shape(weights)}")
         _check_sums("weights", operand)
-        planes = self._planes(operand)
+        padded = self._padded(operand)
+        planes = self._planes(padded, _widest(padded))
         columns = self.shape[1]
         out = np.empty((columns, columns), dtype=np.int64)
 
@@ -756,7 +775,7 @@ class BinaryMatrix:
 
     def _padded(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Turn (n, C) rows into (C, 64 n_words), as kernels read them."""
-        padded = np.zeros((rows.shape[1], 64 * self._words.shape[1]), dtype=rows.dtype)
+        padded = aligned(np.zeros, (rows.shape[1], 64 * self._words.shape[1]), rows.dtype)
         padded[:, : self._n_rows] = rows.T
         return padded
 
@@ -765,21 +784,25 @@ class BinaryMatrix:
         n_words, outputs = self._words.shape[1], weights.shape[1]
         used = np.flatnonzero(weights.any(axis=1))
         weights = np.take(weights, used, axis=0)  # and contiguous, writeable: one kernel for all
-        out = np.zeros((outputs, 64 * n_words), dtype=weights.dtype)
+        out = np.empty((self._n_rows, outputs), dtype=weights.dtype)
 
         def part(first: int, last: int) -> None:
-            bits.matvec(self._words, used, weights, first, last, out)
+            # memory of its own: where two threads write side by side, prefetching makes them wait
+            sums = aligned(np.zeros, (outputs, 64 * (last - first)), weights.dtype)
+            bits.matvec(self._words, used, weights, first, last, sums)
+            rows = out[64 * first : 64 * last]
+            rows[...] = sums.T[: len(rows)]
 
-        # of each column a part reads its own words: few of them would be a line of a cache each
-        split(part, n_words, 8 * used.size * n_words * outputs, shortest=32)
-        return np.ascontiguousarray(out[:, : self._n_rows].T)
+        # of each column a part reads its own words: few of them would not fill lines of a cache
+        split(part, n_words, 8 * used.size * n_words * outputs, shortest=16)
+        return out
 
-    def _count_planes(self, rows: NDArray[np.int64], unit: float = 1) -> NDArray[Any]:
-        """D' @ rows for (n, C) int64 rows, modulo 2**64, by bit planes.
+    def _count_planes(self, rows: NDArray[np.int64], widest: int, unit: float = 1) -> NDArray[Any]:
+        """D' @ rows for int64 rows as :meth:`_padded`, modulo 2**64, by bit planes.
 
         Times a float, a power of 2, they are float64, rounded once.
         """
-        planes = self._planes(rows)
+        planes = self._planes(rows, widest)
         outputs, pairs = planes.shape[:2]
         out = np.empty((self.shape[1], outputs), dtype=type(unit))
 
@@ -789,13 +812,19 @@ class BinaryMatrix:
         split(part, self.shape[1], self._words.size * outputs * pairs // 4)
         return out
 
-    def _planes(self, rows: NDArray[np.int64]) -> NDArray[np.uint64]:
-        """Split (n, C) int64 rows into pairs of bit planes, as kernels read them."""
-        widest = max(int(rows.max(initial=0)), ~int(rows.min(initial=0)))
+    def _count_halves(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """D' @ rows as high and low, for any int64 rows as :meth:`_padded`."""
+        return _carried(*(self._count_planes(half, _widest(half)) for half in _halves(rows)))
+
+    def _planes(self, rows: NDArray[np.int64], widest: int) -> NDArray[np.uint64]:
+        """Split int64 rows as :meth:`_padded` into pairs of bit planes, as kernels read them.
+
+        ``widest`` has as many bits as any of them.
+        """
         pairs = (widest.bit_length() + 2) // 2  # one of the planes is the sign
-        shape = rows.shape[1], pairs, self._words.shape[1] // 8, 2, 8
-        planes = np.empty(shape, dtype=np.uint64)
-        bits.bit_planes(self._padded(rows), planes)
+        shape = rows.shape[0], pairs, self._words.shape[1] // 8, 2, 8
+        planes = aligned(np.empty, shape, np.uint64)
+        bits.bit_planes(rows, planes)
         return planes
 
 
@@ -828,6 +857,11 @@ def _check_sums(name: str, values: NDArray[np.int64], advice: str = "") -> None:
         )
 
 
+def _widest(values: NDArray[np.int64]) -> int:
+    """The largest entry, or what a negative one is in bits where it takes more of them."""
+    return max(int(values.max(initial=0)), ~int(values.min(initial=0)))
+
+
 def _halves(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """High and low with values = high * 2**32 + low and 0 <= low < 2**32."""
     return values >> 32, values & (2**32 - 1)
@@ -839,15 +873,6 @@ def _carried(
     """The same sum with low brought back to 0 <= low < 2**32."""
     carry, low = _halves(low)
     return high + carry, low
-
-
-def _times_power(values: NDArray[np.float64], exponent: int) -> NDArray[np.float64]:
-    """Values times 2**exponent, which itself may be past the range of float64."""
-    half = exponent // 2
-    with np.errstate(over="ignore", under="ignore"):
-        scaled: NDArray[np.float64] = values * 2.0**half
-        scaled *= 2.0 ** (exponent - half)
-    return scaled
 
 
 def _grid(size: float, ones: int, accuracy: float) -> tuple[int, float]:

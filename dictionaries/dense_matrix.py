@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from .binary_matrix import BinaryMatrix
-from .operands import check_width, finite_operand, is_frozen, places, real_operand
+from .operands import check_width, column_numbers, finite_operand, is_frozen, places, real_operand
 
 Array = NDArray[np.float64]
 
@@ -117,12 +117,7 @@ class DenseMatrix:
 
     def take(self, columns: ArrayLike) -> "DenseMatrix":
         """Return the matrix of the chosen columns (indices or a boolean mask), in that order."""
-        chosen = np.asarray(columns)
-        if chosen.size == 0:
-            chosen = chosen.astype(np.intp)  # an empty list is an array of floats
-        rows = self._array.T[chosen]
-        if rows.ndim != 2:
-            raise ValueError(f"columns: expected a list of columns or a mask, got {columns!r}")
+        rows = self._array.T[column_numbers(columns, self.shape[1])]
         return DenseMatrix._own(np.ascontiguousarray(rows).T)
 
     def with_ones(self) -> "DenseMatrix":

@@ -39,6 +39,28 @@ def two_dimensional(array: NDArray[Any]) -> NDArray[Any]:
     return array[:, None] if array.ndim == 1 else array
 
 
+def column_numbers(columns: ArrayLike, count: int) -> NDArray[np.intp]:
+    """Numbers of chosen columns among so many, from 0, of a list or of a mask.
+
+    A list may count from the end. IndexError if there is no such column or the mask
+    is of another length, ValueError if it is no list.
+    """
+    chosen = np.asarray(columns)
+    if chosen.ndim != 1:
+        raise ValueError(f"columns: expected a list of columns or a mask, got {columns!r}")
+    if chosen.dtype == np.bool_ and len(chosen) == count:
+        return np.flatnonzero(chosen)
+    if len(chosen) == 0:
+        return chosen.astype(np.intp)  # an empty list is an array of floats
+    if chosen.dtype.kind not in "iu" or chosen.min() < -count or chosen.max() >= count:
+        raise IndexError(
+            f"columns: expected numbers of {count} columns or a mask of them, got {columns!r}"
+        )
+    chosen = chosen.astype(np.intp)
+    chosen[chosen < 0] += count
+    return chosen
+
+
 def places(columns: ArrayLike, count: int) -> NDArray[np.int64]:
     """For each of so many columns its place in a list of distinct ones, or -1; (count,)."""
     chosen = np.asarray(columns)

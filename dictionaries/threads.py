@@ -1,17 +1,15 @@
 """Threads for products and rollouts: how many, and how the work is split between them.
 
-Kernels release the GIL, so work is split into parts that plain Python threads run.
-Idle ones wait without spinning, for waking one takes half as long as starting it,
-and a forked child starts its own; Numba's thread layers, which abort or hang where
-two threads or a fork meet in them, stay out. Parts never share a sum, so that every
-number of threads gives the same bits.
+Kernels release the GIL, so work is split into parts that plain Python threads run
+(``helpers.py``), of which a forked child starts its own; Numba's thread layers, which
+abort or hang where two threads or a fork meet in them, stay out. Parts never share a
+sum, so that every number of threads gives the same bits.
 
 BLAS and the solvers have threads of their own, which this does not change.
 """
 
 import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import accumulate, pairwise
@@ -19,13 +17,15 @@ from operator import index
 
 from numba import config
 
+from .helpers import Helpers
+
 # Registers (512 bits) handled per thread before a second one pays: waking it takes
 # about 0.1 ms, a register 0.5 ns
 _REGISTERS_PER_THREAD = 500_000
 _PARTS_PER_THREAD = 8  # whoever is free takes the next: a thread that wakes late has fewer
-# Taking a part costs 5 us, much of little work: up to this many registers per thread, the first
-# part of each is so many times the others, nine tenths of all
-_LONG, _LARGE = 10_000_000, 63
+# Taking a part costs 5 us, much of little work: up to this many registers per thread, each has a
+# large part, and a few small ones even them out
+_LONG, _LARGE, _SMALL_PER_THREAD = 10_000_000, 20, 3
 
 _for_all: int | None = None
 _for_this: ContextVar[int | None] = ContextVar("bidual_threads", default=None)
@@ -100,56 +100,42 @@ def split(task: Callable[[int, int], None], length: int, registers: int, shortes
     if count < 2:
         task(0, length)
         return
-    parts = min(count * _PARTS_PER_THREAD, most)
-    large = _LARGE if registers < _LONG * count else 1
-    if length < shortest * (count * large + parts - count):
-        large = 1
-    ends = [0, *accumulate([large] * count + [1] * (parts - count))]
+    small, large = count * _SMALL_PER_THREAD, _LARGE
+    if registers >= _LONG * count or length < shortest * (count * large + small):
+        # as many for each thread, so that all end together where they are equally fast
+        small, large = count * (min(_PARTS_PER_THREAD, most // count) - 1), 1
+    ends = [0, *accumulate([large] * count + [1] * small)]
     left = iter([(length * a // ends[-1], length * b // ends[-1]) for a, b in pairwise(ends)])
 
     def work() -> None:
         for part in left:  # next() of a list's iterator holds the GIL
             task(*part)
 
-    others = _submitted(work, count - 1)
-    try:
-        work()
-    finally:
-        # one that has not started by now has nothing to do; the others must not outlive this
-        running = [other for other in others if not other.cancel()]
-        errors = [error for error in (other.exception() for other in running) if error]
-    if errors:
-        raise errors[0]
+    _helpers_for(count - 1).share(work, count - 1)
 
 
-_pool = ThreadPoolExecutor(1, "bidual")  # starts no thread before its first work
-_pool_size = 1
-_left_behind: list[ThreadPoolExecutor] = []  # a parent's, whose threads a child does not have
+_helpers = Helpers(1)
+_left_behind: list[Helpers] = []  # a parent's, whose threads a child does not have
 
 
-def _submitted(work: Callable[[], None], count: int) -> list[Future[None]]:
-    """Have ``count`` threads, which callers at the same time share, run ``work``."""
-    global _pool, _pool_size
-    if count > _pool_size:
-        smaller, _pool, _pool_size = _pool, ThreadPoolExecutor(count, "bidual"), count
-        smaller.shutdown(wait=False)
-    started: list[Future[None]] = []
-    try:
-        for _ in range(count):
-            started.append(_pool.submit(work))
-    except RuntimeError:  # the interpreter is on its way out: the caller does the rest alone
-        pass
-    return started
+def _helpers_for(count: int) -> Helpers:
+    """Helpers that all callers share, replaced where they are fewer than ``count``."""
+    global _helpers
+    found = _helpers
+    if count > found.size:
+        found.close()
+        found = _helpers = Helpers(count)
+    return found
 
 
-def _forget_pool() -> None:
-    global _pool
-    _left_behind.append(_pool)
-    _pool = ThreadPoolExecutor(_pool_size, "bidual")
+def _forget_helpers() -> None:
+    global _helpers
+    _left_behind.append(_helpers)
+    _helpers = Helpers(_helpers.size)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_forget_helpers)
 
 
 def _checked(count: int) -> int:

@@ -404,6 +404,21 @@ def test_any_number_type_of_zeros_and_ones_packs(dtype):
     same(bd.BinaryMatrix.from_dense(dense.astype(dtype).tolist()).to_dense(), dense)
 
 
+@pytest.mark.parametrize("columns", [[True, False], [0.0, 1.0], ["0"], np.eye(5) > 0, [[0, 1]], 3])
+def test_what_is_no_list_of_columns_is_refused(columns):
+    with pytest.raises((IndexError, ValueError), match=r"^columns: expected"):
+        bd.BinaryMatrix.from_dense(np.eye(5)).take(columns)
+
+
+def test_words_begin_on_a_line_of_the_cache(tmp_path):
+    D = bd.BinaryMatrix.from_dense(np.eye(600, 7))
+    D.save(tmp_path / "matrix")
+    given = bd.BinaryMatrix(np.array(D.words), 600)
+    made = D.take([2, -1]), given.take(np.arange(7) > 3), bd.BinaryMatrix.load(tmp_path / "matrix")
+    for matrix in (D, given, *made, D.with_ones(), bd.BinaryMatrix.vstack([D, D])):
+        assert matrix.words.ctypes.data % 64 == 0
+
+
 def test_words_of_any_memory_order_are_taken():
     words = np.arange(48, dtype=np.uint64).reshape(3, 16)
     expected = bd.BinaryMatrix(words.copy(), 1024).to_dense()

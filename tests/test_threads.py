@@ -154,7 +154,7 @@ def test_little_work_stays_in_the_calling_thread():
         split(lambda *part: calls.append(part), 100, 2 * threads._REGISTERS_PER_THREAD - 1)
         assert calls == [(0, 100)]
         split(lambda *part: calls.append(part), 100, 2 * threads._REGISTERS_PER_THREAD)
-    assert len(calls) == 1 + 2 * threads._PARTS_PER_THREAD
+    assert len(calls) == 1 + 2 * (1 + threads._SMALL_PER_THREAD)
 
 
 @pytest.mark.parametrize("part", [0, 1, 2])

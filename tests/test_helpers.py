@@ -1,0 +1,175 @@
+"""Helpers work with the one that asks, leave when nothing comes, and keep nothing alive."""
+
+import gc
+import subprocess
+import sys
+import threading
+import time
+import weakref
+
+import numpy as np
+import pytest
+
+from bidual.dictionaries.helpers import Helpers
+from bidual.kernels.waiting import await_count, linger
+
+FOREVER = 10**12  # reads: hours where a pause is between them, minutes where none is
+
+
+def in_thread(call, *arguments):
+    thread = threading.Thread(target=call, args=arguments, daemon=True)
+    thread.start()
+    return thread
+
+
+def until(condition):
+    end = time.monotonic() + 30
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.001)
+    return condition()
+
+
+def counts():
+    return np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64)
+
+
+def test_who_lingers_has_counted_itself_and_sees_what_is_posted():
+    done, posted = counts()
+    lingering = [in_thread(linger, done, posted, 0, FOREVER, 10) for _ in range(3)]
+    assert until(lambda: done[0] == 3)
+    time.sleep(0.05)
+    assert all(thread.is_alive() for thread in lingering)
+    posted[0] = 1
+    for thread in lingering:
+        thread.join(timeout=30)
+        assert not thread.is_alive()
+
+
+def test_who_lingers_gives_up():
+    done, posted = counts()
+    linger(done, posted, 0, 1000, FOREVER)  # the delay is only after something was posted
+    assert done[0] == 1
+
+
+def test_counts_lose_nothing_where_threads_add_at_once():
+    done, posted = counts()
+
+    def often():
+        for _ in range(2000):
+            linger(done, posted, 1, 1, 0)
+
+    for thread in [in_thread(often) for _ in range(4)]:
+        thread.join(timeout=60)
+    assert done[0] == 8000
+
+
+def test_a_count_is_awaited_and_given_up():
+    done, _ = counts()
+    await_count(done, 1, 1000)
+    waiting = in_thread(await_count, done, 2, FOREVER)
+    done[0] = 1
+    time.sleep(0.05)
+    assert waiting.is_alive()
+    done[0] = 2
+    waiting.join(timeout=30)
+    assert not waiting.is_alive()
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_all_work_at_once_and_have_ended_when_share_returns(count):
+    together, workers = threading.Barrier(count + 1), []
+
+    def work():
+        together.wait(timeout=30)  # passes only when the caller and every helper are here
+        time.sleep(0.01)
+        workers.append(threading.get_ident())
+
+    helpers = Helpers(count)
+    for _ in range(5):
+        helpers.share(work, count)
+        assert len(set(workers)) == count + 1
+        assert threading.get_ident() in workers
+        workers.clear()
+
+
+def test_helpers_sleep_when_nothing_comes_and_wake_again():
+    helpers, calls = Helpers(2), []
+    for _ in range(3):
+        helpers.share(lambda: (calls.append(1), time.sleep(0.02)), 2)
+        assert until(lambda: helpers._awake == 0)
+        assert not helpers._jobs
+    assert len(calls) == 9
+
+
+def test_a_caller_does_not_wait_for_helpers_that_others_keep():
+    helpers, go_on, busy = Helpers(1), threading.Event(), threading.Event()
+
+    def long():
+        if threading.current_thread().name.startswith("bidual"):
+            busy.set()
+            go_on.wait(timeout=60)
+        else:
+            busy.wait(timeout=30)
+
+    other = in_thread(helpers.share, long, 1)
+    assert busy.wait(timeout=30)
+    calls = []
+    helpers.share(lambda: calls.append(threading.get_ident()), 1)
+    assert calls == [threading.get_ident()]
+    assert other.is_alive()
+    go_on.set()
+    other.join(timeout=30)
+    assert not other.is_alive()
+
+
+@pytest.mark.parametrize("where", ["here", "in a helper"])
+def test_an_error_arrives_when_all_have_ended(where):
+    together, ended = threading.Barrier(2), []
+
+    def work():
+        here = threading.current_thread() is threading.main_thread()
+        together.wait(timeout=30)
+        if here == (where == "here"):
+            raise ZeroDivisionError(where)
+        time.sleep(0.05)
+        ended.append(where)
+
+    helpers = Helpers(1)
+    with pytest.raises(ZeroDivisionError, match=where):
+        helpers.share(work, 1)
+    assert ended == [where]
+    helpers.share(lambda: ended.append(2), 1)  # and they still work
+    assert 2 in ended
+
+
+def test_nothing_of_the_work_stays_in_memory():
+    class Large:
+        pass
+
+    helpers, large = Helpers(1), Large()
+    gone = weakref.ref(large)
+    together = threading.Barrier(2)
+    helpers.share(lambda kept=large: together.wait(timeout=30), 1)
+    del large
+    assert until(lambda: gc.collect() is not None and gone() is None)
+
+
+def test_closed_helpers_leave_the_work_to_the_caller():
+    helpers, calls = Helpers(3), []
+    helpers.close()
+    for _ in range(3):
+        helpers.share(lambda: calls.append(threading.get_ident()), 3)
+    assert calls == [threading.get_ident()] * 3
+    assert helpers._awake == 0
+
+
+def test_an_interpreter_ends_while_helpers_linger():
+    code = """
+from bidual.dictionaries.helpers import Helpers
+helpers = Helpers(3)
+for _ in range(20):
+    helpers.share(lambda: None, 3)
+"""
+    for _ in range(5):
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
+        assert (ended.returncode, ended.stderr) == (0, b"")
