@@ -15,6 +15,7 @@ it is within a kernel.
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from queue import SimpleQueue
 from threading import Lock
 from time import perf_counter
@@ -28,12 +29,21 @@ _SOON = 2e-4  # seconds between work and work for which a helper stays awake
 _DELAY = 200  # turns between posted work and its begin: some 5 us
 
 
+@cache
+def _load_waits() -> None:
+    """Have Numba load both waits, under a lock of its own that no fork may find taken."""
+    count = np.zeros(1, dtype=np.int64)
+    linger(count, count, 0, 0, 0)
+    await_count(count, 1, 1)
+
+
 class _Job:
-    """Work, what came of it in helpers, and a count of them that says it sooner."""
+    """Work, how many helpers took it and what came of it, and a count that says so sooner."""
 
     def __init__(self, work: Callable[[], None], soon: bool) -> None:
         self.work = work
         self.soon = soon
+        self.taken = 0
         self.ended: SimpleQueue[BaseException | None] = SimpleQueue()
         self.done = np.zeros(1, dtype=np.int64)
 
@@ -56,7 +66,7 @@ class Helpers:
         self._pool = ThreadPoolExecutor(size, "bidual")  # starts no thread before its first work
         self._lock = Lock()  # of what follows
         self._jobs: deque[_Job] = deque()  # each as often as helpers may still take it
-        self._awake = 0
+        self._awake = 0  # changed by helpers alone, whom no Ctrl-C interrupts
         self._posted = np.zeros(1, dtype=np.int64)
         self._ended = 0.0
 
@@ -65,17 +75,22 @@ class Helpers:
 
         Returns when all calls have ended; then the first error of any is raised.
         """
+        _load_waits()
         job = _Job(work, perf_counter() - self._ended < _SOON)
-        self._post(job, count)
         try:
+            self._post(job, count)
             work()
         finally:  # no call may outlive this
-            started = count - self._withdraw(job)
+            started = self._withdraw(job)
             await_count(job.done, started, _TURNS)
-            errors = [error for error in (job.ended.get() for _ in range(started)) if error]
+            ended = [job.ended.get() for _ in range(started)]
             self._ended = perf_counter()
+        errors = [error for error in ended if error is not None]
         if errors:
-            raise errors[0]
+            try:
+                raise errors[0]
+            finally:
+                del ended, errors, job, work  # all that the error's traceback would keep
 
     def close(self) -> None:
         """Start no more work in helpers, and let their threads end."""
@@ -86,32 +101,31 @@ class Helpers:
             self._jobs.extend([job] * count)
             self._posted[0] += 1
             asleep = min(count, self.size - self._awake)
-            self._awake += asleep
         try:
-            while asleep:
+            for _ in range(asleep):
                 self._pool.submit(self._serve)
-                asleep -= 1
-        except RuntimeError:  # the interpreter is on its way out: the caller does all
-            with self._lock:
-                self._awake -= asleep
+        except RuntimeError:  # no more threads, or the interpreter ends: the caller does all
+            pass
 
     def _withdraw(self, job: _Job) -> int:
-        """Take back a job as often as no helper has taken it; return how often."""
+        """Offer a job to no more helpers; return how many have taken it."""
         with self._lock:
-            waiting = self._jobs.count(job)
-            for _ in range(waiting):
+            for _ in range(self._jobs.count(job)):
                 self._jobs.remove(job)
-        return waiting
+            return job.taken
 
     def _serve(self) -> None:
         """Take jobs until none comes for a moment."""
+        with self._lock:
+            self._awake += 1
         while True:
             with self._lock:
                 if not self._jobs:
                     self._awake -= 1
                     return
-                job = self._jobs.popleft()
                 seen = int(self._posted[0])
+                job = self._jobs.popleft()
+                job.taken += 1
             error = None
             try:
                 job.work()
@@ -119,4 +133,4 @@ class Helpers:
                 error = raised
             job.ended.put(error)
             linger(job.done, self._posted, seen, _TURNS if job.soon else 0, _DELAY)
-            del job, error  # and with them the arrays of the work
+            del job, error  # whose traceback holds this frame

@@ -1,6 +1,8 @@
 """Helpers work with the one that asks, leave when nothing comes, and keep nothing alive."""
 
+import contextlib
 import gc
+import signal
 import subprocess
 import sys
 import threading
@@ -9,8 +11,11 @@ import weakref
 
 import numpy as np
 import pytest
+from numba import njit
 
+from bidual.dictionaries import helpers as helpers_module
 from bidual.dictionaries.helpers import Helpers
+from bidual.kernels import waiting
 from bidual.kernels.waiting import await_count, linger
 
 FOREVER = 10**12  # reads: hours where a pause is between them, minutes where none is
@@ -52,15 +57,16 @@ def test_who_lingers_gives_up():
 
 
 def test_counts_lose_nothing_where_threads_add_at_once():
-    done, posted = counts()
+    @njit(nogil=True)
+    def often(count, times):
+        for _ in range(times):
+            waiting._increase(count)
 
-    def often():
-        for _ in range(2000):
-            linger(done, posted, 1, 1, 0)
-
-    for thread in [in_thread(often) for _ in range(4)]:
+    done, _ = counts()
+    often(done, 1)
+    for thread in [in_thread(often, done, 10**6) for _ in range(3)]:
         thread.join(timeout=60)
-    assert done[0] == 8000
+    assert done[0] == 3 * 10**6 + 1
 
 
 def test_a_count_is_awaited_and_given_up():
@@ -99,6 +105,47 @@ def test_helpers_sleep_when_nothing_comes_and_wake_again():
         assert until(lambda: helpers._awake == 0)
         assert not helpers._jobs
     assert len(calls) == 9
+
+
+@pytest.mark.parametrize(("soon", "woken"), [(float("inf"), 1), (-1.0, 20)])
+def test_helpers_stay_awake_where_work_comes_soon(soon, woken, monkeypatch):
+    monkeypatch.setattr(helpers_module, "_SOON", soon)
+    monkeypatch.setattr(helpers_module, "_TURNS", 10**8)  # seconds
+    helpers, together, submitted = Helpers(1), threading.Barrier(2), []
+    submit = helpers._pool.submit
+    monkeypatch.setattr(
+        helpers._pool, "submit", lambda call: (submitted.append(call), submit(call))
+    )
+    for _ in range(20):
+        helpers.share(lambda: together.wait(timeout=30), 1)
+        assert soon > 0 or until(lambda: helpers._awake == 0)
+    assert len(submitted) == woken
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of a timer are of Unix")
+def test_an_interrupt_at_any_moment_leaves_helpers_at_work():
+    helpers, interrupts, calls = Helpers(1), 0, []
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for k in range(300):
+            left = iter(range(50))
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-5 * (1 + k % 40))
+                helpers.share(lambda left=left: calls.extend(left), 1)
+                time.sleep(0.01)
+            except KeyboardInterrupt:
+                interrupts += 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert interrupts == 300
+    assert until(lambda: helpers._awake == 0)
+    together = threading.Barrier(2)
+    helpers.share(lambda: together.wait(timeout=30), 1)  # passes only when a helper comes
 
 
 def test_a_caller_does_not_wait_for_helpers_that_others_keep():
@@ -151,7 +198,29 @@ def test_nothing_of_the_work_stays_in_memory():
     together = threading.Barrier(2)
     helpers.share(lambda kept=large: together.wait(timeout=30), 1)
     del large
-    assert until(lambda: gc.collect() is not None and gone() is None)
+    assert until(lambda: gone() is None)
+
+
+def test_an_error_keeps_nothing_of_the_work_in_memory():
+    class Large:
+        pass
+
+    large = Large()
+    gone, together = weakref.ref(large), threading.Barrier(2)
+
+    def work(kept=large):
+        together.wait(timeout=30)
+        if threading.current_thread() is not threading.main_thread():
+            raise ZeroDivisionError
+
+    gc.disable()  # what holds itself is not to be collected
+    try:
+        with contextlib.suppress(ZeroDivisionError):
+            Helpers(1).share(work, 1)
+        del large, work
+        assert until(lambda: gone() is None)
+    finally:
+        gc.enable()
 
 
 def test_closed_helpers_leave_the_work_to_the_caller():
