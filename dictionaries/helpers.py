@@ -10,14 +10,16 @@ The GIL is the other thing to wait for: a thread that finds it taken sleeps too.
 waiting here is done without it, a helper counts its work as done only when it has let
 the GIL go, and begins new work a little after it was posted, when the one that posted
 it is within a kernel.
+
+Threads, locks and queues are bare ones: a Ctrl-C within the Python code of an executor's
+or of a semaphore can leave a lock taken for good.
 """
 
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from queue import SimpleQueue
-from threading import Lock
+from threading import Lock, Thread
 from time import perf_counter
 
 import numpy as np
@@ -49,24 +51,25 @@ class _Job:
 
 
 class Helpers:
-    """At most ``size`` threads, started when there is work and shared by all who ask.
+    """Threads, as many as were ever asked for at once, that all who ask share.
 
     Examples
     --------
     >>> from bidual.dictionaries.helpers import Helpers
     >>> rows = iter(range(1000))
     >>> seen = set()
-    >>> Helpers(2).share(lambda: seen.update(rows), 2)
+    >>> Helpers().share(lambda: seen.update(rows), 2)
     >>> len(seen)
     1000
     """
 
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._pool = ThreadPoolExecutor(size, "bidual")  # starts no thread before its first work
+    def __init__(self) -> None:
         self._lock = Lock()  # of what follows
-        self._jobs: deque[_Job] = deque()  # each as often as helpers may still take it
+        self._threads: list[Thread] = []
+        self._closed = False
         self._awake = 0  # changed by helpers alone, whom no Ctrl-C interrupts
+        self._jobs: deque[_Job] = deque()  # each as often as helpers may still take it
+        self._calls: SimpleQueue[bool] = SimpleQueue()  # to those asleep: True wakes, False ends
         self._posted = np.zeros(1, dtype=np.int64)
         self._ended = 0.0
 
@@ -93,19 +96,31 @@ class Helpers:
                 del ended, errors, job, work  # all that the error's traceback would keep
 
     def close(self) -> None:
-        """Start no more work in helpers, and let their threads end."""
-        self._pool.shutdown(wait=False)
+        """Have all threads end, and leave what comes later to those who ask."""
+        with self._lock:
+            self._closed = True
+        for _ in self._threads:
+            self._calls.put(False)
+        for thread in self._threads:
+            thread.join()
 
     def _post(self, job: _Job, count: int) -> None:
         with self._lock:
+            if self._closed:
+                return
+            try:
+                while len(self._threads) < count:
+                    # a daemon, for the interpreter would wait for others before it ends
+                    thread = Thread(target=self._run, name="bidual helper", daemon=True)
+                    thread.start()
+                    self._threads.append(thread)
+            except RuntimeError:  # no more threads, or the interpreter ends: fewer will do
+                pass
             self._jobs.extend([job] * count)
             self._posted[0] += 1
-            asleep = min(count, self.size - self._awake)
-        try:
-            for _ in range(asleep):
-                self._pool.submit(self._serve)
-        except RuntimeError:  # no more threads, or the interpreter ends: the caller does all
-            pass
+            asleep = len(self._threads) - self._awake - self._calls.qsize()
+            for _ in range(min(count, asleep)):
+                self._calls.put(True)
 
     def _withdraw(self, job: _Job) -> int:
         """Offer a job to no more helpers; return how many have taken it."""
@@ -113,6 +128,10 @@ class Helpers:
             for _ in range(self._jobs.count(job)):
                 self._jobs.remove(job)
             return job.taken
+
+    def _run(self) -> None:
+        while self._calls.get():
+            self._serve()
 
     def _serve(self) -> None:
         """Take jobs until none comes for a moment."""

@@ -8,6 +8,7 @@ sum, so that every number of threads gives the same bits.
 BLAS and the solvers have threads of their own, which this does not change.
 """
 
+import atexit
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -111,31 +112,20 @@ def split(task: Callable[[int, int], None], length: int, registers: int, shortes
         for part in left:  # next() of a list's iterator holds the GIL
             task(*part)
 
-    _helpers_for(count - 1).share(work, count - 1)
+    _helpers.share(work, count - 1)
 
 
-_helpers = Helpers(1)
-_left_behind: list[Helpers] = []  # a parent's, whose threads a child does not have
-
-
-def _helpers_for(count: int) -> Helpers:
-    """Helpers that all callers share, replaced where they are fewer than ``count``."""
-    global _helpers
-    found = _helpers
-    if count > found.size:
-        found.close()
-        found = _helpers = Helpers(count)
-    return found
+_helpers = Helpers()  # starts no thread before there is work
 
 
 def _forget_helpers() -> None:
     global _helpers
-    _left_behind.append(_helpers)
-    _helpers = Helpers(_helpers.size)
+    _helpers = Helpers()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_helpers)
+atexit.register(lambda: _helpers.close())
 
 
 def _checked(count: int) -> int:

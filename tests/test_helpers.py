@@ -90,7 +90,7 @@ def test_all_work_at_once_and_have_ended_when_share_returns(count):
         time.sleep(0.01)
         workers.append(threading.get_ident())
 
-    helpers = Helpers(count)
+    helpers = Helpers()
     for _ in range(5):
         helpers.share(work, count)
         assert len(set(workers)) == count + 1
@@ -99,7 +99,7 @@ def test_all_work_at_once_and_have_ended_when_share_returns(count):
 
 
 def test_helpers_sleep_when_nothing_comes_and_wake_again():
-    helpers, calls = Helpers(2), []
+    helpers, calls = Helpers(), []
     for _ in range(3):
         helpers.share(lambda: (calls.append(1), time.sleep(0.02)), 2)
         assert until(lambda: helpers._awake == 0)
@@ -111,20 +111,19 @@ def test_helpers_sleep_when_nothing_comes_and_wake_again():
 def test_helpers_stay_awake_where_work_comes_soon(soon, woken, monkeypatch):
     monkeypatch.setattr(helpers_module, "_SOON", soon)
     monkeypatch.setattr(helpers_module, "_TURNS", 10**8)  # seconds
-    helpers, together, submitted = Helpers(1), threading.Barrier(2), []
-    submit = helpers._pool.submit
-    monkeypatch.setattr(
-        helpers._pool, "submit", lambda call: (submitted.append(call), submit(call))
-    )
+    helpers, together, calls = Helpers(), threading.Barrier(2), []
+    serve = helpers._serve
+    monkeypatch.setattr(helpers, "_serve", lambda: (calls.append(1), serve()))
     for _ in range(20):
         helpers.share(lambda: together.wait(timeout=30), 1)
         assert soon > 0 or until(lambda: helpers._awake == 0)
-    assert len(submitted) == woken
+    assert len(calls) == woken
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of a timer are of Unix")
 def test_an_interrupt_at_any_moment_leaves_helpers_at_work():
-    helpers, interrupts, calls = Helpers(1), 0, []
+    helpers, interrupts, calls = Helpers(), 0, []
+    helpers.share(lambda: None, 1)  # Numba must not be interrupted
 
     def interrupt(*_):
         raise KeyboardInterrupt
@@ -149,7 +148,7 @@ def test_an_interrupt_at_any_moment_leaves_helpers_at_work():
 
 
 def test_a_caller_does_not_wait_for_helpers_that_others_keep():
-    helpers, go_on, busy = Helpers(1), threading.Event(), threading.Event()
+    helpers, go_on, busy = Helpers(), threading.Event(), threading.Event()
 
     def long():
         if threading.current_thread().name.startswith("bidual"):
@@ -181,7 +180,7 @@ def test_an_error_arrives_when_all_have_ended(where):
         time.sleep(0.05)
         ended.append(where)
 
-    helpers = Helpers(1)
+    helpers = Helpers()
     with pytest.raises(ZeroDivisionError, match=where):
         helpers.share(work, 1)
     assert ended == [where]
@@ -193,7 +192,7 @@ def test_nothing_of_the_work_stays_in_memory():
     class Large:
         pass
 
-    helpers, large = Helpers(1), Large()
+    helpers, large = Helpers(), Large()
     gone = weakref.ref(large)
     together = threading.Barrier(2)
     helpers.share(lambda kept=large: together.wait(timeout=30), 1)
@@ -216,7 +215,7 @@ def test_an_error_keeps_nothing_of_the_work_in_memory():
     gc.disable()  # what holds itself is not to be collected
     try:
         with contextlib.suppress(ZeroDivisionError):
-            Helpers(1).share(work, 1)
+            Helpers().share(work, 1)
         del large, work
         assert until(lambda: gone() is None)
     finally:
@@ -224,8 +223,12 @@ def test_an_error_keeps_nothing_of_the_work_in_memory():
 
 
 def test_closed_helpers_leave_the_work_to_the_caller():
-    helpers, calls = Helpers(3), []
+    helpers, calls, together = Helpers(), [], threading.Barrier(4)
+    helpers.share(lambda: together.wait(timeout=30), 3)
+    threads = list(helpers._threads)
+    assert len(threads) == 3
     helpers.close()
+    assert not any(thread.is_alive() for thread in threads)
     for _ in range(3):
         helpers.share(lambda: calls.append(threading.get_ident()), 3)
     assert calls == [threading.get_ident()] * 3
@@ -235,10 +238,10 @@ def test_closed_helpers_leave_the_work_to_the_caller():
 def test_an_interpreter_ends_while_helpers_linger():
     code = """
 from bidual.dictionaries.helpers import Helpers
-helpers = Helpers(3)
+helpers = Helpers()
 for _ in range(20):
     helpers.share(lambda: None, 3)
 """
-    for _ in range(5):
+    for _ in range(2):
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
         assert (ended.returncode, ended.stderr) == (0, b"")
