@@ -7,9 +7,9 @@ RUN := $(VENV)/bin
 export OMP_WAIT_POLICY ?= passive
 
 # Proofs that take long: mutations, complete lists of patterns proven, kills at any moment, examples
-# of the docs, growing and real designs with every backend, and solvers of other packages.
-LONG := checker_mutations completeness completeness_mutations build packed_file docs \
-  formulation_docs certificate_docs growing dense_design race
+# of the docs, growing, splitting and real designs with every backend, and solvers of other packages.
+LONG := checker_mutations arrangement trajectories completeness completeness_mutations build \
+  packed_file docs formulation_docs certificate_docs growing admm_splitting dense_design race
 LONG := $(LONG:%=tests/test_%.py)
 
 .DEFAULT_GOAL := help
