@@ -6,11 +6,13 @@ RUN := $(VENV)/bin
 # Where BLAS, solvers and Numba meet, spinning threads put each other to sleep.
 export OMP_WAIT_POLICY ?= passive
 
-# Proofs that take long: mutations, complete lists of patterns proven, kills at any moment, examples
-# of the docs, growing, splitting and real designs with every backend, and solvers of other packages.
-LONG := checker_mutations arrangement trajectories completeness completeness_mutations build \
-  packed_file docs formulation_docs certificate_docs growing admm_splitting dense_design race
+# Proofs that take long or need what test-all installs: mutations, kills at any moment, examples of
+# the docs and solvers of other packages.
+LONG := checker_mutations completeness_mutations build docs formulation_docs certificate_docs race
 LONG := $(LONG:%=tests/test_%.py)
+
+# A worker for each core: most tests use no more than one.
+PYTEST := $(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests -n logical --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint types check wheel clean
@@ -28,11 +30,11 @@ demo: $(VENV)/.all
 	$(RUN)/python -I certificates/checker.py out/compare.cert
 
 test: $(VENV)/.test
-	$(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests $(LONG:%=--ignore=%)
+	$(PYTEST) tests $(LONG:%=--ignore=%)
 
 # The networks of other libraries need torch: the release is pinned, for what it pulls in is large.
 test-all: $(VENV)/.interop $(VENV)/.bench
-	$(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests/test_interop.py $(LONG)
+	$(PYTEST) tests/test_interop.py $(LONG)
 	$(RUN)/python benchmarks/kernels.py --rounds 2
 	$(RUN)/python benchmarks/rollout.py --rounds 3
 	$(RUN)/python benchmarks/scaling.py --most 10000 --most-rows 1000

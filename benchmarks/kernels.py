@@ -8,13 +8,16 @@ one of medians: of processor time against BLAS, since what else runs on a
 machine interrupts a long call and lets a short one pass. One and two threads take
 turns by themselves, thirty calls a turn, so that a core that slept has come up to
 speed, and are compared by the clock; beside them, what the machine itself gives: two
-threads that do thirty calls each and meet only at their end, against sixty in one. D'r
-to a number of bits includes rounding r and splitting it into planes; the Gram
+threads that do thirty calls each and meet only at their end, against sixty in one, and
+the share of both processors' time that other guests of the machine took meanwhile: from
+half a per cent on, threads that meet after each call wait for one that does not run.
+D'r to a number of bits includes rounding r and splitting it into planes; the Gram
 includes gathering its columns.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -140,12 +143,13 @@ def measure(rows: int, columns: int, density: float, rounds: int) -> list[dict[s
         candidates[name] = in_threads(1, call)
     with threadpool_limits(1):
         seconds = medians(candidates, rounds)
-        threaded = {
-            name: medians(
-                {n: in_threads(n, call, CALLS) for n in (1, 2)} | {"apart": apart(call)}, rounds
-            )
-            for name, (_, call) in ours.items()
-        }
+        threaded, stolen = {}, {}
+        for name, (_, call) in ours.items():
+            turns = {n: in_threads(n, call, CALLS) for n in (1, 2)} | {"apart": apart(call)}
+            start = time.perf_counter(), machine.stolen()
+            threaded[name] = medians(turns, rounds)
+            end = time.perf_counter(), machine.stolen()
+            stolen[name] = (end[1] - start[1]) / (end[0] - start[0]) / (os.cpu_count() or 1)
 
     records = []
     for name, (kind, _) in ours.items():
@@ -164,6 +168,7 @@ def measure(rows: int, columns: int, density: float, rounds: int) -> list[dict[s
                 "target": TARGETS.get(name),
                 "two_threads": by_clock / two,
                 "two_apart": 2 * by_clock / both,
+                "stolen": stolen[name],
             }
         )
     return records
@@ -188,7 +193,9 @@ def main() -> None:
     described = machine.describe()
     machine.show(described)
     print(f"{'rows x columns':>15s} {'density':>7s}  {'product':14s}", end="")
-    print(f"{'ms':>8s} {'BLAS ms':>8s} {'x BLAS':>7s} {'target':>7s} {'2 threads':>10s}  apart")
+    print(
+        f"{'ms':>8s} {'BLAS ms':>8s} {'x BLAS':>7s} {'target':>7s} {'2 threads':>10s}  apart  stolen"
+    )
     records = []
     for shape in SHAPES:
         for density in DENSITIES:
@@ -199,7 +206,7 @@ def main() -> None:
                     f"{shape[0]:>7d} x{shape[1]:>6d} {density:7.2f}  {record['product']:14s}"
                     f"{record['milliseconds']:8.2f} {record['blas_milliseconds']:8.2f}"
                     f" {record['times_blas']:7.1f} {target} {record['two_threads']:10.2f}"
-                    f" {record['two_apart']:6.2f}",
+                    f" {record['two_apart']:6.2f} {record['stolen']:7.1%}",
                     flush=True,
                 )
     print(f"\ntwo threads: target {TWO_THREADS_TARGET} times one; what the machine gives is apart")

@@ -1,4 +1,4 @@
-"""What a measurement was made on: processor, caches, versions, threads and load."""
+"""What a measurement was made on: processor, versions, threads, load and time lost to others."""
 
 import os
 import platform
@@ -45,6 +45,15 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def stolen() -> float:
+    """Seconds since the system's start that other guests took from its processors; 0 if untold."""
+    times = Path("/proc/stat")
+    if not times.exists():
+        return 0.0
+    ticks = times.read_text().split(maxsplit=9)[8]  # user, nice, system, idle, iowait, two irqs
+    return int(ticks) / os.sysconf("SC_CLK_TCK")
 
 
 def show(machine: dict[str, Any]) -> None:
