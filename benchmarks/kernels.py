@@ -192,10 +192,8 @@ def main() -> None:
 
     described = machine.describe()
     machine.show(described)
-    print(f"{'rows x columns':>15s} {'density':>7s}  {'product':14s}", end="")
-    print(
-        f"{'ms':>8s} {'BLAS ms':>8s} {'x BLAS':>7s} {'target':>7s} {'2 threads':>10s}  apart  stolen"
-    )
+    print(f"{'rows x columns':>15s} {'density':>7s}  {'product':14s}{'ms':>8s}", end="")
+    print(f" {'BLAS ms':>8s} {'x BLAS':>7s} {'target':>7s} {'2 threads':>10s}  apart  stolen")
     records = []
     for shape in SHAPES:
         for density in DENSITIES:
