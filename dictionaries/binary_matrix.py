@@ -655,8 +655,8 @@ class BinaryMatrix:
             bits.gram(left._words, right._words, *ends, others is None, out)
 
         share = 2 if others is None else 1
-        # a part reads all of the others: few pairs would spend their time on it
-        split(part, pairs, total * self._words.shape[1] // (8 * share), shortest=64)
+        # a part reads all of the others: fewer pairs would spend their time on it
+        split(part, pairs, total * self._words.shape[1] // (8 * share), shortest=5)
         return out
 
     def weighted_gram(self, weights: ArrayLike) -> NDArray[np.int64]:

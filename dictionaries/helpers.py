@@ -150,6 +150,10 @@ class Helpers:
                 job.work()
             except BaseException as raised:  # the one who asked raises it
                 error = raised
-            job.ended.put(error)
-            linger(job.done, self._posted, seen, _TURNS if job.soon else 0, _DELAY)
-            del job, error  # whose traceback holds this frame
+            ended, done, turns = job.ended, job.done, _TURNS if job.soon else 0
+            # first, so that the one who asked frees what the work held: arrays freed here, later
+            # than elsewhere, leave heaps that return and fetch their pages at every product
+            del job
+            ended.put(error)
+            del ended, error  # whose traceback holds this frame
+            linger(done, self._posted, seen, turns, _DELAY)
