@@ -52,12 +52,14 @@ def column_numbers(columns: ArrayLike, count: int) -> NDArray[np.intp]:
         return np.flatnonzero(chosen)
     if len(chosen) == 0:
         return chosen.astype(np.intp)  # an empty list is an array of floats
-    if chosen.dtype.kind not in "iu" or chosen.min() < -count or chosen.max() >= count:
+    lowest = chosen.min() if chosen.dtype.kind in "iu" else -count - 1
+    if lowest < -count or chosen.max() >= count:
         raise IndexError(
             f"columns: expected numbers of {count} columns or a mask of them, got {columns!r}"
         )
     chosen = chosen.astype(np.intp)
-    chosen[chosen < 0] += count
+    if lowest < 0:
+        chosen[chosen < 0] += count
     return chosen
 
 
