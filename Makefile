@@ -11,8 +11,9 @@ export OMP_WAIT_POLICY ?= passive
 LONG := checker_mutations completeness_mutations build docs formulation_docs certificate_docs race
 LONG := $(LONG:%=tests/test_%.py)
 
-# A worker for each core: most tests use no more than one.
-PYTEST := $(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests -n logical --dist worksteal
+# A worker for each core, as most tests use no more than one, but no more than memory holds.
+PYTEST := $(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests \
+  -n logical --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint types check wheel clean
