@@ -10,7 +10,7 @@ turns by themselves, thirty calls a turn, so that a core that slept has come up 
 speed, and are compared by the clock; beside them, what the machine itself gives: two
 threads that do thirty calls each and meet only at their end, against sixty in one, and
 the share of both processors' time that other guests of the machine took meanwhile: from
-half a per cent on, threads that meet after each call wait for one that does not run.
+a few per cent on, threads that meet after each call wait for one that does not run.
 D'r to a number of bits includes rounding r and splitting it into planes; the Gram
 includes gathering its columns.
 """

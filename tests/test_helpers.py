@@ -245,6 +245,6 @@ helpers = Helpers()
 for _ in range(20):
     helpers.share(lambda: None, 3)
 """
-    for _ in range(2):
+    for _ in range(5):
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, timeout=60)
         assert (ended.returncode, ended.stderr) == (0, b"")
