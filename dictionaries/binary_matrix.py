@@ -22,6 +22,7 @@ from scipy import sparse
 
 from ..kernels import bits
 from .aligned import aligned
+from .common_ones import common_ones
 from .operands import (
     check_length,
     check_width,
@@ -512,7 +513,7 @@ class BinaryMatrix:
         digits, bound = _grid(size, self._largest_column_sum, accuracy)
         scale, more = 2.0 ** (digits // 2), 2.0 ** (digits - digits // 2)  # 2**digits may be none
         padded = self._padded(operand)
-        grid = aligned(np.empty, padded.shape, np.int64)
+        grid = padded.view(np.int64)  # in place: more memory would push the columns out of caches
         bits.round_scaled(padded, scale, more, grid)
         unit = 2.0**-digits  # subnormal at the least
         widest = int(np.rint(size * scale * more))
@@ -641,23 +642,9 @@ class BinaryMatrix:
         >>> D.gram([0], others=[1, 2])
         array([[1, 2]])
         """
-        # gathered: columns that lie scattered take longer to read than to gather and read
-        left = self if columns is None else self.take(columns)
-        right = left if others is None else self.take(others)
-        rows, total = left.shape[1], left.shape[1] * right.shape[1]
-        out = np.empty((rows, right.shape[1]), dtype=np.int64)
-        pairs = -(-rows // 2)  # of rows of the result, which the kernel takes together
-
-        def part(first: int, last: int) -> None:
-            if others is None:  # a triangle: equal areas
-                first, last = math.isqrt(first * pairs), math.isqrt(last * pairs)
-            ends = 2 * first, min(2 * last, rows)
-            bits.gram(left._words, right._words, *ends, others is None, out)
-
-        share = 2 if others is None else 1
-        # a part reads all of the others: fewer pairs would spend their time on it
-        split(part, pairs, total * self._words.shape[1] // (8 * share), shortest=5)
-        return out
+        chosen = None if columns is None else column_numbers(columns, self.shape[1])
+        paired = None if others is None else column_numbers(others, self.shape[1])
+        return common_ones(self._words, chosen, paired)
 
     def weighted_gram(self, weights: ArrayLike) -> NDArray[np.int64]:
         """D' diag(weights) D in exact integers, for int64 weights (n,) of rows.
@@ -780,8 +767,9 @@ class BinaryMatrix:
 
     def _padded(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Turn (n, C) rows into (C, 64 n_words), as kernels read them."""
-        padded = aligned(np.zeros, (rows.shape[1], 64 * self._words.shape[1]), rows.dtype)
+        padded = aligned(np.empty, (rows.shape[1], 64 * self._words.shape[1]), rows.dtype)
         padded[:, : self._n_rows] = rows.T
+        padded[:, self._n_rows :] = 0
         return padded
 
     def _add_columns(self, weights: NDArray[Any]) -> NDArray[Any]:

@@ -52,6 +52,9 @@ def column_numbers(columns: ArrayLike, count: int) -> NDArray[np.intp]:
         return np.flatnonzero(chosen)
     if len(chosen) == 0:
         return chosen.astype(np.intp)  # an empty list is an array of floats
+    # most often none counts from the end: unsigned, such numbers would be large
+    if chosen.dtype == np.intp and np.maximum.reduce(chosen.view(np.uintp)) < count:
+        return chosen.copy()
     lowest = chosen.min() if chosen.dtype.kind in "iu" else -count - 1
     if lowest < -count or chosen.max() >= count:
         raise IndexError(

@@ -97,7 +97,7 @@ def split(task: Callable[[int, int], None], length: int, registers: int, shortes
         Length below which parts get in each other's way.
     """
     most = max(1, length // shortest)
-    count = min(get_threads(), most, registers // _REGISTERS_PER_THREAD)
+    count = min(most, worthwhile(registers))
     if count < 2:
         task(0, length)
         return
@@ -112,7 +112,23 @@ def split(task: Callable[[int, int], None], length: int, registers: int, shortes
         for part in left:  # next() of a list's iterator holds the GIL
             task(*part)
 
-    _helpers.share(work, count - 1)
+    together(work, count)
+
+
+def worthwhile(registers: int) -> int:
+    """How many threads so much work pays for, at least 1."""
+    return max(1, min(get_threads(), registers // _REGISTERS_PER_THREAD))
+
+
+def together(work: Callable[[], None], count: int) -> None:
+    """Call ``work``, which shares itself out, here and in ``count`` - 1 other threads.
+
+    Those that are busy elsewhere until it has ended here don't call it.
+    """
+    if count < 2:
+        work()
+    else:
+        _helpers.share(work, count - 1)
 
 
 _helpers = Helpers()  # starts no thread before there is work

@@ -31,6 +31,7 @@ from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
 _INDEX = ir.IntType(32)  # what LLVM counts lanes in
+GRAM_SIDE = 32  # columns of a block of a Gram matrix: its two sides stay in the nearest caches
 
 
 class _Lanes(types.Type):
@@ -200,6 +201,18 @@ def _lowest_bit(typing_context, word):  # type: ignore[no-untyped-def]
     return types.int64(types.uint64), generate
 
 
+@intrinsic
+def _add_shared(typing_context, array, index, addend):  # type: ignore[no-untyped-def]
+    """Add to an entry of an int64 array to which other threads add too; return what it was."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        entry = builder.gep(array.data, [arguments[1]])
+        return builder.atomic_rmw("add", entry, arguments[2], "acq_rel")
+
+    return types.int64(array, types.int64, types.int64), generate
+
+
 @njit(cache=True, nogil=True)
 def pack(ones, words, first_column, k):  # type: ignore[no-untyped-def]
     """Write 64 rows or fewer, ``ones`` (m, Q) bool, to word k of Q columns of ``words``."""
@@ -367,7 +380,10 @@ def price(words, duals, kept, width, largest, prices):  # type: ignore[no-untype
 
 @njit(cache=True, nogil=True)
 def round_scaled(values, scale, more, out):  # type: ignore[no-untyped-def]
-    """Write ``values`` (C, N) float64 times two powers of 2, rounded, to ``out``, int64."""
+    """Write ``values`` (C, N) float64 times two powers of 2, rounded, to ``out``, int64.
+
+    ``out`` may be the memory of ``values``.
+    """
     for c in range(values.shape[0]):
         for i in range(values.shape[1]):
             out[c, i] = np.int64(np.rint(values[c, i] * scale * more))
@@ -437,56 +453,83 @@ def integer_rmatvec(words, planes, unit, out):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def gram(left, right, first, last, symmetric, out):  # type: ignore[no-untyped-def]
-    """Count common ones of columns ``first`` to ``last`` of ``left`` with those of ``right``.
+def _gram_block(left, right, first, last, panel, end, symmetric, out):  # type: ignore[no-untyped-def]
+    """Count common ones of columns ``first`` to ``last`` and ``panel`` to ``end``.
 
-    ``first`` is even, ``out`` (P, Q) int64. Where ``symmetric``, the two
-    matrices are the same one, and only j <= i is counted and written to both
-    sides. Two by four columns at a time, repeated past the last one; panels of
-    64 keep columns of ``right`` and rows of ``out`` near.
+    ``first`` is even. Two by four columns at a time, repeated past the last one.
     """
     n_words = left.shape[1]
     final = left.shape[0] - 1
     n_others = right.shape[0]
-    for panel in range(0, n_others, 64):
-        for i0 in range(first, last, 2):
-            i1 = min(i0 + 1, final)
-            stop = min(panel + 64, i1 + 1 if symmetric else n_others)
-            for j0 in range(panel, stop, 4):
-                j1, j2 = min(j0 + 1, n_others - 1), min(j0 + 2, n_others - 1)
-                j3 = min(j0 + 3, n_others - 1)
-                upper0, upper1, upper2, upper3 = _zero(left), _zero(left), _zero(left), _zero(left)
-                lower0, lower1, lower2, lower3 = _zero(left), _zero(left), _zero(left), _zero(left)
+    for i0 in range(first, last, 2):
+        i1 = min(i0 + 1, final)
+        for j0 in range(panel, min(end, i1 + 1) if symmetric else end, 4):
+            j1, j2 = min(j0 + 1, n_others - 1), min(j0 + 2, n_others - 1)
+            j3 = min(j0 + 3, n_others - 1)
+            upper0, upper1, upper2, upper3 = _zero(left), _zero(left), _zero(left), _zero(left)
+            lower0, lower1, lower2, lower3 = _zero(left), _zero(left), _zero(left), _zero(left)
+            for k in range(0, n_words, 8):
+                upper, lower = _load(left, i0 * n_words + k), _load(left, i1 * n_words + k)
+                word = _load(right, j0 * n_words + k)
+                upper0, lower0 = _add_common(upper0, word, upper), _add_common(lower0, word, lower)
+                word = _load(right, j1 * n_words + k)
+                upper1, lower1 = _add_common(upper1, word, upper), _add_common(lower1, word, lower)
+                word = _load(right, j2 * n_words + k)
+                upper2, lower2 = _add_common(upper2, word, upper), _add_common(lower2, word, lower)
+                word = _load(right, j3 * n_words + k)
+                upper3, lower3 = _add_common(upper3, word, upper), _add_common(lower3, word, lower)
+            out[i0, j0], out[i0, j1] = _sum(upper0), _sum(upper1)
+            out[i0, j2], out[i0, j3] = _sum(upper2), _sum(upper3)
+            out[i1, j0], out[i1, j1] = _sum(lower0), _sum(lower1)
+            out[i1, j2], out[i1, j3] = _sum(lower2), _sum(lower3)
+            if symmetric:
+                for j in range(j0, j3 + 1):
+                    out[j, i0] = out[i0, j]
+                    out[j, i1] = out[i1, j]
+
+
+@njit(cache=True, nogil=True)
+def gram(words, chosen, held, left, right, symmetric, state, out):  # type: ignore[no-untyped-def]
+    """Count common ones of columns of ``left`` with those of ``right``, with whoever else calls.
+
+    First, columns ``chosen`` of ``words`` go to ``held``, of which ``left`` and ``right``
+    may be parts. ``out`` is (P, Q) int64. Where ``symmetric``, the two are the same one,
+    and only j <= i is counted and written to both sides.
+
+    Every thread calls with the same arguments, and all is done when all have returned. None
+    waits for another: ``state``, int64 and zero, counts those who came, the blocks begun of
+    each thread's share, and copies of each ``GRAM_SIDE`` of ``chosen``. A thread begins with a
+    share of its own, as lines of ``out`` that another core wrote to come slowly.
+    """
+    n_words = words.shape[1]
+    parts = -(-chosen.shape[0] // GRAM_SIDE)
+    threads = state.shape[0] - 1 - parts
+    shares, gathered = state[1 : 1 + threads], state[1 + threads :]
+    thread = _add_shared(state, 0, 1)
+    for step in range(parts):
+        part = (thread * parts // threads + step) % parts
+        if _add_shared(gathered, part, 0) == 0:  # what two threads write at once is the same
+            for i in range(part * GRAM_SIDE, min((part + 1) * GRAM_SIDE, chosen.shape[0])):
                 for k in range(0, n_words, 8):
-                    upper, lower = _load(left, i0 * n_words + k), _load(left, i1 * n_words + k)
-                    word = _load(right, j0 * n_words + k)
-                    upper0, lower0 = (
-                        _add_common(upper0, word, upper),
-                        _add_common(lower0, word, lower),
-                    )
-                    word = _load(right, j1 * n_words + k)
-                    upper1, lower1 = (
-                        _add_common(upper1, word, upper),
-                        _add_common(lower1, word, lower),
-                    )
-                    word = _load(right, j2 * n_words + k)
-                    upper2, lower2 = (
-                        _add_common(upper2, word, upper),
-                        _add_common(lower2, word, lower),
-                    )
-                    word = _load(right, j3 * n_words + k)
-                    upper3, lower3 = (
-                        _add_common(upper3, word, upper),
-                        _add_common(lower3, word, lower),
-                    )
-                out[i0, j0], out[i0, j1] = _sum(upper0), _sum(upper1)
-                out[i0, j2], out[i0, j3] = _sum(upper2), _sum(upper3)
-                out[i1, j0], out[i1, j1] = _sum(lower0), _sum(lower1)
-                out[i1, j2], out[i1, j3] = _sum(lower2), _sum(lower3)
-                if symmetric:
-                    for j in range(j0, j3 + 1):
-                        out[j, i0] = out[i0, j]
-                        out[j, i1] = out[i1, j]
+                    _store(held, i * n_words + k, _load(words, chosen[i] * n_words + k))
+            _add_shared(gathered, part, 1)
+    high, wide = -(-left.shape[0] // GRAM_SIDE), -(-right.shape[0] // GRAM_SIDE)
+    blocks = high * (high + 1) // 2 if symmetric else high * wide
+    for step in range(threads):
+        share = (thread + step) % threads
+        start, stop = share * blocks // threads, (share + 1) * blocks // threads
+        block = start + _add_shared(shares, share, 1)
+        while block < stop:
+            if symmetric:  # row by row of a triangle
+                i = int(math.sqrt(2 * block + 0.25) - 0.5)
+                j = block - i * (i + 1) // 2
+            else:
+                i, j = block // wide, block % wide
+            first, panel = i * GRAM_SIDE, j * GRAM_SIDE
+            last = min(first + GRAM_SIDE, left.shape[0])
+            end = min(panel + GRAM_SIDE, right.shape[0])
+            _gram_block(left, right, first, last, panel, end, symmetric, out)
+            block = start + _add_shared(shares, share, 1)
 
 
 @njit(cache=True, nogil=True)

@@ -12,6 +12,7 @@ from numba import config
 import bidual as bd
 from bidual.dictionaries import threads
 from bidual.dictionaries.threads import get_threads, set_threads, split, use_threads
+from bidual.kernels import bits
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ def test_every_number_of_threads_gives_the_same_bits(rows, columns, small_parts)
             D.matvec(right), D.rmatvec(left), *D.price(left, chosen), D.rmatvec_exact(numbers),
             *D.rmatvec_exact(numbers, pairs=True), D.matvec_exact((right * 2**40).astype(np.int64)),
             D.rmatvec_within(left, 1e-3)[0], D.weighted_gram(numbers[:, 0]), D.gram(),
-            D.gram(chosen), D.gram(chosen, chosen[1:]),
+            D.gram(chosen), D.gram(chosen, chosen[1:]), D.gram(others=chosen),
         ]  # fmt: skip
 
     with use_threads(1):
@@ -49,7 +50,34 @@ def test_every_number_of_threads_gives_the_same_bits(rows, columns, small_parts)
         with use_threads(count):
             assert all(map(np.array_equal, products(), alone))
     dense = D.to_dense(np.int64)
-    assert np.array_equal(alone[-3], dense.T @ dense)
+    assert np.array_equal(alone[-4], dense.T @ dense)
+
+
+def test_one_thread_counts_what_was_meant_for_several():
+    # helpers may come late or not at all: whoever comes does all that nobody has begun
+    rng = np.random.default_rng(0)
+    dense = rng.random((700, 150)) < 0.4
+    words = bd.BinaryMatrix.from_dense(dense).words
+    chosen = rng.permutation(150)[:131]
+    held = np.empty((131, words.shape[1]), dtype=np.uint64)
+    frozen = held.view()
+    frozen.flags.writeable = False
+    parts = -(-131 // bits.GRAM_SIDE)
+    for came in range(4):
+        state = np.zeros(1 + 4 + parts, dtype=np.int64)
+        state[0] = came
+        held[:] = 0
+        out = np.full((131, 131), -1)
+        bits.gram(words, chosen, held, frozen, frozen, True, state, out)
+        expected = dense[:, chosen].T.astype(int) @ dense[:, chosen]
+        assert np.array_equal(out, expected)
+        assert state[0] == came + 1
+        assert np.array_equal(state[5:], np.ones(parts))
+        if came < 3:
+            out[:] = held[:] = 0
+            bits.gram(words, chosen, held, frozen, frozen, True, state, out)
+            assert not out.any()
+            assert not held.any()
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 10, 1001])
