@@ -7,8 +7,9 @@ gets one thread, and two where asked. All candidates take turns, and a ratio is
 one of medians: of processor time against BLAS, since what else runs on a
 machine interrupts a long call and lets a short one pass. One and two threads take
 turns by themselves, thirty calls a turn, so that a core that slept has come up to
-speed, and are compared by the clock; beside them, what the machine itself gives: two
-threads that do thirty calls each and meet only at their end, against sixty in one, and
+speed, and are compared by the clock, each turn with the one beside it, since cores change
+their speed for seconds: the median of these ratios. Beside it, what the machine itself gives:
+two threads that do thirty calls each and meet only at their end, against sixty in one, and
 the share of both processors' time that other guests of the machine took meanwhile: from
 a few per cent on, threads that meet after each call wait for one that does not run.
 D'r to a number of bits includes rounding r and splitting it into planes; the Gram
@@ -28,6 +29,7 @@ from typing import Any
 
 import machine
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 import bidual as bd
@@ -65,10 +67,10 @@ print(json.dumps(seconds))
 """
 
 
-def medians(
+def take_turns(
     candidates: dict[Any, Callable[[], Any]], rounds: int
-) -> dict[Any, tuple[float, float]]:
-    """Median seconds of each candidate, of the processor and of the clock; they take turns."""
+) -> dict[Any, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Seconds of each candidate's turns, of the processor and of the clock."""
     seconds: dict[Any, list[tuple[float, float]]] = {name: [] for name in candidates}
     for turn in range(rounds + 1):
         for name, call in candidates.items():
@@ -77,7 +79,7 @@ def medians(
             end = time.process_time(), time.perf_counter()
             if turn:  # the first one warms up
                 seconds[name].append((end[0] - start[0], end[1] - start[1]))
-    return {name: tuple(np.median(times, axis=0).tolist()) for name, times in seconds.items()}
+    return {name: tuple(np.transpose(times)) for name, times in seconds.items()}
 
 
 def in_threads(count: int, call: Callable[[], Any], calls: int = 1) -> Callable[[], Any]:
@@ -142,19 +144,19 @@ def measure(rows: int, columns: int, density: float, rounds: int) -> list[dict[s
     for name, (_, call) in ours.items():
         candidates[name] = in_threads(1, call)
     with threadpool_limits(1):
-        seconds = medians(candidates, rounds)
+        seconds = take_turns(candidates, rounds)
         threaded, stolen = {}, {}
         for name, (_, call) in ours.items():
             turns = {n: in_threads(n, call, CALLS) for n in (1, 2)} | {"apart": apart(call)}
             start = time.perf_counter(), machine.stolen()
-            threaded[name] = medians(turns, rounds)
+            threaded[name] = take_turns(turns, rounds)
             end = time.perf_counter(), machine.stolen()
             stolen[name] = (end[1] - start[1]) / (end[0] - start[0]) / (os.cpu_count() or 1)
 
     records = []
     for name, (kind, _) in ours.items():
-        best = min(seconds[f"BLAS {kind} {order}"][0] for order in "CF")
-        one = seconds[name][0]
+        best = min(float(np.median(seconds[f"BLAS {kind} {order}"][0])) for order in "CF")
+        one = float(np.median(seconds[name][0]))
         by_clock, two, both = (threaded[name][n][1] for n in (1, 2, "apart"))
         records.append(
             {
@@ -166,8 +168,8 @@ def measure(rows: int, columns: int, density: float, rounds: int) -> list[dict[s
                 "blas_milliseconds": 1e3 * best,
                 "times_blas": best / one,
                 "target": TARGETS.get(name),
-                "two_threads": by_clock / two,
-                "two_apart": 2 * by_clock / both,
+                "two_threads": float(np.median(by_clock / two)),
+                "two_apart": float(np.median(2 * by_clock / both)),
                 "stolen": stolen[name],
             }
         )
