@@ -72,6 +72,7 @@ def test_one_thread_counts_what_was_meant_for_several():
         expected = dense[:, chosen].T.astype(int) @ dense[:, chosen]
         assert np.array_equal(out, expected)
         assert state[0] == came + 1
+        assert state[1:5].sum() == parts * (parts + 1) // 2 + 4  # each block once, no more in each
         assert np.array_equal(state[5:], np.ones(parts))
         if came < 3:
             out[:] = held[:] = 0
