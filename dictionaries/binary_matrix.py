@@ -22,7 +22,6 @@ from scipy import sparse
 
 from ..kernels import bits
 from .aligned import aligned
-from .common_ones import common_ones
 from .operands import (
     check_length,
     check_width,
@@ -33,13 +32,13 @@ from .operands import (
     real_operand,
     two_dimensional,
 )
+from .packed_columns import common_ones, take_columns
 from .packed_file import open_packed
 from .packed_head import Path, words_for
 from .packed_writer import write_packed
 from .threads import split
 
 _ROWS_PER_BLOCK = 512  # one AVX-512 register of bits; columns start on such a boundary
-_UNCACHED = 48  # registers that a kernel handles while one comes from memory, in 16 to 24 ns
 _UNPACKED_BYTES = 2**18  # at a time, one byte an entry, in conversions: what a cache holds
 
 
@@ -283,13 +282,7 @@ class BinaryMatrix:
             If it is not a list.
         """
         chosen = column_numbers(columns, self.shape[1])
-        words = aligned(np.empty, (len(chosen), self._words.shape[1]), np.uint64)
-
-        def part(first: int, last: int) -> None:  # mode "raise" would take them twice
-            np.take(self._words, chosen[first:last], axis=0, out=words[first:last], mode="clip")
-
-        split(part, len(chosen), _UNCACHED * words.size // 8)
-        return BinaryMatrix._own(words, self._n_rows)
+        return BinaryMatrix._own(take_columns(self._words, chosen), self._n_rows)
 
     def with_ones(self) -> "BinaryMatrix":
         """Return the matrix with a column of ones at its end.

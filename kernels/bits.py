@@ -31,7 +31,7 @@ from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
 _INDEX = ir.IntType(32)  # what LLVM counts lanes in
-GRAM_SIDE = 32  # columns of a block of a Gram matrix: its two sides stay in the nearest caches
+_SIDE = 32  # columns of a block of a Gram matrix: its two sides stay in the nearest caches
 
 
 class _Lanes(types.Type):
@@ -489,47 +489,53 @@ def _gram_block(left, right, first, last, panel, end, symmetric, out):  # type: 
 
 
 @njit(cache=True, nogil=True)
-def gram(words, chosen, held, left, right, symmetric, state, out):  # type: ignore[no-untyped-def]
+def gram(left, right, symmetric, state, out):  # type: ignore[no-untyped-def]
     """Count common ones of columns of ``left`` with those of ``right``, with whoever else calls.
 
-    First, columns ``chosen`` of ``words`` go to ``held``, of which ``left`` and ``right``
-    may be parts. ``out`` is (P, Q) int64. Where ``symmetric``, the two are the same one,
-    and only j <= i is counted and written to both sides.
+    ``out`` is (P, Q) int64. Where ``symmetric``, the two are the same one, and only j <= i is
+    counted and written to both sides.
 
-    Every thread calls with the same arguments, and all is done when all have returned. None
-    waits for another: ``state``, int64 and zero, counts those who came, the blocks begun of
-    each thread's share, and copies of each ``GRAM_SIDE`` of ``chosen``. A thread begins with a
-    share of its own, as lines of ``out`` that another core wrote to come slowly.
+    Every thread calls with the same ``state`` and ``out``, and all is done when all have
+    returned; none waits for another. ``state``, int64 and zero, counts the threads that came and
+    the blocks begun of each one's share. A thread begins with a share of its own, as lines of
+    ``out`` that another core wrote to come slowly.
     """
-    n_words = words.shape[1]
-    parts = -(-chosen.shape[0] // GRAM_SIDE)
-    threads = state.shape[0] - 1 - parts
-    shares, gathered = state[1 : 1 + threads], state[1 + threads :]
-    thread = _add_shared(state, 0, 1)
-    for step in range(parts):
-        part = (thread * parts // threads + step) % parts
-        if _add_shared(gathered, part, 0) == 0:  # what two threads write at once is the same
-            for i in range(part * GRAM_SIDE, min((part + 1) * GRAM_SIDE, chosen.shape[0])):
-                for k in range(0, n_words, 8):
-                    _store(held, i * n_words + k, _load(words, chosen[i] * n_words + k))
-            _add_shared(gathered, part, 1)
-    high, wide = -(-left.shape[0] // GRAM_SIDE), -(-right.shape[0] // GRAM_SIDE)
+    high, wide = -(-left.shape[0] // _SIDE), -(-right.shape[0] // _SIDE)
     blocks = high * (high + 1) // 2 if symmetric else high * wide
+    threads = state.shape[0] - 1
+    thread = _add_shared(state, 0, 1)
     for step in range(threads):
         share = (thread + step) % threads
         start, stop = share * blocks // threads, (share + 1) * blocks // threads
-        block = start + _add_shared(shares, share, 1)
+        block = start + _add_shared(state, 1 + share, 1)
         while block < stop:
             if symmetric:  # row by row of a triangle
                 i = int(math.sqrt(2 * block + 0.25) - 0.5)
                 j = block - i * (i + 1) // 2
             else:
                 i, j = block // wide, block % wide
-            first, panel = i * GRAM_SIDE, j * GRAM_SIDE
-            last = min(first + GRAM_SIDE, left.shape[0])
-            end = min(panel + GRAM_SIDE, right.shape[0])
+            first, panel = i * _SIDE, j * _SIDE
+            last, end = min(first + _SIDE, left.shape[0]), min(panel + _SIDE, right.shape[0])
             _gram_block(left, right, first, last, panel, end, symmetric, out)
-            block = start + _add_shared(shares, share, 1)
+            block = start + _add_shared(state, 1 + share, 1)
+
+
+@njit(cache=True, nogil=True)
+def gathered_gram(words, columns, n_left, symmetric, state, out):  # type: ignore[no-untyped-def]
+    """The same, of a copy of ``columns`` of ``words`` that each thread makes for itself.
+
+    ``n_left`` of them are the left ones, and the rest the right ones if not ``symmetric``.
+    """
+    n_words = words.shape[1]
+    size = columns.shape[0] * n_words
+    held = np.empty(size + 8, dtype=np.uint64)
+    start = -(held.ctypes.data // 8) % 8  # registers across lines would take longer
+    copies = held[start : start + size].reshape(columns.shape[0], n_words)
+    for i in range(columns.shape[0]):
+        for k in range(0, n_words, 8):
+            _store(copies, i * n_words + k, _load(words, columns[i] * n_words + k))
+    left = copies[:n_left]
+    gram(left, left if symmetric else copies[n_left:], symmetric, state, out)
 
 
 @njit(cache=True, nogil=True)
