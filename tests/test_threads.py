@@ -77,6 +77,21 @@ def test_one_thread_counts_what_was_meant_for_several():
         assert not out.any()
 
 
+@pytest.mark.parametrize(("columns", "others"), [(256, None), (257, None), (200, 57)])
+def test_no_thread_copies_more_than_a_mebibyte_of_columns(columns, others, monkeypatch):
+    D = bd.BinaryMatrix.from_dense(np.eye(2**15, columns))  # 4 KiB a column
+    gathered_gram, counted = bits.gathered_gram, set()
+
+    def counting(words, numbers, *rest):
+        counted.add(len(numbers))
+        gathered_gram(words, numbers, *rest)
+
+    monkeypatch.setattr(bits, "gathered_gram", counting)
+    chosen, paired = np.arange(columns), others and np.arange(others)
+    assert np.array_equal(D.gram(chosen, paired), np.eye(columns, others))
+    assert counted == ({256} if columns == 256 else set())
+
+
 @pytest.mark.parametrize("length", [0, 1, 2, 3, 10, 1001])
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_parts_cover_the_whole_once_and_run_at_the_same_time(length, count, small_parts):
