@@ -36,7 +36,7 @@ import numpy as np
 import bidual as bd
 from bidual.formulations.losses import find_loss
 from bidual.formulations.targets import encode
-from bidual.solvers.sweeps import Training
+from bidual.solvers.splitting.sweeps import Training
 
 EVENTS, OUTPUTS, NOISE = 14, 10, 0.01
 TARGET, MEMORY = 5.0, 2.0  # ratio, GB

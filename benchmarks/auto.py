@@ -26,7 +26,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import bidual as bd
-from bidual.dictionaries.threads import use_threads
+from bidual.dictionaries.threads.threads import use_threads
 from bidual.solvers import choose
 
 GAP = 1e-6

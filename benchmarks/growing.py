@@ -24,7 +24,7 @@ import machine
 import numpy as np
 
 import bidual as bd
-from bidual.solvers.growing import grow
+from bidual.solvers.growing.grow import grow
 
 ATOMS = 200
 SHARES = 0.1, 0.02

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 import bidual as bd
-from bidual.dictionaries.threads import use_threads
+from bidual.dictionaries.threads.threads import use_threads
 
 SHAPES = ((4096, 20000), (24576, 4096))
 DENSITIES = (0.05, 0.2, 0.5)

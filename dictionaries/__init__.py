@@ -9,13 +9,11 @@ multiples of 2**-14 and inputs are rounded to multiples of 2**-20, so that every
 current is an exact sum: the same spikes on every machine, BLAS and chunking.
 A design of other real numbers, for programs alone, is a ``DenseMatrix``.
 
-To add a kind of witness: a class with ``subnetworks``, ``hidden``, ``inputs``
-and ``layers(index)`` in a file of its own, its record in ``witness_records.py``, a
-line below, and lines in the tables of ``tests/test_spike_dictionary.py`` and
-``tests/test_build.py``.
+Rooms: ``matrix/`` holds the designs, ``witnesses/`` the hidden weights, ``files/`` the
+file format, ``interop/`` the readers of other libraries' networks, ``complete/`` the
+enumerations, ``threads/`` the thread pool.
 """
 
-from .binary_matrix import BinaryMatrix
 from .complete import (
     Budget,
     BudgetExceeded,
@@ -33,15 +31,16 @@ from .complete import (
     recurrent_patterns,
     threshold_patterns,
 )
-from .dense_matrix import DenseMatrix, Design
 from .health import DeadLayerWarning, Health, health
+from .matrix.binary_matrix import BinaryMatrix
+from .matrix.dense_matrix import DenseMatrix, Design
 from .neuron import THRESHOLD_UNIT, Layer, Neuron
-from .neuron_witnesses import NeuronWitnesses
-from .pretrained import GivenWitnesses
 from .rollout import check_sequences, roll, roll_columns, smallest_margins
 from .spike_dictionary import Readout, SpikeDictionary
-from .threads import get_threads, set_threads, use_threads
-from .witnesses import SampledWitnesses, Witnesses
+from .threads.threads import get_threads, set_threads, use_threads
+from .witnesses.given import GivenWitnesses
+from .witnesses.neuron_witnesses import NeuronWitnesses
+from .witnesses.sampled import SampledWitnesses, Witnesses
 
 __all__ = [
     "THRESHOLD_UNIT",

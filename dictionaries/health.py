@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .binary_matrix import BinaryMatrix
+from .matrix.binary_matrix import BinaryMatrix
 from .rollout import roll_columns, spike_counts
 from .spike_dictionary import Readout, check_readout
-from .witnesses import Witnesses
+from .witnesses.sampled import Witnesses
 
 _MOST_RANKED = 2000  # atoms whose Gram is factored: 32 MB, about a second
 

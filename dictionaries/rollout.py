@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from ..kernels import rollout as kernels
+from .files.packed_head import words_for
 from .neuron import Layer
-from .packed_head import words_for
-from .threads import split
-from .witnesses import WEIGHT_GRID
+from .threads.threads import split
+from .witnesses.sampled import WEIGHT_GRID
 
 INPUT_GRID = 2.0**-20
 

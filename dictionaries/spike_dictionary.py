@@ -9,14 +9,14 @@ from typing import Literal, Self, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .binary_matrix import BinaryMatrix
+from .files.packed_file import open_packed
+from .files.packed_head import Path
+from .files.packed_writer import PackedWriter, write_packed
 from .live_line import LiveLine
-from .packed_file import open_packed
-from .packed_head import Path
-from .packed_writer import PackedWriter, write_packed
+from .matrix.binary_matrix import BinaryMatrix
 from .rollout import check_sequences, roll_columns
-from .witness_records import from_record, to_record
-from .witnesses import Witnesses
+from .witnesses.records import from_record, to_record
+from .witnesses.sampled import Witnesses
 
 Readout = Literal["last", "every"]
 

@@ -38,7 +38,7 @@ from ..dictionaries import (
     roll_columns,
 )
 from ..dictionaries.spike_dictionary import NOTHING_FIRES
-from ..dictionaries.witnesses import check_widths
+from ..dictionaries.witnesses.sampled import check_widths
 from .arrays import finite_array, is_number
 from .dual import Dual
 from .heads import Heads, head_programs

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..dictionaries import DenseMatrix
-from ..dictionaries.threads import split
+from ..dictionaries.threads.threads import split
 from ..kernels import splitting as kernels
 from .losses import Loss
 from .program import ConvexProgram

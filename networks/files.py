@@ -1,11 +1,11 @@
-"""Network files: a packed file (``dictionaries/packed_file.py``) without columns.
+"""Network files: a packed file (``dictionaries/files/packed_file.py``) without columns.
 
 Its head carries all there is, under SHA-256; nothing is ever executed. Metadata:
 
     {"contents": "network", "version": 2, "class": "SpikingNetwork", "inputs": d,
      "hidden": [...], "readout": "last" or "every", "readout_leak": number,
      "classes": null or {"dtype": as NumPy writes it, "labels": [...]},
-     "witnesses": null where K = 0, else the record of ``dictionaries/witness_records.py``}
+     "witnesses": null where K = 0, else the record of ``dictionaries/witnesses/records.py``}
 
 Arrays: ``readout_weights``, ``intercept``, and those of the record, with ``witnesses.``
 before their names. A reader refuses other versions.
@@ -18,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dictionaries import GivenWitnesses
-from ..dictionaries.packed_file import open_packed
-from ..dictionaries.packed_head import Path, words_for
-from ..dictionaries.packed_writer import write_packed
-from ..dictionaries.witness_records import from_record, to_record
+from ..dictionaries.files.packed_file import open_packed
+from ..dictionaries.files.packed_head import Path, words_for
+from ..dictionaries.files.packed_writer import write_packed
+from ..dictionaries.witnesses.records import from_record, to_record
 
 if TYPE_CHECKING:
     from .network import Network

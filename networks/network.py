@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..dictionaries import Layer, Readout, SpikeDictionary, check_sequences, roll
-from ..dictionaries.packed_head import Path
+from ..dictionaries.files.packed_head import Path
 from ..dictionaries.rollout import spike_counts
-from ..dictionaries.witnesses import check_widths
+from ..dictionaries.witnesses.sampled import check_widths
 from .files import read_network, write_network
 from .membranes import roll_membranes
 from .operations import SynapticOperations, count_operations

@@ -1,19 +1,19 @@
-"""Solvers: one verb, one file a backend, and answers that carry their own proof.
+"""Solvers: solve() and path(), the backends behind them, and grow() and ADMM splitting.
 
-To add a backend: a class in a file ``<name>_.py`` (from :class:`Backend`, or
-from ``ConicBackend`` if it solves conic programs), a line in ``BACKENDS`` in
-``registry.py``, and a line in the table of ``tests/tolerances.py``.
+To add a backend: a class in ``backends/<name>_.py`` (from :class:`Backend`, or from
+``ConicBackend`` if it solves conic programs), a line in ``BACKENDS`` in ``registry.py``,
+and a line in the table of ``tests/tolerances.py``.
 """
 
-from .admm_splitting import ADMMSplitting, Splitting, SplittingStopped
 from .backend import Backend, BackendUnavailable, ProgramNotAccepted
-from .column_generation import Stopped
-from .growing import Growth, Round, grow
+from .growing.column_generation import Stopped
+from .growing.grow import Growth, Round, grow
 from .monitor import Progress
 from .registry import BACKENDS
 from .solution import Solution, Status
 from .solve import choose, path, solve
-from .sweeps import Sweep
+from .splitting.admm_splitting import ADMMSplitting, Splitting, SplittingStopped
+from .splitting.sweeps import Sweep
 
 __all__ = [
     "BACKENDS",

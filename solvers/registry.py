@@ -1,17 +1,17 @@
 """The backends, by the word that users write; own ones first."""
 
-from .admm_ import ADMM
 from .backend import Backend
-from .clarabel_ import Clarabel
-from .cvxpy_ import CVXPY
-from .ecos_ import ECOS
-from .highs_ import HiGHS
-from .lasso_ import Lasso
-from .mosek_ import MOSEK
-from .newton_ import Newton
-from .osqp_ import OSQP
-from .scs_ import SCS
-from .sklearn_ import ScikitLearn
+from .backends.admm_ import ADMM
+from .backends.clarabel_ import Clarabel
+from .backends.cvxpy_ import CVXPY
+from .backends.ecos_ import ECOS
+from .backends.highs_ import HiGHS
+from .backends.lasso_ import Lasso
+from .backends.mosek_ import MOSEK
+from .backends.osqp_ import OSQP
+from .backends.scs_ import SCS
+from .backends.sklearn_ import ScikitLearn
+from .newton.newton_ import Newton
 
 BACKENDS: dict[str, Backend] = {
     backend.name: backend

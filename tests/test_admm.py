@@ -8,7 +8,13 @@ from scipy import linalg
 
 import bidual as bd
 from bidual.solvers import solve
-from bidual.solvers.admm_ import ADMM, Extrapolation, SplittingModel, first_rho, least_squares
+from bidual.solvers.backends.admm_ import (
+    ADMM,
+    Extrapolation,
+    SplittingModel,
+    first_rho,
+    least_squares,
+)
 from bidual.solvers.monitor import Monitor
 
 BACKEND = ADMM()
@@ -245,7 +251,7 @@ def test_an_updated_model_answers_as_a_fresh_one(loss, penalty, intercept, shape
     def refuse(*args, **kwargs):
         raise AssertionError("the matrix was counted or factored again")
 
-    monkeypatch.setattr("bidual.solvers.admm_.cho_factor", refuse)
+    monkeypatch.setattr("bidual.solvers.backends.admm_.cho_factor", refuse)
     monkeypatch.setattr(bd.BinaryMatrix, "gram", refuse)
     updated = BACKEND.update(model, other)
     assert model.program is program

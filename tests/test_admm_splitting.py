@@ -14,9 +14,9 @@ from test_splitting import plain_lagrangian
 import bidual as bd
 from bidual.formulations.losses import find_loss
 from bidual.formulations.targets import encode
-from bidual.solvers import sweeps as sweeps_module
-from bidual.solvers.anderson import Anderson
-from bidual.solvers.sweeps import Training, _balanced
+from bidual.solvers.splitting import sweeps as sweeps_module
+from bidual.solvers.splitting.anderson import Anderson
+from bidual.solvers.splitting.sweeps import Training, _balanced
 
 EPSILON = float(np.finfo(float).eps)
 STOPPED = bd.SplittingStopped
@@ -294,7 +294,7 @@ def test_a_uniform_beginning_is_without_weights():
 
 @pytest.mark.parametrize("initial", ["simulated", "uniform"])
 def test_a_seed_gives_one_network_whatever_the_threads(initial, monkeypatch):
-    monkeypatch.setattr("bidual.dictionaries.threads._REGISTERS_PER_THREAD", 1)
+    monkeypatch.setattr("bidual.dictionaries.threads.threads._REGISTERS_PER_THREAD", 1)
     X, y = digits(150)
     settings = bd.ADMMSplitting(hidden=(64,), initial=initial, spikes="exact", acceleration=2)
 

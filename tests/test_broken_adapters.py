@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import bidual as bd
-from bidual.solvers.clarabel_ import Clarabel
-from bidual.solvers.conic import ConicModel
-from bidual.solvers.ecos_ import ECOS
+from bidual.solvers.backends.clarabel_ import Clarabel
+from bidual.solvers.backends.conic import ConicModel
+from bidual.solvers.backends.ecos_ import ECOS
 from bidual.solvers.monitor import Monitor
 
 from programs import random_program

@@ -14,8 +14,8 @@ from targets_for import targets_for
 
 import bidual as bd
 from bidual.solvers import choose
-from bidual.solvers.admm_ import least_squares
-from bidual.solvers.newton_system import OutputSystems
+from bidual.solvers.backends.admm_ import least_squares
+from bidual.solvers.newton.linear_system import OutputSystems
 from bidual.solvers.prune import _room
 from bidual.solvers.units import Units
 

@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bidual as bd
-from bidual.solvers import kept_factor
-from bidual.solvers.gram_steps import GramSteps, Quadratic
-from bidual.solvers.kept_factor import KeptFactor
-from bidual.solvers.proximal_steps import Scales, follow
+from bidual.solvers.newton import kept_factor
+from bidual.solvers.newton.gram_steps import GramSteps, Quadratic
+from bidual.solvers.newton.kept_factor import KeptFactor
+from bidual.solvers.newton.proximal_steps import Scales, follow
 
 few = settings(deadline=None, max_examples=40)
 

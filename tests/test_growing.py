@@ -9,9 +9,9 @@ import pytest
 
 import bidual as bd
 from bidual.dictionaries import check_sequences, roll_columns
-from bidual.dictionaries.pricing import Question, RefinementPricing, SearchPricing
-from bidual.solvers import column_generation
-from bidual.solvers.growing import Growth, Stopped, grow
+from bidual.solvers.growing import column_generation
+from bidual.solvers.growing.grow import Growth, Stopped, grow
+from bidual.solvers.growing.pricing import Question, RefinementPricing, SearchPricing
 
 LIF = bd.LIF(hidden=(1,), leak=0.9)
 GAP = 1e-6

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from numba import njit
 
-from bidual.dictionaries import helpers as helpers_module
-from bidual.dictionaries.helpers import Helpers
+from bidual.dictionaries.threads import pool as helpers_module
+from bidual.dictionaries.threads.pool import Helpers
 from bidual.kernels import waiting
 from bidual.kernels.waiting import await_count, linger
 
@@ -240,7 +240,7 @@ def test_closed_helpers_leave_the_work_to_the_caller():
 
 def test_an_interpreter_ends_while_helpers_linger():
     code = """
-from bidual.dictionaries.helpers import Helpers
+from bidual.dictionaries.threads.pool import Helpers
 helpers = Helpers()
 for _ in range(20):
     helpers.share(lambda: None, 3)

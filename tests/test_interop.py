@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bidual.dictionaries import roll
-from bidual.dictionaries.pretrained import GivenWitnesses
+from bidual.dictionaries.witnesses.given import GivenWitnesses
 
 GRID = 2.0**-10
 FLIPS = 1e-5  # share of spikes that another order of roundings may flip off the grid

@@ -11,7 +11,8 @@ from hypothesis.extra import numpy as hnp
 import bidual as bd
 from bidual.formulations.losses import Huber
 from bidual.kernels import descent
-from bidual.solvers import lasso_, solve
+from bidual.solvers import solve
+from bidual.solvers.backends import lasso_
 from bidual.solvers.monitor import Monitor
 
 from programs import random_program

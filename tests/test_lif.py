@@ -8,8 +8,8 @@ import pytest
 
 import bidual as bd
 from bidual.certificates import completeness
-from bidual.dictionaries.pricing import OneNeuron
 from bidual.formulations import Recurrent
+from bidual.solvers.growing.pricing import OneNeuron
 
 N, T, D_IN = 5, 4, 3  # sequences, steps, inputs
 

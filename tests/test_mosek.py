@@ -9,7 +9,7 @@ import pytest
 from scipy import sparse
 
 import bidual as bd
-from bidual.solvers.conic import Part, Request
+from bidual.solvers.backends.conic import Part, Request
 
 from programs import RANDOM, random_program
 

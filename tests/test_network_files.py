@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 import bidual as bd
-from bidual.dictionaries.packed_file import open_packed
-from bidual.dictionaries.packed_writer import write_packed
+from bidual.dictionaries.files.packed_file import open_packed
+from bidual.dictionaries.files.packed_writer import write_packed
 from bidual.networks import RecurrentNetwork, SpikingNetwork, ThresholdNetwork
 
 CLASSES = (SpikingNetwork, ThresholdNetwork, RecurrentNetwork)

@@ -11,16 +11,17 @@ from hypothesis import strategies as st
 from targets_for import outputs_for, targets_for
 
 import bidual as bd
-from bidual.solvers import newton_, newton_system, proximal_steps, row_steps, solve
-from bidual.solvers.newton_system import (
+from bidual.solvers import solve
+from bidual.solvers.newton import linear_system, newton_, proximal_steps, row_steps
+from bidual.solvers.newton.linear_system import (
     FitResponse,
     OutputSystems,
     WeightResponse,
     split_weights,
     weighted_gram,
 )
-from bidual.solvers.proximal_steps import Scales
-from bidual.solvers.working_set import descend
+from bidual.solvers.newton.proximal_steps import Scales
+from bidual.solvers.newton.working_set import descend
 
 GAP = 1e-10
 LOSSES = list(bd.LOSSES)
@@ -293,7 +294,7 @@ def test_systems_of_outputs_are_inverted_in_both_forms(shape, kappa, alike, dist
 
 
 def test_systems_past_the_limit_are_left_to_their_diagonal(monkeypatch):
-    monkeypatch.setattr(newton_system, "_FACTORED", 2)
+    monkeypatch.setattr(linear_system, "_FACTORED", 2)
     rng = np.random.default_rng(7)
     for shape in ((5, 3), (3, 5)):
         inverse, q, right = rng.random((shape[0], 2)), rng.random((shape[1], 2)), rng.random(2)
@@ -336,7 +337,7 @@ def test_dependent_columns_leave_a_preconditioner_positive(seed, sigma, spread):
 def test_coupled_systems_are_solved_to_their_tolerance(
     loss, penalty, shape, kappa, limit, monkeypatch
 ):
-    monkeypatch.setattr(newton_system, "_FACTORED", limit)
+    monkeypatch.setattr(linear_system, "_FACTORED", limit)
     program = hard_program(loss, shape, outputs=3, penalty=penalty, intercept=kappa > 0)
     rng = np.random.default_rng(8)
     tau, sigma = 30.0, 20.0
@@ -345,7 +346,7 @@ def test_coupled_systems_are_solved_to_their_tolerance(
     weights = program.penalty.prox(u, sigma * program.strength)
     fits = FitResponse(program, z, tau, 0.0)
     answer = WeightResponse(program, u, weights, sigma)
-    found = newton_system.solve(program.design, fits, answer, kappa, right)
+    found = linear_system.solve(program.design, fits, answer, kappa, right)
     n, C = right.shape
     held = program.design.to_dense()[:, answer.used]
     H = np.empty((n * C, n * C))
@@ -357,7 +358,7 @@ def test_coupled_systems_are_solved_to_their_tolerance(
     expected = np.linalg.solve(H, right.ravel())
     lengths = [np.sqrt(x @ H @ x) for x in (found.ravel() - expected, expected)]
     # the tolerance is one of residuals in the preconditioner's norm, which H's is close to
-    assert lengths[0] <= 3 * newton_system._TOLERANCE * lengths[1]
+    assert lengths[0] <= 3 * linear_system._TOLERANCE * lengths[1]
 
 
 # a proximal step
@@ -672,8 +673,8 @@ def test_working_sets_grow_round_by_round(monkeypatch):
 
 @pytest.mark.parametrize("loss", ["squared", "logistic", "huber", "squared_hinge", "softmax"])
 def test_supports_too_large_to_factor_are_left_to_conjugate_gradients(loss, monkeypatch):
-    monkeypatch.setattr(newton_system, "_FACTORED", 5)
-    monkeypatch.setattr(newton_system, "cho_factor", lambda *_, **__: pytest.fail("factored"))
+    monkeypatch.setattr(linear_system, "_FACTORED", 5)
+    monkeypatch.setattr(linear_system, "cho_factor", lambda *_, **__: pytest.fail("factored"))
     program = hard_program(loss, (60, 30), 2, False, "group", share=0.02)
     solution = certified(program)
     assert solution.active.size > 5

@@ -25,8 +25,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bidual as bd
-from bidual.dictionaries.packed_file import open_packed
-from bidual.dictionaries.packed_writer import PackedWriter, write_packed
+from bidual.dictionaries.files.packed_file import open_packed
+from bidual.dictionaries.files.packed_writer import PackedWriter, write_packed
 
 METADATA = {"seed": 7, "chunk": 4, "what": "spikes", "share": 0.1}
 
@@ -950,7 +950,7 @@ def test_a_second_writer_is_refused_by_name(path):
 def test_a_writer_in_another_process_is_refused_until_the_first_is_killed(path):
     code = (
         "import sys\n"
-        "from bidual.dictionaries.packed_writer import PackedWriter\n"
+        "from bidual.dictionaries.files.packed_writer import PackedWriter\n"
         "with PackedWriter(sys.argv[1], 4000, {'chunks': 40}, origin_width=1):\n"
         "    print(flush=True)\n"
         "    sys.stdin.read()\n"

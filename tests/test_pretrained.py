@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from bidual.dictionaries import Layer
-from bidual.dictionaries.pretrained import GivenWitnesses
+from bidual.dictionaries.witnesses.given import GivenWitnesses
 
 
 def weights(*shape, seed=0):
@@ -141,7 +141,7 @@ def test_arrays_that_do_not_fit_are_refused(changes, message):
 
 def test_importing_the_readers_imports_none_of_their_libraries():
     code = (
-        "import sys, bidual.dictionaries.pretrained\n"
+        "import sys, bidual.dictionaries.witnesses.given\n"
         "print([name for name in ('torch', 'snntorch', 'spikingjelly', 'nir', 'h5py')"
         " if name in sys.modules])"
     )

@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 import bidual as bd
 from bidual.dictionaries import check_sequences, roll, roll_columns
-from bidual.dictionaries.pricing import (
+from bidual.kernels import growing as kernels
+from bidual.solvers.growing.pricing import (
     EnumerationPricing,
     Question,
     RefinementPricing,
     SearchPricing,
     ThresholdMILPPricing,
 )
-from bidual.kernels import growing as kernels
 
 LEAK = 0.9
 

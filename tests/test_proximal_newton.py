@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bidual as bd
-from bidual.solvers import kept_factor, proximal_newton, row_steps, working_set
-from bidual.solvers.gram_steps import GramSteps
-from bidual.solvers.proximal_newton import _Model, descend_by_quadratics, has_quadratics
-from bidual.solvers.proximal_steps import Scales, follow
-from bidual.solvers.working_set import descend
+from bidual.solvers.newton import kept_factor, proximal_newton, row_steps, working_set
+from bidual.solvers.newton.gram_steps import GramSteps
+from bidual.solvers.newton.proximal_newton import _Model, descend_by_quadratics, has_quadratics
+from bidual.solvers.newton.proximal_steps import Scales, follow
+from bidual.solvers.newton.working_set import descend
 
 few = settings(deadline=None, max_examples=30)
 

@@ -544,7 +544,7 @@ def test_memory_is_the_packed_result_and_a_block_a_thread(every_step):
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
 def test_any_number_of_threads_fires_the_same(count, monkeypatch):
     monkeypatch.setattr("bidual.dictionaries.rollout._SAMPLES_PER_BLOCK", 16)
-    monkeypatch.setattr("bidual.dictionaries.threads._REGISTERS_PER_THREAD", 1)
+    monkeypatch.setattr("bidual.dictionaries.threads.threads._REGISTERS_PER_THREAD", 1)
     sequences = on_grid(8, 200, 9, 24)
     with bd.use_threads(1):
         alone = roll(sequences, BANK), roll_columns(sequences, BANK, True)

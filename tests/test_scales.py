@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bidual as bd
-from bidual.solvers.conic import scaled
+from bidual.solvers.backends.conic import scaled
 
 from programs import random_program
 from tolerances import GAPS

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import bidual as bd
-from bidual.solvers import clarabel_, cvxpy_, ecos_, highs_, mosek_, osqp_, scs_, sklearn_
+from bidual.solvers.backends import clarabel_, cvxpy_, ecos_, highs_, mosek_, osqp_, scs_, sklearn_
 
 from programs import random_program
 

@@ -10,8 +10,9 @@ import pytest
 from numba import config
 
 import bidual as bd
-from bidual.dictionaries import packed_columns, threads
-from bidual.dictionaries.threads import get_threads, set_threads, split, use_threads
+from bidual.dictionaries.matrix import packed_columns
+from bidual.dictionaries.threads import threads
+from bidual.dictionaries.threads.threads import get_threads, set_threads, split, use_threads
 from bidual.kernels import bits
 
 
@@ -127,7 +128,7 @@ def test_threads_wait_for_the_next_product_instead_of_piling_up(small_parts):
 def test_numbers_of_threads_that_change_share_the_same_ones(small_parts):
     code = """
 import threading
-from bidual.dictionaries import threads
+from bidual.dictionaries.threads import threads
 threads._REGISTERS_PER_THREAD = 1
 for count in (2, 5, 3, 9, 4, 9, 2):
     with threads.use_threads(count):
@@ -146,7 +147,7 @@ def test_products_work_while_the_interpreter_ends(end):
     code = f"""
 import threading, time
 import numpy as np, bidual as bd
-from bidual.dictionaries import threads
+from bidual.dictionaries.threads import threads
 threads._REGISTERS_PER_THREAD = 1
 threads.set_threads(3)
 D = bd.BinaryMatrix.from_dense(np.eye(600, 40))
@@ -266,7 +267,7 @@ def test_forked_children_compute_while_the_parent_does():
     code = """
 import os, sys, threading, warnings
 import numpy as np, bidual as bd
-from bidual.dictionaries import threads
+from bidual.dictionaries.threads import threads
 threads._REGISTERS_PER_THREAD = 1
 threads.set_threads(3)
 warnings.simplefilter("ignore")  # Python 3.12 warns of any fork beside threads

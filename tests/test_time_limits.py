@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bidual as bd
-from bidual.solvers import ecos_, monitor, sklearn_
-from bidual.solvers.conic import TIGHTENINGS, Request
+from bidual.solvers import monitor
+from bidual.solvers.backends import ecos_, sklearn_
+from bidual.solvers.backends.conic import TIGHTENINGS, Request
 
 from programs import random_program
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import bidual as bd
-from bidual.solvers import conic, scs_
-from bidual.solvers.conic import Request, point, scaled
+from bidual.solvers.backends import conic, scs_
+from bidual.solvers.backends.conic import Request, point, scaled
 from bidual.solvers.monitor import Monitor
 
 from programs import RANDOM, random_program

@@ -12,7 +12,7 @@ from scipy.special import ndtri
 from scipy.stats import kstest
 
 import bidual as bd
-from bidual.dictionaries.witnesses import normal_weights
+from bidual.dictionaries.witnesses.sampled import normal_weights
 from bidual.kernels.orthogonal import orthonormalise
 
 WORDS = 2**24  # a weight is chosen by the top 24 bits of a word

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..binary_matrix import BinaryMatrix
-from ..packed_head import words_for
+from ..files.packed_head import words_for
+from ..matrix.binary_matrix import BinaryMatrix
 from .budget import Budget, BudgetExceeded, Estimate, check_budget
 from .cell_counting import (
     ENTRIES_PER_SECOND,

@@ -22,8 +22,8 @@ from math import comb, prod
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..binary_matrix import BinaryMatrix
-from ..witnesses import check_widths
+from ..matrix.binary_matrix import BinaryMatrix
+from ..witnesses.sampled import check_widths
 from .arrangement import threshold_patterns
 from .budget import Budget, Estimate, check_budget, in_digits
 from .cell_counting import most_patterns

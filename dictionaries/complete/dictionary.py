@@ -11,11 +11,11 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..binary_matrix import BinaryMatrix
+from ..matrix.binary_matrix import BinaryMatrix
 from ..neuron import Layer
-from ..neuron_witnesses import NeuronWitnesses
 from ..rollout import check_sequences, roll_columns
 from ..spike_dictionary import NOTHING_FIRES, Readout, SpikeDictionary
+from ..witnesses.neuron_witnesses import NeuronWitnesses
 from .arrangement import threshold_patterns
 from .budget import Budget, Estimate
 from .prefix_trie import SoftReset, check_neuron

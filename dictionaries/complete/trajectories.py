@@ -30,8 +30,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ...kernels.trajectories import list_cells as list_compiled_cells
 from ...kernels.trajectories import replay, spread
-from ..binary_matrix import BinaryMatrix
-from ..packed_head import words_for
+from ..files.packed_head import words_for
+from ..matrix.binary_matrix import BinaryMatrix
 from .budget import Budget, Estimate, check_budget
 from .prefix_trie import Integers, PrefixTrie, Refinement, SoftReset, check_neuron
 from .trajectory_cells import inner_point, list_cells

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 import bidual as bd
-from bidual.solvers.conic import TIGHTENINGS
+from bidual.solvers.backends.conic import TIGHTENINGS
 from bidual.solvers.monitor import Monitor
 
 from . import apart

@@ -1,0 +1,74 @@
+"""Layers of a spikingjelly network, as ``GivenWitnesses.from_spikingjelly`` documents them."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..neuron import Layer
+from .torch_layers import fires_above_only, read_layers, to_array
+
+
+def read_spikingjelly(network: Any) -> list[Layer]:
+    """Read the spiking layers of a spikingjelly network.
+
+    Raises
+    ------
+    ValueError
+        If a layer is not a Linear, LIFNode, ParametricLIFNode or IFNode, or can't
+        be said as a Layer.
+    """
+    from spikingjelly.activation_based import layer, neuron
+
+    return read_layers(
+        network,
+        {
+            neuron.LIFNode: _read_lif,
+            neuron.ParametricLIFNode: _read_parametric_lif,
+            neuron.IFNode: _read_if,
+        },
+        linear=(layer.Linear,),
+        passing=(layer.Flatten, layer.Dropout),
+    )
+
+
+def _read_lif(node: Any, weights: NDArray[np.float64], bias: NDArray[np.float64]) -> Layer:
+    return _read_leaking(node, weights, bias, 1.0 / node.tau)
+
+
+def _read_parametric_lif(
+    node: Any, weights: NDArray[np.float64], bias: NDArray[np.float64]
+) -> Layer:
+    return _read_leaking(node, weights, bias, to_array(node.w.sigmoid()))
+
+
+def _read_leaking(
+    node: Any, weights: NDArray[np.float64], bias: NDArray[np.float64], share: ArrayLike
+) -> Layer:
+    """Read a node that loses ``share`` = 1 / tau of its membrane each step."""
+    gain = np.asarray(share if node.decay_input else 1.0)
+    return _read_node(node, weights * gain, bias * gain, leak=1.0 - np.asarray(share))
+
+
+def _read_if(node: Any, weights: NDArray[np.float64], bias: NDArray[np.float64]) -> Layer:
+    return _read_node(node, weights, bias, leak=np.asarray(1.0))
+
+
+def _read_node(
+    node: Any,
+    weights: NDArray[np.float64],
+    bias: NDArray[np.float64],
+    leak: NDArray[np.float64],
+) -> Layer:
+    rest = 0.0 if node.v_reset is None else node.v_reset
+    start = node._memories_rv["v"]  # what reset() sets; set_reset_value() may have changed it
+    if np.any(np.asarray(start) != rest):
+        raise ValueError(f"expected a membrane that starts at {rest}, got {start}")
+    return Layer.build(
+        weights,
+        leak=leak,
+        threshold=node.v_threshold - rest,  # the membrane decays towards v_reset: measure from it
+        reset="immediate" if node.v_reset is None else "hard",
+        bias=bias,
+        strict=fires_above_only(node.surrogate_function),
+    )

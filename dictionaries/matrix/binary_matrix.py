@@ -1,0 +1,901 @@
+"""BinaryMatrix: an immutable 0/1 matrix with packed columns, and its products.
+
+The only place that knows about bits; everything above sees a matrix. One entry
+costs one bit (columns are padded to 512 rows), 64 times less than float64.
+
+Three grades of products: float64 (``matvec``, ``rmatvec``, ``price``), exact in
+int64 (``matvec_exact``, ``rmatvec_exact``, ``gram``), and D' r to an accuracy
+that is asked for and proven (``rmatvec_within``), which needs a few bits of r
+and is the fastest. All give the same bits for any number of threads
+(``dictionaries/threads/threads.py``).
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from functools import cached_property
+from typing import Any, Literal, Self, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
+
+from ...kernels import bits
+from ..files.packed_file import open_packed
+from ..files.packed_head import Path, words_for
+from ..files.packed_writer import write_packed
+from ..threads.threads import split
+from .aligned import aligned
+from .operands import (
+    check_length,
+    check_width,
+    column_numbers,
+    finite_operand,
+    is_frozen,
+    places,
+    real_operand,
+    two_dimensional,
+)
+from .packed_columns import common_ones, take_columns
+
+_ROWS_PER_BLOCK = 512  # one AVX-512 register of bits; columns start on such a boundary
+_UNPACKED_BYTES = 2**18  # at a time, one byte an entry, in conversions: what a cache holds
+
+
+class BinaryMatrix:
+    """An (n, P) matrix of zeros and ones, one bit an entry.
+
+    Build it with :meth:`from_dense`, or from packed ``words`` (the layout is
+    that of ``kernels/bits.py``, rows padded with zeros to a multiple of 512).
+
+    Parameters
+    ----------
+    words : (P, 8 * max(1, ceil(n / 512))) uint64 array
+        The packed columns. Copied, unless it is C-ordered and neither the array
+        nor anything it is a view of can be written to (a file mapped with mode
+        "r", bytes, an array whose ``flags.writeable`` was cleared). Who makes
+        such memory writeable again, or changes the mapped file, changes the matrix.
+    n_rows : int
+        n, at least 0.
+
+    Raises
+    ------
+    ValueError
+        If ``words`` has another shape or dtype than ``n_rows`` asks for, or
+        bits set past row n.
+
+    Examples
+    --------
+    >>> import numpy as np, bidual as bd
+    >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+    >>> D.shape, D.density
+    ((3, 2), 0.6666666666666666)
+    >>> D.matvec(np.array([1.0, 10.0]))
+    array([ 1., 11., 10.])
+    >>> D.rmatvec(np.array([1.0, 2.0, 3.0]))
+    array([3., 5.])
+    >>> D.gram()
+    array([[2, 1],
+           [1, 2]])
+    """
+
+    def __init__(self, words: NDArray[np.uint64], n_rows: int) -> None:
+        words = np.asarray(words)
+        if isinstance(n_rows, bool) or not isinstance(n_rows, int | np.integer) or n_rows < 0:
+            raise ValueError(f"n_rows: expected a whole number, at least 0, got {n_rows!r}")
+        n_rows = int(n_rows)
+        n_words = words_for(n_rows)
+        if words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != n_words:
+            raise ValueError(
+                f"words: expected a uint64 array of shape (P, {n_words}) for {n_rows} rows, "
+                f"got {words.dtype} of shape {words.shape}"
+            )
+        last, used = divmod(n_rows, 64)
+        partial = words[:, last : last + 1] >> np.uint64(used)
+        if partial.any() or words[:, last + 1 :].any():
+            raise ValueError(f"words: expected no bits set past row {n_rows}")
+        if not (is_frozen(words) and words.flags.c_contiguous and words.flags.aligned):
+            held = aligned(np.empty, words.shape, np.uint64)
+            held[...] = words
+            words = held
+        self._hold(words, n_rows)
+
+    def _hold(self, words: NDArray[np.uint64], n_rows: int) -> None:
+        self._words = words.view()
+        self._words.flags.writeable = False
+        self._n_rows = n_rows
+
+    @classmethod
+    def _own(cls, words: NDArray[np.uint64], n_rows: int) -> Self:
+        """Take over words that this file has made: C-ordered, checked and known to nobody else."""
+        matrix = cls.__new__(cls)
+        matrix._hold(words, n_rows)
+        return matrix
+
+    @classmethod
+    def from_dense(cls, dense: ArrayLike) -> Self:
+        """Pack a dense (n, P) array of zeros and ones (bool or any number type).
+
+        Beside the array and the packed matrix it takes a few times 256 KiB.
+
+        Raises
+        ------
+        ValueError
+            If it is not two-dimensional, or holds another number.
+        """
+        array = np.asarray(dense)
+        if array.ndim != 2:
+            raise ValueError(f"dense: expected shape (n, P), got {array.shape}")
+        n_rows, n_columns = array.shape
+        words = aligned(np.zeros, (n_columns, words_for(n_rows)), np.uint64)
+        by_column = array.flags.f_contiguous  # and else 64 rows at a time, a word of each column
+        height = max(1, n_rows) if by_column else 64
+        for first in range(0, n_rows, height):
+            for columns in _column_blocks(height, n_columns):
+                tile = array[first : first + height, columns]
+                ones = tile != 0
+                if array.dtype != np.bool_ and not np.array_equal(ones, tile):
+                    raise ValueError("dense: expected zeros and ones only")
+                if by_column:
+                    packed = np.zeros((ones.shape[1], 8 * words.shape[1]), dtype=np.uint8)
+                    packed[:, : -(-n_rows // 8)] = np.packbits(ones.T, axis=1, bitorder="little")
+                    words[columns] = packed.view("<u8")
+                else:
+                    bits.pack(np.ascontiguousarray(ones), words, columns.start, first // 64)
+        return cls._own(words, n_rows)
+
+    @classmethod
+    def hstack(cls, matrices: Iterable["BinaryMatrix"]) -> Self:
+        """Put matrices of the same number of rows side by side."""
+        matrices = _matrices(matrices)
+        rows = {matrix.shape[0] for matrix in matrices}
+        if len(rows) != 1:
+            raise ValueError(f"matrices: expected one number of rows, got {sorted(rows)}")
+        shape = sum(matrix.shape[1] for matrix in matrices), matrices[0]._words.shape[1]
+        words = aligned(np.empty, shape, np.uint64)
+        np.concatenate([matrix._words for matrix in matrices], out=words)
+        return cls._own(words, rows.pop())
+
+    @classmethod
+    def vstack(cls, matrices: Iterable["BinaryMatrix"]) -> Self:
+        """Put matrices of the same number of columns on top of each other.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+        >>> bd.BinaryMatrix.vstack([D, D]).shape
+        (6, 2)
+        """
+        matrices = _matrices(matrices)
+        columns = {matrix.shape[1] for matrix in matrices}
+        if len(columns) != 1:
+            raise ValueError(f"matrices: expected one number of columns, got {sorted(columns)}")
+        n_rows = sum(matrix.shape[0] for matrix in matrices)
+        words = aligned(np.zeros, (columns.pop(), words_for(n_rows)), np.uint64)
+        above = 0
+        for matrix in matrices:
+            start, shift = divmod(above, 64)
+            part = matrix._words[:, : -(-matrix.shape[0] // 64)]
+            words[:, start : start + part.shape[1]] |= part << np.uint64(shift)
+            if shift:
+                after = words[:, start + 1 : start + 1 + part.shape[1]]
+                # narrower than the part only where nothing is left to carry
+                after |= (part >> np.uint64(64 - shift))[:, : after.shape[1]]
+            above += matrix.shape[0]
+        return cls._own(words, n_rows)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns)."""
+        return self._n_rows, self._words.shape[0]
+
+    @property
+    def words(self) -> NDArray[np.uint64]:
+        """The packed columns, (P, 8 * max(1, ceil(n / 512))) uint64, read-only."""
+        return self._words
+
+    def save(self, path: Path) -> None:
+        """Write the matrix to a file, in place of what is there; ``packed_file.py`` has its format.
+
+        Raises
+        ------
+        ValueError
+            If an unfinished build waits at the path.
+        OSError
+            If the file can't be written; what was there stays.
+        """
+        write_packed(path, self._words, self._n_rows, {"contents": "binary matrix"})
+
+    @classmethod
+    def load(cls, path: Path) -> "BinaryMatrix":
+        """Map the matrix of a file: its columns stay there, and are read as products need them.
+
+        Takes a file of :meth:`save`, or one of a dictionary. All checksums are verified.
+
+        Raises
+        ------
+        ValueError
+            If the file is truncated or altered, or another kind of file.
+        OSError
+            If it can't be read.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import numpy as np, bidual as bd
+        >>> path = os.path.join(tempfile.mkdtemp(), "identity")
+        >>> bd.BinaryMatrix.from_dense(np.eye(3)).save(path)
+        >>> bd.BinaryMatrix.load(path)
+        BinaryMatrix(3 x 3, density 0.333)
+        """
+        found = open_packed(path)
+        return cls(found.words, found.n_rows)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the packed columns take."""
+        return self._words.nbytes
+
+    @property
+    def density(self) -> float:
+        """Share of ones among all entries; 0 for a matrix without columns."""
+        n_rows, n_columns = self.shape
+        return float(self.column_sums().sum() / max(n_rows * n_columns, 1))
+
+    def __repr__(self) -> str:
+        n_rows, n_columns = self.shape
+        return f"BinaryMatrix({n_rows} x {n_columns}, density {self.density:.3f})"
+
+    def column_sums(self) -> NDArray[np.int64]:
+        """Ones in each column, (P,) int64."""
+        out = np.empty(self.shape[1], dtype=np.int64)
+        bits.column_sums(self._words, out)
+        return out
+
+    def squared_norms(self) -> NDArray[np.float64]:
+        """Squared 2-norms of the columns, (P,); of zeros and ones they are the sums."""
+        return self.column_sums().astype(np.float64)
+
+    @property
+    def magnitude(self) -> float:
+        """A bound on the sizes of entries: 1."""
+        return 1.0
+
+    @property
+    def gram_rounding(self) -> float:
+        """Error of an entry of D' D or D D', relative to the norms: 0, as they are counted."""
+        return 0.0
+
+    @cached_property
+    def _largest_column_sum(self) -> int:
+        return int(self.column_sums().max(initial=0))
+
+    def take(self, columns: ArrayLike) -> "BinaryMatrix":
+        """Return the matrix of the chosen columns (indices or a boolean mask), in that order.
+
+        Raises
+        ------
+        IndexError
+            If there is no such column, or the mask has another length.
+        ValueError
+            If it is not a list.
+        """
+        chosen = column_numbers(columns, self.shape[1])
+        return BinaryMatrix._own(take_columns(self._words, chosen), self._n_rows)
+
+    def with_ones(self) -> "BinaryMatrix":
+        """Return the matrix with a column of ones at its end.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> bd.BinaryMatrix.from_dense([[1], [0]]).with_ones().to_dense().tolist()
+        [[1.0, 1.0], [0.0, 1.0]]
+        """
+        ones = BinaryMatrix.from_dense(np.ones((self._n_rows, 1), dtype=np.bool_))
+        return BinaryMatrix.hstack([self, ones])
+
+    def transpose(self) -> "BinaryMatrix":
+        """Return D', unpacked on the way: one byte an entry."""
+        return BinaryMatrix.from_dense(self.to_dense(np.bool_).T)
+
+    def absolute(self) -> "BinaryMatrix":
+        """Return the matrix of the sizes of entries: this one."""
+        return self
+
+    def keep_rows(self, rows: ArrayLike) -> "BinaryMatrix":
+        """Return the matrix with zeros in all rows but those of a boolean mask (n,).
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+        >>> D.keep_rows([True, False, True]).to_dense().tolist()
+        [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]
+        """
+        mask = np.asarray(rows)
+        if mask.dtype != np.bool_ or mask.shape != (self._n_rows,):
+            raise ValueError(
+                f"rows: expected a boolean mask of shape ({self._n_rows},), got {mask.dtype} of "
+                f"shape {mask.shape}"
+            )
+        padded = np.zeros(64 * self._words.shape[1], dtype=np.bool_)
+        padded[: self._n_rows] = mask
+        packed = np.packbits(padded, bitorder="little").view("<u8").astype(np.uint64)
+        return BinaryMatrix._own(self._words & packed, self._n_rows)
+
+    def unique(self) -> tuple["BinaryMatrix", NDArray[np.intp]]:
+        """Drop all-zero columns and repeats.
+
+        Returns
+        -------
+        matrix : BinaryMatrix
+            The distinct non-zero columns in order of first appearance.
+        first : (P',) int array
+            For each of them, the column of this matrix that it is.
+        """
+        _, first = np.unique(self._words, axis=0, return_index=True)
+        first = np.sort(first[self._words[first].any(axis=1)])
+        return self.take(first), first
+
+    def matvec(self, weights: ArrayLike) -> NDArray[np.float64]:
+        """D @ weights for weights of shape (P,) or (P, C); float64.
+
+        Each row is summed in column order; columns of zero weight cost nothing.
+        """
+        operand = real_operand("weights", weights, self.shape[1], self.shape)
+        out = self._add_columns(operand)
+        return out if np.ndim(weights) == 2 else out[:, 0]
+
+    def rmatvec(self, rows: ArrayLike) -> NDArray[np.float64]:
+        """D' @ rows for rows of shape (n,) or (n, C); float64.
+
+        ``kernels/bits.py`` says in which fixed order each column is summed.
+        """
+        operand = real_operand("rows", rows, self._n_rows, self.shape)
+        padded = self._padded(operand)
+        out = np.empty((self.shape[1], operand.shape[1]))
+
+        def part(first: int, last: int) -> None:
+            bits.rmatvec(self._words[first:last], padded, out[first:last])
+
+        split(part, self.shape[1], 8 * self._words.size * operand.shape[1])
+        return out if np.ndim(rows) == 2 else out[:, 0]
+
+    @overload
+    def matvec_exact(
+        self, weights: ArrayLike, pairs: Literal[False] = False
+    ) -> NDArray[np.int64]: ...
+    @overload
+    def matvec_exact(
+        self, weights: ArrayLike, pairs: Literal[True]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+
+    def matvec_exact(
+        self, weights: ArrayLike, pairs: bool = False
+    ) -> NDArray[np.int64] | tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """D @ weights in exact integers, for int64 weights of shape (P,) or (P, C).
+
+        Parameters
+        ----------
+        weights : (P,) or (P, C) integer array
+            What fits in int64.
+        pairs : bool
+            Return (high, low) with D @ weights = high * 2**32 + low and
+            0 <= low < 2**32: exact for any int64 weights, at twice the cost.
+
+        Raises
+        ------
+        OverflowError
+            If the sum of \\|weights\\| reaches 2**63 and ``pairs`` is off, or
+            with pairs from 2**30 columns on.
+        ValueError
+            If the weights are not integers of that shape.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+        >>> D.matvec_exact([2**62, 1 - 2**62])
+        array([ 4611686018427387904,                   1, -4611686018427387903])
+        >>> high, low = D.matvec_exact([2**63 - 1, 2**63 - 1], pairs=True)
+        >>> int(high[1]) * 2**32 + int(low[1]) == 2**64 - 2
+        True
+        """
+        operand = self._integers("weights", weights, self.shape[1], pairs)
+        chosen = slice(None) if np.ndim(weights) == 2 else 0
+        if pairs:
+            high, low = _carried(*(self._add_columns(part) for part in _halves(operand)))
+            return high[:, chosen], low[:, chosen]
+        return self._add_columns(operand)[:, chosen]
+
+    @overload
+    def rmatvec_exact(
+        self, rows: ArrayLike, pairs: Literal[False] = False
+    ) -> NDArray[np.int64]: ...
+    @overload
+    def rmatvec_exact(
+        self, rows: ArrayLike, pairs: Literal[True]
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]: ...
+
+    def rmatvec_exact(
+        self, rows: ArrayLike, pairs: bool = False
+    ) -> NDArray[np.int64] | tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """D' @ rows in exact integers, for int64 rows of shape (n,) or (n, C).
+
+        The time is in proportion to the bits of the largest entry.
+
+        Parameters
+        ----------
+        rows : (n,) or (n, C) integer array
+            What fits in int64.
+        pairs : bool
+            Return (high, low) with D' @ rows = high * 2**32 + low and
+            0 <= low < 2**32: exact for any int64 rows.
+
+        Raises
+        ------
+        OverflowError
+            If the sum of \\|rows\\| reaches 2**63 and ``pairs`` is off, or with
+            pairs from 2**30 rows on.
+        ValueError
+            If the rows are not integers of that shape.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+        >>> D.rmatvec_exact([1, -2, 3])
+        array([-1,  1])
+        """
+        operand = self._integers("rows", rows, self._n_rows, pairs)
+        chosen = slice(None) if np.ndim(rows) == 2 else 0
+        padded = self._padded(operand)
+        if pairs:
+            high, low = self._count_halves(padded)
+            return high[:, chosen], low[:, chosen]
+        return self._count_planes(padded, _widest(padded))[:, chosen]
+
+    def rmatvec_within(self, rows: ArrayLike, accuracy: float) -> tuple[NDArray[np.float64], float]:
+        """D' @ rows to a given accuracy, with as few bits of the rows as it takes.
+
+        Rows are rounded to a multiple of 2**-k, which moves a price by at most
+        the largest column sum times 2**-(k + 1), and summed exactly. At least 12
+        bits are taken, and at most 52.
+
+        Parameters
+        ----------
+        rows : (n,) or (n, C) array
+            Finite.
+        accuracy : float
+            Largest error wanted of any entry, absolute, positive.
+
+        Returns
+        -------
+        values : (P,) or (P, C) array
+        bound : float
+            No entry is farther from the exact product; at most ``accuracy``.
+
+        Raises
+        ------
+        ValueError
+            If the rows are not finite, or 52 bits do not give that accuracy
+            (:meth:`rmatvec_exact` on integers has no error at all).
+        OverflowError
+            If a product is past the largest float64.
+
+        Examples
+        --------
+        >>> import numpy as np, bidual as bd
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+        >>> values, bound = D.rmatvec_within([0.1, 0.2, 0.3], 1e-3)
+        >>> bool(np.abs(values - [0.3, 0.5]).max() <= bound <= 1e-3)
+        True
+        """
+        operand = real_operand("rows", rows, self._n_rows, self.shape)
+        size = float(np.abs(operand).max(initial=0.0))
+        if not math.isfinite(size):
+            raise ValueError("rows: expected finite numbers, got NaN or infinity")
+        kind = np.asarray(rows).dtype
+        if (kind.kind in "iu" and size >= 2**53) or (kind.kind == "f" and kind.itemsize > 8):
+            raise ValueError(
+                "rows: expected float64, or integers below 2**53, whose rounding no bound has to "
+                f"tell of, got {kind} up to {size:.6g}; rmatvec_exact takes any int64"
+            )
+        digits, bound = _grid(size, self._largest_column_sum, accuracy)
+        scale, more = 2.0 ** (digits // 2), 2.0 ** (digits - digits // 2)  # 2**digits may be none
+        padded = self._padded(operand)
+        grid = padded.view(np.int64)  # in place: more memory would push the columns out of caches
+        bits.round_scaled(padded, scale, more, grid)
+        unit = 2.0**-digits  # subnormal at the least
+        widest = int(np.rint(size * scale * more))
+        largest = self._largest_column_sum * widest
+        if largest < 2**63:
+            values = self._count_planes(grid, widest, unit)
+        else:
+            high, low = self._count_halves(grid)
+            values = high.astype(np.float64) * 2.0**32 + low  # rounded once: 53 bits hold either
+            with np.errstate(over="ignore"):
+                values *= unit
+        if not (math.isfinite(float(largest) * unit) or np.isfinite(values).all()):
+            raise OverflowError("rows: expected products within float64, got a larger one")
+        return (values if np.ndim(rows) == 2 else values[:, 0]), bound
+
+    def finest_accuracy(self, rows: NDArray[np.float64]) -> float:
+        """An accuracy that :meth:`rmatvec_within` reaches for finite rows, that of float64."""
+        rounding = 1e-15 * np.abs(rows).max() * len(rows)
+        return max(float(rounding), float(np.finfo(np.float64).tiny))
+
+    def column_dot(self, column: int, rows: ArrayLike) -> float:
+        """Product of one column with rows of shape (n,): the very float of :meth:`rmatvec`.
+
+        Raises
+        ------
+        IndexError
+            If there is no such column.
+        """
+        operand = real_operand("rows", rows, self._n_rows, self.shape)
+        if operand.shape[1] != 1:
+            raise ValueError(f"rows: expected shape ({self._n_rows},), got {np.shape(rows)}")
+        out = np.empty((1, 1))
+        j = self._column(column)
+        bits.rmatvec(self._words[j : j + 1], self._padded(operand), out)
+        return float(out[0, 0])
+
+    def add_column(self, column: int, scale: float, out: NDArray[np.float64]) -> None:
+        """Add ``scale`` times a column to ``out`` (n,) in place.
+
+        Raises
+        ------
+        IndexError
+            If there is no such column.
+        ValueError
+            If ``out`` is not a contiguous, writeable float64 array of n entries.
+        """
+        fits = (
+            isinstance(out, np.ndarray)
+            and out.dtype == np.float64
+            and out.shape == (self._n_rows,)
+            and out.flags.carray
+        )
+        if not fits:
+            raise ValueError(
+                f"out: expected a contiguous, writeable float64 array of shape ({self._n_rows},), "
+                f"got {getattr(out, 'dtype', type(out).__name__)} of shape {np.shape(out)}"
+            )
+        bits.add_column(self._words[self._column(column)], float(scale), out)
+
+    def price(
+        self, duals: ArrayLike, columns: ArrayLike, width: int = 1
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Price all columns in one pass, and keep the prices of a few.
+
+        Parameters
+        ----------
+        duals : (n, K) array
+            Dual points side by side.
+        columns : (A,) int array
+            Columns whose prices are wanted, each once.
+        width : int
+            How many dual points next to each other make a group; it divides K.
+
+        Returns
+        -------
+        largest : (K / width,) array
+            The largest 2-norm over all columns d_j of the prices d_j' duals of a
+            group, max_j |d_j' duals[:, k]| for groups of one; 0 without columns.
+        prices : (A, K) array
+            d_j' duals for the chosen columns.
+
+        Raises
+        ------
+        ValueError
+            If the dual points are not finite or of another length, or the
+            columns not distinct whole numbers.
+        """
+        operand = finite_operand("duals", duals, self._n_rows, self.shape)
+        kept = places(columns, self.shape[1])
+        check_width(width, operand.shape[1])
+        padded = self._padded(operand)
+        prices = np.empty((np.size(columns), operand.shape[1]))
+        largest: list[NDArray[np.float64]] = []
+
+        def part(first: int, last: int) -> None:
+            found = np.empty(operand.shape[1] // width)
+            bits.price(self._words[first:last], padded, kept[first:last], width, found, prices)
+            largest.append(found)
+
+        split(part, self.shape[1], 8 * self._words.size * operand.shape[1])
+        return np.max(largest, axis=0), prices
+
+    def gram(
+        self, columns: ArrayLike | None = None, others: ArrayLike | None = None
+    ) -> NDArray[np.int64]:
+        """D[:, columns]' D[:, others] in exact integers: common ones of pairs of columns.
+
+        Parameters
+        ----------
+        columns : (A,) int or (P,) bool array, optional
+            As in :meth:`take`; all columns by default.
+        others : (B,) int or (P,) bool array, optional
+            The same as ``columns`` by default.
+
+        Returns
+        -------
+        counts : (A, B) int64 array
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0, 1], [1, 1, 1], [0, 1, 1]])
+        >>> D.gram([0, 2])
+        array([[2, 2],
+               [2, 3]])
+        >>> D.gram([0], others=[1, 2])
+        array([[1, 2]])
+        """
+        chosen = None if columns is None else column_numbers(columns, self.shape[1])
+        paired = None if others is None else column_numbers(others, self.shape[1])
+        return common_ones(self._words, chosen, paired)
+
+    def weighted_gram(self, weights: ArrayLike) -> NDArray[np.int64]:
+        """D' diag(weights) D in exact integers, for int64 weights (n,) of rows.
+
+        The time is in proportion to the bits of the largest weight.
+
+        Returns
+        -------
+        sums : (P, P) int64 array
+
+        Raises
+        ------
+        OverflowError
+            If the sum of \\|weights\\| reaches 2**63.
+        ValueError
+            If the weights are not integers of that shape.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+        >>> D.weighted_gram([10, 1, -5])
+        array([[11,  1],
+               [ 1, -4]])
+        """
+        operand = self._integers("weights", weights, self._n_rows, pairs=True)
+        if operand.shape[1] != 1:
+            raise ValueError(f"weights: expected shape ({self._n_rows},), got {np.shape(weights)}")
+        _check_sums("weights", operand)
+        padded = self._padded(operand)
+        planes = self._planes(padded, _widest(padded))
+        columns = self.shape[1]
+        out = np.empty((columns, columns), dtype=np.int64)
+
+        def part(first: int, last: int) -> None:
+            # a triangle: equal areas
+            ends = math.isqrt(first * columns), math.isqrt(last * columns)
+            bits.weighted_gram(self._words, planes, *ends, out)
+
+        split(part, columns, self._words.size * columns * planes.shape[1] // 8)
+        return out
+
+    def as_linear_operator(self) -> Any:
+        """SciPy's ``LinearOperator`` of this matrix, for its iterative methods.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> from scipy.sparse.linalg import lsqr
+        >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+        >>> lsqr(D.as_linear_operator(), [1.0, 3.0, 2.0])[0].round(6)
+        array([1., 2.])
+        """
+        from scipy.sparse.linalg import LinearOperator  # 0.1 s that few need
+
+        return LinearOperator(
+            self.shape,
+            matvec=self.matvec,
+            rmatvec=self.rmatvec,
+            matmat=self.matvec,
+            rmatmat=self.rmatvec,
+            dtype=np.float64,
+        )
+
+    def to_dense(self, dtype: Any = np.float64) -> NDArray[Any]:
+        """Unpack into a Fortran-ordered (n, P) array: 64 times the memory for float64."""
+        out = np.empty(self.shape, dtype=dtype, order="F")
+        packed = self._words.astype("<u8", copy=False).view(np.uint8)
+        for block in _column_blocks(*self.shape):
+            out[:, block] = np.unpackbits(
+                packed[block], axis=1, count=self._n_rows, bitorder="little"
+            ).T
+        return out
+
+    def packed_bytes(self, first: int, last: int) -> NDArray[np.uint8]:
+        """Columns ``first`` to ``last`` as bytes (k, ceil(n / 8)).
+
+        Row i is bit i % 8 of byte i // 8.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]]).packed_bytes(0, 2).tolist()
+        [[3], [6]]
+        """
+        words = np.ascontiguousarray(self._words[first:last], dtype="<u8")
+        return words.view(np.uint8)[:, : -(-self._n_rows // 8)]
+
+    def to_csc(self) -> sparse.csc_array:
+        """Unpack into a SciPy sparse array of float64 ones."""
+        pointers = np.concatenate([[0], np.cumsum(self.column_sums())])
+        ones = int(pointers[-1])
+        index = np.int32 if max(ones, *self.shape) < 2**31 else np.int64  # as SciPy chooses
+        rows = np.empty(ones, dtype=index)
+        bits.row_numbers(self._words, rows)
+        return sparse.csc_array((np.ones(ones), rows, pointers.astype(index)), shape=self.shape)
+
+    def _integers(
+        self, name: str, values: ArrayLike, length: int, pairs: bool
+    ) -> NDArray[np.int64]:
+        """Turn an operand into a (length, C) int64 array whose sums cannot overflow."""
+        array = np.asarray(values)
+        check_length(name, array, length, self.shape)
+        if array.dtype.kind not in "iub" and array.size:  # an empty list is an array of floats
+            raise ValueError(f"{name}: expected integers that fit in int64, got {array.dtype}")
+        if pairs and length >= 2**30:
+            raise OverflowError(
+                f"{name}: expected fewer than 2**30 of them for pairs, got {length}"
+            )
+        if array.dtype == np.uint64 and int(array.max(initial=0)) >= 2**63:
+            raise ValueError(f"{name}: expected integers that fit in int64, got {array.max()}")
+        operand = two_dimensional(array.astype(np.int64, copy=False))
+        if not pairs:
+            _check_sums(name, operand, "; pass pairs=True for results in two int64")
+        return operand
+
+    def _column(self, column: int) -> int:
+        """Column number from the start; IndexError where there is no such column."""
+        return range(self.shape[1])[column]
+
+    def _padded(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Turn (n, C) rows into (C, 64 n_words), as kernels read them."""
+        padded = aligned(np.empty, (rows.shape[1], 64 * self._words.shape[1]), rows.dtype)
+        padded[:, : self._n_rows] = rows.T
+        padded[:, self._n_rows :] = 0
+        return padded
+
+    def _add_columns(self, weights: NDArray[Any]) -> NDArray[Any]:
+        """D @ weights for (P, C) weights, float64 or int64."""
+        n_words, outputs = self._words.shape[1], weights.shape[1]
+        used = np.flatnonzero(weights.any(axis=1))
+        weights = np.take(weights, used, axis=0)  # and contiguous, writeable: one kernel for all
+        out = np.empty((self._n_rows, outputs), dtype=weights.dtype)
+
+        def part(first: int, last: int) -> None:
+            # memory of its own: where two threads write side by side, prefetching makes them wait
+            sums = aligned(np.zeros, (outputs, 64 * (last - first)), weights.dtype)
+            bits.matvec(self._words, used, weights, first, last, sums)
+            rows = out[64 * first : 64 * last]
+            rows[...] = sums.T[: len(rows)]
+
+        # of each column a part reads its own words: few of them would not fill lines of a cache
+        split(part, n_words, 8 * used.size * n_words * outputs, shortest=16)
+        return out
+
+    def _count_planes(self, rows: NDArray[np.int64], widest: int, unit: float = 1) -> NDArray[Any]:
+        """D' @ rows for int64 rows as :meth:`_padded`, modulo 2**64, by bit planes.
+
+        Times a float, a power of 2, they are float64, rounded once.
+        """
+        planes = self._planes(rows, widest)
+        outputs, pairs = planes.shape[:2]
+        out = np.empty((self.shape[1], outputs), dtype=type(unit))
+
+        def part(first: int, last: int) -> None:
+            bits.integer_rmatvec(self._words[first:last], planes, unit, out[first:last])
+
+        split(part, self.shape[1], self._words.size * outputs * pairs // 4)
+        return out
+
+    def _count_halves(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """D' @ rows as high and low, for any int64 rows as :meth:`_padded`."""
+        return _carried(*(self._count_planes(half, _widest(half)) for half in _halves(rows)))
+
+    def _planes(self, rows: NDArray[np.int64], widest: int) -> NDArray[np.uint64]:
+        """Split int64 rows as :meth:`_padded` into pairs of bit planes, as kernels read them.
+
+        ``widest`` has as many bits as any of them.
+        """
+        pairs = (widest.bit_length() + 2) // 2  # one of the planes is the sign
+        shape = rows.shape[0], pairs, self._words.shape[1] // 8, 2, 8
+        planes = aligned(np.empty, shape, np.uint64)
+        bits.bit_planes(rows, planes)
+        return planes
+
+
+def _column_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
+    """Slices over all columns, each of a bounded number of entries."""
+    size = max(1, _UNPACKED_BYTES // max(1, n_rows))
+    return (slice(first, first + size) for first in range(0, n_columns, size))
+
+
+def _matrices(matrices: Iterable["BinaryMatrix"]) -> list["BinaryMatrix"]:
+    """List what is to be stacked; ValueError unless there are some, all of them matrices."""
+    listed = list(matrices)
+    if not listed or not all(isinstance(matrix, BinaryMatrix) for matrix in listed):
+        kinds = sorted({type(matrix).__name__ for matrix in listed})
+        raise ValueError(f"matrices: expected one or more BinaryMatrix, got {kinds}")
+    return listed
+
+
+def _check_sums(name: str, values: NDArray[np.int64], advice: str = "") -> None:
+    """Refuse (length, C) values of which some sum might not fit in an int64."""
+    sizes = np.abs(values).view(np.uint64)  # abs(-2**63) overflows to its own bits, 2**63
+    if int(sizes.max(initial=0)) * values.shape[0] < 2**63:
+        return
+    low, high = ((sizes >> np.uint64(s) & np.uint64(2**32 - 1)).sum(axis=0) for s in (0, 32))
+    largest = max(int(h) * 2**32 + int(i) for h, i in zip(high, low, strict=True))
+    if largest >= 2**63:
+        raise OverflowError(
+            f"{name}: expected a sum of |{name}| below 2**63, so that no sum overflows, got "
+            f"2**{math.log2(largest):.6g}{advice}"
+        )
+
+
+def _widest(values: NDArray[np.int64]) -> int:
+    """The largest entry, or what a negative one is in bits where it takes more of them."""
+    return max(int(values.max(initial=0)), ~int(values.min(initial=0)))
+
+
+def _halves(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """High and low with values = high * 2**32 + low and 0 <= low < 2**32."""
+    return values >> 32, values & (2**32 - 1)
+
+
+def _carried(
+    high: NDArray[np.int64], low: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The same sum with low brought back to 0 <= low < 2**32."""
+    carry, low = _halves(low)
+    return high + carry, low
+
+
+def _grid(size: float, ones: int, accuracy: float) -> tuple[int, float]:
+    """Fewest binary digits after the point for an accuracy, and the error that they leave.
+
+    ``size`` is that of the largest row, ``ones`` the largest column sum.
+    """
+    accuracy = float(accuracy)
+    if not accuracy > 0.0:
+        raise ValueError(f"accuracy: expected a positive number, got {accuracy!r}")
+    if size == 0.0 or ones == 0:
+        return -min(math.frexp(size)[1], 1023), 0.0
+    exponent = math.frexp(size)[1]
+
+    def error(digits: int) -> float | Fraction:
+        if ones.bit_length() + exponent + digits <= 52:  # sums that float64 holds
+            return ones * 2.0 ** -(digits + 1)  # exact
+        half = Fraction(2) ** -(digits + 1)
+        largest = ones * (Fraction(size) + half)
+        rounding = ones * half if digits < 1074 else Fraction(0)  # 2**-1074 divides every float64
+        conversion = largest / 2**53 if largest / half > 2**54 else Fraction(0)
+        return rounding + conversion
+
+    coarsest, finest = (min(bits - 1 - exponent, 1074) for bits in (12, 52))
+    digits = coarsest
+    if math.isfinite(accuracy):  # fewer digits than these leave a larger error
+        digits = max(coarsest, ones.bit_length() - 2 - math.frexp(accuracy)[1])
+        digits = min(digits, finest)
+    while digits < finest and error(digits) > accuracy:
+        digits += 1
+    left = error(digits)
+    bound = float(left)
+    if bound < left:
+        bound = math.nextafter(bound, math.inf)
+    if left > accuracy:
+        raise ValueError(
+            f"accuracy: expected at least {bound:.17g}, which 52 bits of rows as large as "
+            f"{size:.6g} give, got {accuracy!r}"
+        )
+    return digits, bound

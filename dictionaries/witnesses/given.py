@@ -1,0 +1,262 @@
+"""Given witnesses: subnetworks that somebody has trained or written down, instead of drawn.
+
+They come as layers, as arrays, or from networks of other libraries. What those
+compute and a :class:`Layer` can't say is refused with the reason, never
+approximated; numbers keep every bit (float32 fits into float64).
+"""
+
+from collections.abc import Sequence
+from os import PathLike
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..interop.from_nir import read_nir
+from ..interop.from_snntorch import read_snntorch
+from ..interop.from_spikingjelly import read_spikingjelly
+from ..neuron import Layer
+
+
+class GivenWitnesses:
+    """A bank of K given subnetworks, all of the same widths.
+
+    A network's last spiking layer is where its atoms come from; for those of an
+    earlier one hand in the layers up to it, ``GivenWitnesses([bank.layers(0)[:1]])``.
+
+    Parameters
+    ----------
+    subnetworks : sequence of sequences of Layer
+        The layers of each subnetwork, first to last.
+
+    Attributes
+    ----------
+    inputs : int
+        Inputs d of the first layer.
+    hidden : tuple of int
+        Width of each layer; the last is the final width m.
+    subnetworks : int
+        K.
+
+    Raises
+    ------
+    ValueError
+        If there are none, or a layer does not fit the one before it or those of
+        the first subnetwork.
+
+    Examples
+    --------
+    >>> import bidual as bd
+    >>> layer = bd.Layer.build([[1.0, 2.0], [0.5, 1.0]], leak=0.9, threshold=1.0)
+    >>> bank = bd.GivenWitnesses([[layer, layer]])
+    >>> bank
+    GivenWitnesses(inputs=2, hidden=(2, 2), subnetworks=1)
+    """
+
+    inputs: int
+    hidden: tuple[int, ...]
+    subnetworks: int
+
+    def __init__(self, subnetworks: Sequence[Sequence[Layer]]) -> None:
+        self._chains = tuple(tuple(layers) for layers in subnetworks)
+        if not self._chains or not self._chains[0]:
+            raise ValueError("subnetworks: expected at least one, of at least one layer")
+        first = self._chains[0]
+        self.inputs = first[0].fan_in
+        self.hidden = tuple(layer.width for layer in first)
+        self.subnetworks = len(self._chains)
+        shapes = list(zip((self.inputs, *self.hidden[:-1]), self.hidden, strict=True))
+        for index, layers in enumerate(self._chains):
+            found = [layer.weights.shape for layer in layers]
+            if found != shapes:
+                raise ValueError(
+                    f"subnetworks: expected layers of shapes {shapes} in subnetwork {index}, "
+                    f"got {found}"
+                )
+
+    def __repr__(self) -> str:
+        return (
+            f"GivenWitnesses(inputs={self.inputs}, hidden={self.hidden}, "
+            f"subnetworks={self.subnetworks})"
+        )
+
+    def layers(self, index: int) -> list[Layer]:
+        """Layers of subnetwork ``index``, first to last; IndexError unless 0 <= index < K."""
+        if not 0 <= index < self.subnetworks:
+            raise IndexError(f"index: expected 0 to {self.subnetworks - 1}, got {index}")
+        return list(self._chains[index])
+
+    @classmethod
+    def from_arrays(
+        cls,
+        weights: Sequence[ArrayLike],
+        leak: ArrayLike,
+        threshold: ArrayLike,
+        reset: ArrayLike = "delayed",
+        bias: ArrayLike = 0.0,
+        recurrent: ArrayLike | Sequence[ArrayLike | None] | None = None,
+        strict: bool | Sequence[bool] = False,
+    ) -> Self:
+        """Build a bank from arrays, with the constants of :meth:`Layer.build`.
+
+        Parameters
+        ----------
+        weights : list of (fan-in, m) or (K, fan-in, m) arrays
+            One a layer; where it has no K, all subnetworks share it.
+        leak, threshold, reset, bias, recurrent, strict
+            As :meth:`Layer.build` takes them, for every layer; or a list (or tuple)
+            of one a layer. An array with an axis K before is one a subnetwork.
+
+        Raises
+        ------
+        ValueError
+            If a part does not fit, or is out of its range.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> import bidual as bd
+        >>> weights = [np.ones((5, 3, 4)), np.ones((5, 4, 2))]  # five subnetworks
+        >>> bd.GivenWitnesses.from_arrays(weights, leak=[0.9, 0.5], threshold=1.0)
+        GivenWitnesses(inputs=3, hidden=(4, 2), subnetworks=5)
+        """
+        if not isinstance(weights, list | tuple) or not weights:
+            raise ValueError("weights: expected a list of arrays, one a layer")
+        parts: dict[str, Any] = {
+            "weights": weights,
+            "leak": leak,
+            "threshold": threshold,
+            "reset": reset,
+            "bias": bias,
+            "recurrent": recurrent,
+            "strict": strict,
+        }
+        for name, value in parts.items():
+            if isinstance(value, list | tuple) and len(value) != len(weights):
+                raise ValueError(f"{name}: expected {len(weights)}, one a layer, got {len(value)}")
+        count = max(len(np.asarray(matrix)) if np.ndim(matrix) == 3 else 1 for matrix in weights)
+
+        def part(name: str, layer: int, k: int) -> Any:
+            value = parts[name][layer] if isinstance(parts[name], list | tuple) else parts[name]
+            if np.ndim(value) <= (2 if name in ("weights", "recurrent") else 1):
+                return value
+            if len(value) != count:
+                raise ValueError(f"{name}: expected {count}, one a subnetwork, got {len(value)}")
+            return value[k]
+
+        return cls(
+            [
+                [
+                    Layer.build(**{name: part(name, layer, k) for name in parts})
+                    for layer in range(len(weights))
+                ]
+                for k in range(count)
+            ]
+        )
+
+    @classmethod
+    def from_snntorch(cls, *networks: Any) -> Self:
+        """Read snnTorch networks, one a subnetwork: Linear layers, each followed by its Leaky.
+
+        A network is an ``nn.Sequential``, or a list of layers in the order they
+        run, which a module with a ``forward`` of its own does not tell::
+
+            bd.GivenWitnesses.from_snntorch(nn.Sequential(fc1, lif1, fc2, lif2))
+            bd.GivenWitnesses.from_snntorch([net.fc1, net.lif1, net.fc2, net.lif2])
+
+        Flatten, Identity and Dropout at rest pass signals on. A Linear after the
+        last spiking layer is the network's readout and left out: the program
+        finds its own. Neurons start at rest, whatever state the modules hold.
+        Forward hooks, or a ``forward`` set on a module, may compute anything and
+        are refused, on containers too. In float64, and where sums are exact, spikes
+        are snnTorch's bit for bit; a network that runs in float32 rounds otherwise
+        near the threshold.
+
+        ============================================ =============================
+        ``Leaky``, ``RLeaky``                         here
+        ============================================ =============================
+        ``beta``, clamped to [0, 1]                   ``leak``
+        fires where membrane > ``threshold``          ``strict=True``
+        ``reset_mechanism="subtract"``                ``reset="delayed"``
+        ``"zero"`` (``RLeaky``: no ``reset_delay``)   ``reset="hard"``
+        ``"none"``                                    ``reset=0``
+        ``recurrent`` Linear; ``V``                   ``recurrent``, bias; a diagonal
+        ============================================ =============================
+
+        Raises
+        ------
+        ValueError
+            If a layer computes anything else; the message names the layer.
+        """
+        return cls([read_snntorch(network) for network in networks])
+
+    @classmethod
+    def from_spikingjelly(cls, *networks: Any) -> Self:
+        """Read spikingjelly networks, one a subnetwork: Linear layers, each followed by its node.
+
+        A network is an ``nn.Sequential`` or a list of layers, in either step
+        mode, as in :meth:`from_snntorch`. Nodes start as after ``reset()``: the
+        state that they hold now is ignored. ``1 - 1 / tau`` and the share of the
+        input are rounded to float64, and spikingjelly adds in another order: all
+        is exact where tau is a power of 2 and sums are exact, and elsewhere a
+        membrane within rounding of its threshold may fire there and not here.
+
+        ============================================ =============================
+        ``LIFNode``, ``ParametricLIFNode``, ``IFNode`` here
+        ============================================ =============================
+        ``tau``; sigmoid of ``w``; none               ``leak`` 1 - 1/tau; 1 - that; 1
+        ``decay_input=True``                          weights and bias times 1/tau
+        fires where membrane >= ``v_threshold``       ``strict=False``
+        ``v_reset=None``                              ``reset="immediate"``
+        ``v_reset`` v                                 ``reset="hard"``, measured from v
+        ============================================ =============================
+
+        Raises
+        ------
+        ValueError
+            If a layer computes anything else; the message names the layer.
+        """
+        return cls([read_spikingjelly(network) for network in networks])
+
+    @classmethod
+    def from_nir(cls, *graphs: Any | str | PathLike[str], dt: float) -> Self:
+        """Read NIR graphs or ``.nir`` files, one a subnetwork, in Euler steps of ``dt`` seconds.
+
+        NIR tells continuous time, and files do not say the step they were
+        written for: snnTorch and spikingjelly write 1e-4. A graph is a chain of
+        Affine or Linear nodes, each followed by its neurons; an Affine, Linear
+        or LI after the last spiking node is a readout and left out. Neurons start
+        at 0 and fire where v > v_threshold; spikingjelly's, at the threshold too.
+
+        ============================================ =============================
+        node                                          here
+        ============================================ =============================
+        ``LIF``, ``LI`` then ``Threshold``            ``leak`` 1 - dt/tau, weights and
+                                                      bias times r dt/tau, plus the
+                                                      bias v_leak dt/tau
+        ``IF``, ``I`` then ``Threshold``              ``leak`` 1, all times r dt
+        ``Threshold``                                 ``leak`` 0
+        reset to 0 of ``LIF`` and ``IF``              ``reset="hard"``
+        ``Linear`` from spikes back to their neurons  ``recurrent``, a step later; a
+                                                      diagonal -g after ``Threshold``
+                                                      is a soft reset by g r dt/tau
+        ============================================ =============================
+
+        That last loop is how a soft reset can be kept in NIR, whose LIF has none.
+        snnTorch's exporter writes ``"subtract"`` as a reset to 0 without saying
+        so, and no reader can know: take such a network with :meth:`from_snntorch`.
+
+        Parameters
+        ----------
+        *graphs : nir.NIRGraph or path
+        dt : float
+            Seconds a step; at most the smallest tau.
+
+        Raises
+        ------
+        ValueError
+            If a node computes anything else; the message names the node.
+        OSError
+            If a path can't be read.
+        """
+        return cls([read_nir(graph, dt) for graph in graphs])

@@ -1,0 +1,54 @@
+"""NeuronWitnesses: one layer whose neurons are subnetworks of their own."""
+
+from dataclasses import dataclass
+
+from ..neuron import Layer
+
+
+@dataclass(frozen=True, eq=False)
+class NeuronWitnesses:
+    """A bank of K subnetworks of one neuron each, held as one layer of width K.
+
+    Parameters
+    ----------
+    layer : Layer
+        Without recurrent weights.
+
+    Raises
+    ------
+    ValueError
+        If the layer is recurrent.
+
+    Examples
+    --------
+    >>> from bidual.dictionaries import Layer, NeuronWitnesses
+    >>> bank = NeuronWitnesses(Layer.build([[1.0, 2.0, 3.0]], leak=0.9, threshold=1.0))
+    >>> bank.subnetworks, bank.hidden, bank.layers(2)[0].weights.item()
+    (3, (1,), 3.0)
+    """
+
+    layer: Layer
+    hidden = (1,)
+
+    def __post_init__(self) -> None:
+        if self.layer.recurrent is not None:
+            raise ValueError("layer: expected one without recurrent weights")
+
+    def __repr__(self) -> str:
+        return f"NeuronWitnesses(inputs={self.inputs}, subnetworks={self.subnetworks})"
+
+    @property
+    def inputs(self) -> int:
+        """Inputs d."""
+        return self.layer.fan_in
+
+    @property
+    def subnetworks(self) -> int:
+        """K."""
+        return self.layer.width
+
+    def layers(self, index: int) -> list[Layer]:
+        """Return the one layer of subnetwork ``index``; IndexError unless it is 0 to K - 1."""
+        if not 0 <= index < self.subnetworks:
+            raise IndexError(f"index: expected 0 to {self.subnetworks - 1}, got {index}")
+        return [self.layer.take([index])]

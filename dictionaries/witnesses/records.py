@@ -1,0 +1,100 @@
+"""Banks of witnesses as a JSON object and arrays, as files hold them, and back."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..neuron import Layer, Neuron
+from .given import GivenWitnesses
+from .neuron_witnesses import NeuronWitnesses
+from .sampled import SampledWitnesses, Witnesses
+
+_FLAGS = ("hard", "strict")
+_PARTS = tuple(field.name for field in fields(Layer) if field.name not in _FLAGS)
+
+Arrays = dict[str, NDArray[np.float64]]
+
+
+def to_record(witnesses: Witnesses) -> tuple[dict[str, Any], Arrays]:
+    """Write a bank down as a JSON object and named arrays.
+
+    Raises
+    ------
+    TypeError
+        For a bank that is none of this package's.
+    """
+    if isinstance(witnesses, SampledWitnesses):
+        return {"kind": "sampled", **asdict(witnesses)}, {}
+    if isinstance(witnesses, GivenWitnesses):
+        banks = [witnesses.layers(k) for k in range(witnesses.subnetworks)]
+        arrays = {
+            f"{depth}.{part}": np.array([getattr(layers[depth], part) for layers in banks])
+            for depth in range(len(witnesses.hidden))
+            for part in _PARTS
+            if part != "recurrent" or _recurrent(banks, depth)
+        }
+        flags = {
+            flag: [[getattr(layer, flag) for layer in layers] for layers in banks]
+            for flag in _FLAGS
+        }
+        return {"kind": "given", "depth": len(witnesses.hidden), **flags}, arrays
+    if isinstance(witnesses, NeuronWitnesses):
+        layer = witnesses.layer
+        arrays = {part: getattr(layer, part) for part in _PARTS if part != "recurrent"}
+        return {"kind": "neurons", **{flag: getattr(layer, flag) for flag in _FLAGS}}, arrays
+    raise TypeError(
+        f"witnesses: expected a bank of bidual's own kinds, got {type(witnesses).__name__}, "
+        "which a file can't describe"
+    )
+
+
+def from_record(record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Witnesses:
+    """Read a bank that :func:`to_record` wrote down; ValueError where it is none."""
+    try:
+        if record["kind"] == "sampled":
+            options = {name: value for name, value in record.items() if name != "kind"}
+            return SampledWitnesses(**options | {"neuron": _neuron(record["neuron"])})
+        if record["kind"] == "neurons":
+            parts: dict[str, Any] = {**arrays, **{flag: record[flag] for flag in _FLAGS}}
+            return NeuronWitnesses(Layer(**parts))
+        if record["kind"] == "given":
+            return GivenWitnesses(
+                [
+                    [_layer(arrays, depth, k, record) for depth in range(record["depth"])]
+                    for k in range(len(arrays["0.weights"]))
+                ]
+            )
+    except (KeyError, TypeError, IndexError) as error:
+        raise ValueError(f"witnesses: expected the record of a bank, got {error!r}") from error
+    raise ValueError(
+        f"witnesses: expected the record of a known kind of bank, got {record['kind']!r}"
+    )
+
+
+def _recurrent(banks: list[list[Layer]], depth: int) -> bool:
+    """Whether a layer is recurrent in every subnetwork; ValueError where in some alone."""
+    answers = {layers[depth].recurrent is not None for layers in banks}
+    if len(answers) > 1:
+        raise ValueError(f"witnesses: layer {depth + 1} is recurrent in some subnetworks alone")
+    return answers.pop()
+
+
+def _neuron(record: Mapping[str, Any]) -> Neuron:
+    ranges = {
+        name: tuple(record[name]) if isinstance(record[name], list) else record[name]
+        for name in ("leak", "threshold")
+    }
+    return Neuron(**dict(record) | ranges)
+
+
+def _layer(
+    arrays: Mapping[str, NDArray[Any]], depth: int, k: int, record: Mapping[str, Any]
+) -> Layer:
+    parts: dict[str, Any] = {flag: record[flag][k][depth] for flag in _FLAGS}
+    for part in _PARTS:
+        array = arrays.get(f"{depth}.{part}")
+        parts[part] = None if array is None else array[k]
+    return Layer(**parts)

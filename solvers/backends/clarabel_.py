@@ -1,0 +1,86 @@
+"""Clarabel: interior point for cones, with a quadratic objective."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ...formulations import ConicForm
+from .conic import ConicAnswer, ConicBackend, Part, Request
+from .interrupts import watched
+
+# whether the point that comes with a status is worth certifying
+STATUSES = {
+    "Solved": True,
+    "AlmostSolved": True,
+    "InsufficientProgress": True,
+    "MaxIterations": True,
+    "MaxTime": True,
+    "NumericalError": False,
+    "CallbackTerminated": False,
+    "PrimalInfeasible": False,
+    "DualInfeasible": False,
+    "AlmostPrimalInfeasible": False,
+    "AlmostDualInfeasible": False,
+    "Unsolved": False,
+}
+
+
+class Clarabel(ConicBackend):
+    """Clarabel; ``options`` are fields of its ``DefaultSettings``."""
+
+    name = "clarabel"
+    package = "clarabel"
+    quadratic: ClassVar[bool] = True
+
+    def build(self, form: ConicForm) -> dict[str, Any]:
+        """Its solver for the first column, and the options that this was made with."""
+        return {"solver": _solver(form, 0, _settings({})), "options": {}}
+
+    def run(self, part: Part, request: Request) -> ConicAnswer:
+        """See :class:`ConicBackend`; it has no warm start."""
+        form, k, built = part.form, request.column, part.built
+        limits = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), request.tolerance)
+        limits["time_limit"] = request.seconds
+        settings = _settings({**limits, **request.options})
+        # some options hold for as long as the solver does
+        if request.options == built["options"] and built["solver"].is_data_update_allowed():
+            vectors = {"q": form.linear[:, k], "b": form.bounds[:, k]}
+            built["solver"].update(**vectors, settings=settings)
+        else:
+            built["solver"], built["options"] = _solver(form, k, settings), dict(request.options)
+        solver = built["solver"]
+        with watched() as interrupted:
+            solver.set_termination_callback(lambda _: interrupted())
+            solution = solver.solve()
+        status = str(solution.status)
+        if not STATUSES.get(status, False):
+            return ConicAnswer(None, None, status, solution.iterations)
+        x, multipliers = np.array(solution.x), np.array(solution.z)
+        return ConicAnswer(x, multipliers, status, solution.iterations)
+
+
+def _settings(options: dict[str, Any]) -> Any:
+    """Its settings, with options by name."""
+    import clarabel
+
+    settings = clarabel.DefaultSettings()
+    settings.verbose = False
+    for name, value in options.items():
+        if not hasattr(settings, name):
+            raise ValueError(f"options: expected fields of clarabel.DefaultSettings, got {name!r}")
+        setattr(settings, name, value)
+    return settings
+
+
+def _solver(form: ConicForm, column: int, settings: Any) -> Any:
+    """Its solver, which copies the matrices."""
+    import clarabel
+
+    cones = [
+        clarabel.ZeroConeT(form.zero),
+        clarabel.NonnegativeConeT(form.nonnegative),
+        *(clarabel.SecondOrderConeT(size) for size in form.second_order),
+        *(clarabel.ExponentialConeT() for _ in range(form.exponential)),
+    ]
+    linear, bounds = form.linear[:, column], form.bounds[:, column]
+    return clarabel.DefaultSolver(form.quadratic, linear, form.matrix, bounds, cones, settings)

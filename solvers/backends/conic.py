@@ -1,0 +1,284 @@
+"""ConicBackend: what the adapters that read a ConicForm have in common.
+
+They compile once, solve block by block on the one model, and are re-run
+tighter, a bounded number of times, until the gap is certified in the original
+program. An adapter supplies ``build`` and ``run``, and a table that says of
+each status of its solver whether the point that comes with it is worth
+certifying; a status that is not in the table is a failure.
+"""
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy.sparse.linalg import lsqr
+
+from ...formulations import ConicForm, ConvexProgram, Huber, Loss
+from ..backend import Array, Backend
+from ..monitor import Monitor
+
+TIGHTENINGS = (1e-1, 1e-3, 1e-5)
+_NEGLIGIBLE = 1e-7  # weights below this share of the largest are left over by an interior point
+
+
+@dataclass(frozen=True)
+class ConicAnswer:
+    """x (N,) and multipliers (M,), None where the solver has none, its own word and iterations."""
+
+    x: Array | None
+    multipliers: Array | None
+    message: str
+    iterations: int = 0
+
+
+@dataclass(frozen=True)
+class Part:
+    """Blocks of outputs that share a matrix: a form with a column for each, and what is built.
+
+    ``answers`` holds the last answer of each column, from which a solver that can starts.
+    """
+
+    form: ConicForm
+    built: Any
+    blocks: tuple[tuple[int, ...], ...]
+    answers: dict[int, ConicAnswer] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A program in units of its own, since solvers have absolute tolerances, and the way back.
+
+    Targets of numbers are counted from ``centre`` (C,), b0, in units of
+    ``size``, their weighted root mean square around it: W = size W' and
+    b = centre + size b'. The objective is in units of the mean reference of an
+    output, and V = price V', as are strengths. Labels have centre 0 and size 1.
+    """
+
+    program: ConvexProgram
+    centre: Array
+    size: float
+    price: float
+
+    def strength(self, program: ConvexProgram) -> float:
+        """The strength of a program, in units of this one."""
+        return program.strength / self.price
+
+    def back(
+        self, weights: Array, intercept: Array, dual_point: Array | None, outputs: Sequence[int]
+    ) -> tuple[Array, Array, Array | None]:
+        """W (P, c), b (c,) and V (N, c) of a scaled answer to some outputs."""
+        shifted = self.centre[list(outputs)] + self.size * intercept
+        priced = None if dual_point is None else self.price * dual_point
+        return self.size * weights, shifted, priced
+
+
+def scaled(program: ConvexProgram) -> Scaled:
+    """Divide targets by their size, and the objective by its own."""
+    loss, target, a = program.loss, program.target, program.row_weights
+    centre, size, slope = np.zeros(program.outputs), 1.0, 1.0
+    if not loss.labels and loss.separable:
+        centre = program.null_intercept
+        # rows without weight have no say, however far away
+        apart = np.where(a[:, None] > 0, target - centre, 0.0)
+        largest = float(np.abs(apart).max())
+        if largest > 0:
+            # squares of what is at most 1 do not overflow
+            square = (a / a.max()) @ (apart / largest) ** 2 / (a / a.max()).sum()
+            size = largest * float(np.sqrt(square.mean()))
+        target = apart / size
+        slope = 1.0 if loss.curvature == np.inf else size  # of the loss, for a slope of 1
+        if isinstance(loss, Huber):
+            # no residual of an optimum is larger: its row alone would cost more than W = 0
+            most = np.sqrt(program.outputs * a.sum() / a[a > 0].min())
+            loss = Huber(min(loss.delta / size, most))
+    parts = program.design, target, loss
+    plain = ConvexProgram(*parts, 0.0, a, program.intercept, penalty=program.penalty)
+    unit = plain.reference / program.outputs or 1.0
+    price = unit * slope
+    found = ConvexProgram(
+        *parts, program.strength / price, a / unit, program.intercept, penalty=program.penalty
+    )
+    return Scaled(found, centre, size, price)
+
+
+@dataclass(frozen=True)
+class ConicModel:
+    """A program, and its scaled form lowered in parts."""
+
+    program: ConvexProgram
+    parts: tuple[Part, ...]
+    scaled: Scaled
+
+
+@dataclass(frozen=True)
+class Request:
+    """Which column to solve, to which tolerance, in how many seconds, with which options."""
+
+    column: int
+    tolerance: float
+    seconds: float
+    options: dict[str, Any]
+
+
+class ConicBackend(Backend):
+    """A solver of conic programs.
+
+    Attributes
+    ----------
+    quadratic : bool
+        Whether it takes a quadratic objective.
+    takes : set of str
+        Cones it takes beyond zero and nonnegative.
+    starts : bool
+        Whether :meth:`run` starts from ``part.answers``.
+    tightenings : tuple of float
+        Tolerances to try one after the other, in units of the asked gap.
+    """
+
+    quadratic: ClassVar[bool]
+    takes: ClassVar[frozenset[str]] = frozenset({"second_order", "exponential"})
+    starts: ClassVar[bool] = False
+    tightenings: ClassVar[tuple[float, ...]] = TIGHTENINGS
+
+    def accepts(self, program: ConvexProgram) -> str | None:
+        """See :class:`Backend`."""
+        for cone in sorted(program.cones(self.quadratic) - self.takes):
+            part = "group norm" if cone == "second_order" else f"{program.loss.name} loss"
+            return f"takes no {cone.replace('_', '-')} cone, which the {part} needs"
+        return None
+
+    def compile(self, program: ConvexProgram) -> ConicModel:
+        """See :class:`Backend`."""
+        units = scaled(program)
+        shared = program.loss.one_matrix or len(program.blocks) == 1
+        groups = (program.blocks,) if shared else tuple((block,) for block in program.blocks)
+        parts = []
+        for blocks in groups:
+            held = units.program.select([c for block in blocks for c in block])
+            form = held.to_conic(self.quadratic)
+            parts.append(Part(form, self.build(form), blocks))
+        return ConicModel(program, tuple(parts), units)
+
+    def update(self, model: ConicModel, program: ConvexProgram) -> ConicModel:
+        """See :class:`Backend`; the costs of norms change, which :meth:`run` hands over."""
+        strength = model.scaled.strength(program)
+        parts = [replace(part, form=part.form.with_strength(strength)) for part in model.parts]
+        return ConicModel(program, tuple(parts), model.scaled)
+
+    def solve(self, model: ConicModel, monitor: Monitor, options: dict[str, Any]) -> str:
+        """See :class:`Backend`."""
+        pending = [(part, k) for part in model.parts for k in range(len(part.blocks))]
+        numbers = {block: number for number, block in enumerate(model.program.blocks)}
+        if self.starts:
+            for part, k in pending:
+                _start(model, part, k, monitor)
+        message = "not started"
+        for tightening in self.tightenings:
+            left = []
+            for done, (part, k) in enumerate(pending):
+                if monitor.out_of_time:
+                    return message
+                # a fair share of the time left, so that each block gets an answer
+                seconds = monitor.remaining / (len(pending) - done)
+                answer = self.run(part, Request(k, tightening * monitor.gap, seconds, options))
+                message = answer.message
+                monitor.iterations += answer.iterations
+                if answer.x is not None:
+                    part.answers[k] = answer
+                    _offer(model, part, k, answer, monitor)
+                if monitor.gaps[numbers[part.blocks[k]]] > monitor.share:
+                    left.append((part, k))
+            pending = left
+            if not pending or monitor.done:
+                break
+        return message
+
+    @abstractmethod
+    def build(self, form: ConicForm) -> Any:
+        """Build the solver's model of the first column; the others differ in vectors alone."""
+
+    @abstractmethod
+    def run(self, part: Part, request: Request) -> ConicAnswer:
+        """Solve one column of ``part.form``, whose vectors may have changed since ``build``.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            If the solver says that it was interrupted.
+        """
+
+
+def _offer(model: ConicModel, part: Part, k: int, answer: ConicAnswer, monitor: Monitor) -> None:
+    """Turn an answer into weights, intercepts and dual point, and have them certified."""
+    assert answer.x is not None  # solve() drops answers without x
+    form, block = part.form, part.blocks[k]
+    dual_point = None if answer.multipliers is None else form.dual(answer.multipliers)
+    parts = form.weights(answer.x), form.intercept(answer.x), dual_point
+    offer_without_dust(monitor, *model.scaled.back(*parts, block), block)
+
+
+def _start(model: ConicModel, part: Part, k: int, monitor: Monitor) -> None:
+    """Have a column start from what the monitor holds, unless that is W = 0, where it begins."""
+    block, units = list(part.blocks[k]), model.scaled
+    weights, dual_point = monitor.weights[:, block], monitor.dual_point[:, block]
+    if weights.any() or dual_point.any():
+        intercept = (monitor.intercept[block] - units.centre[block]) / units.size
+        target, loss = units.program.target[:, block], units.program.loss
+        parts = weights / units.size, intercept, dual_point / units.price
+        part.answers[k] = point(part.form, k, loss, target, *parts)
+
+
+def point(
+    form: ConicForm,
+    column: int,
+    loss: Loss,
+    target: Array,
+    weights: Array,
+    intercept: Array,
+    dual_point: Array,
+) -> ConicAnswer:
+    """Return x and multipliers of a column of a quadratic form from W (P, c), b (c,) and V (N, c).
+
+    Norms, fits and auxiliaries are at their best for W and b. V gives the
+    multipliers of the first rows; those of the others are what is left by
+    quadratic x + linear + matrix' y = 0, in least squares.
+    """
+    rest = form.matrix.shape[1] - form.atoms * form.width
+    x = np.concatenate([weights.T.ravel(), np.zeros(rest)])
+    start = form.atoms * form.width
+    if form.has_intercept:
+        x[start : start + form.width] = intercept
+        start += form.width
+    rowwise = form.norms < weights.size
+    norms = np.linalg.norm(weights, axis=1) if rowwise else np.abs(weights.T.ravel())
+    x[start : start + form.norms] = norms
+    start += form.norms
+    links = form.rows.size * form.width
+    fits = (form.matrix @ x)[:links]
+    x[start : start + links] = fits
+    fits = fits.reshape(form.width, -1).T
+    x[start + links :] = loss.auxiliaries(fits, target[form.rows]).T.ravel()
+    multipliers = np.zeros(form.matrix.shape[0])
+    multipliers[:links] = -dual_point[form.rows].T.ravel()
+    slope = form.quadratic @ x + form.linear[:, column] + form.matrix.T @ multipliers
+    multipliers[links:] = lsqr(form.matrix[links:].T, -slope)[0]
+    return ConicAnswer(x, multipliers, "start")
+
+
+def offer_without_dust(
+    monitor: Monitor,
+    weights: Array,
+    intercept: Array,
+    dual_point: Array | None,
+    outputs: Sequence[int] | None = None,
+) -> None:
+    """Offer an answer without its negligible weights, and as it is if that is not good enough."""
+    sizes = np.abs(weights)
+    if monitor.program.norm_width > 1:
+        sizes = np.linalg.norm(weights, axis=1, keepdims=True)  # rows come and go as a whole
+    kept = sizes > _NEGLIGIBLE * sizes.max(axis=0, initial=0.0)
+    certificate = monitor.offer(np.where(kept, weights, 0.0), intercept, dual_point, outputs)
+    if certificate is not None and certificate.gap > monitor.share:
+        monitor.offer(weights, intercept, dual_point, outputs)

@@ -1,0 +1,117 @@
+"""ECOS: interior point for second-order and exponential cones (GPL-3.0, an optional extra)."""
+
+from time import perf_counter
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import sparse
+
+from ...formulations import ConicForm
+from .conic import ConicAnswer, ConicBackend, Part, Request
+
+# whether the point that comes with an exit flag is worth certifying
+STATUSES = {
+    0: True,  # optimal
+    10: True,  # close to optimal
+    -1: True,  # iterations ran out
+    -2: True,  # numerical trouble
+    1: False,  # primal infeasible
+    2: False,  # dual infeasible
+    11: False,  # close to primal infeasible
+    12: False,  # close to dual infeasible
+    -3: False,  # outside its cones
+    -4: False,  # interrupted
+    -7: False,  # unknown trouble
+}
+_INTERRUPTED = -4
+_ITERATIONS = 100  # its own max_iters
+
+
+class ECOS(ConicBackend):
+    """ECOS; ``options`` are arguments of ``ecos.solve``.
+
+    It knows no time limit. Under one, a solve of one iteration tells what set-up and
+    iterations cost, and ``max_iters`` is what fits into the time that is left; set-up and
+    about one iteration may still come too late.
+    """
+
+    name = "ecos"
+    package = "ecos"
+    quadratic: ClassVar[bool] = False
+
+    def build(self, form: ConicForm) -> dict[str, Any]:
+        """Split the rows into equations A x = b and cones G x + s = h, in ECOS's cone order."""
+        # its exponential cone is ordered (p, r, q), ours (p, q, r)
+        first = form.matrix.shape[0] - 3 * form.exponential
+        order = np.arange(form.matrix.shape[0])
+        triples = order[first:].reshape(-1, 3)
+        order[first:] = triples[:, [0, 2, 1]].ravel()
+        rows = form.matrix.tocsr()
+        return {
+            # it knows SciPy's matrices, not its arrays
+            "A": sparse.csc_matrix(rows[: form.zero]),
+            "G": sparse.csc_matrix(rows[order[form.zero :]]),
+            "order": order[form.zero :],
+            "dims": {
+                "l": form.nonnegative,
+                "q": list(form.second_order),
+                "e": form.exponential,
+            },
+        }
+
+    def run(self, part: Part, request: Request) -> ConicAnswer:
+        """See :class:`ConicBackend`."""
+        most = request.options.get("max_iters", _ITERATIONS)
+        if np.isinf(request.seconds):
+            return _solve(part, request, most)
+        begun, answer = perf_counter(), None
+        if "costs" not in part.built:
+            answer = _solve(part, request, min(most, 1))
+        setup, each = part.built["costs"]
+        fit = int((request.seconds - (perf_counter() - begun) - setup) / each)
+        allowed = min(max(fit, 1), most)
+        if answer is not None and allowed <= 1:
+            return answer
+        return _solve(part, request, allowed)
+
+
+def _solve(part: Part, request: Request, iterations: int) -> ConicAnswer:
+    """Solve in so many iterations at most, and note what they cost."""
+    import ecos
+
+    form, built = part.form, part.built
+    settings: dict[str, Any] = {
+        "abstol": request.tolerance,
+        "reltol": request.tolerance,
+        "feastol": request.tolerance,
+        "verbose": False,
+    }
+    result = ecos.solve(
+        np.ascontiguousarray(form.linear[:, request.column]),
+        built["G"],
+        form.bounds[built["order"], request.column],
+        built["dims"],
+        built["A"],
+        form.bounds[: form.zero, request.column],
+        **{**settings, **request.options, "max_iters": iterations},
+    )
+    info = result["info"]
+    built["costs"] = _costs(form, info)
+    flag = int(info["exitFlag"])
+    message = f"{info['infostring']} (exit {flag})"
+    if flag == _INTERRUPTED:
+        raise KeyboardInterrupt
+    if not STATUSES.get(flag, False):
+        return ConicAnswer(None, None, message, int(info["iter"]))
+    multipliers = np.zeros(form.matrix.shape[0])
+    multipliers[: form.zero] = result["y"]
+    multipliers[built["order"]] = result["z"]
+    return ConicAnswer(result["x"], multipliers, message, int(info["iter"]))
+
+
+def _costs(form: ConicForm, info: dict[str, Any]) -> tuple[float, float]:
+    """Seconds until iterations begin, and of an iteration."""
+    # without exponential cones it computes where to start, at the price of an iteration
+    start = 0 if form.exponential else 1
+    each = max(info["timing"]["tsolve"], 1e-9) / max(info["iter"] + start, 1)
+    return info["timing"]["tsetup"] + start * each, each

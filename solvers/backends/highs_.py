@@ -1,0 +1,133 @@
+"""HiGHS: simplex for linear programs, active sets or interior points for quadratic ones."""
+
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ...formulations import ConicForm
+from ...formulations.qp import from_form
+from .conic import ConicAnswer, ConicBackend, Part, Request
+from .interrupts import watched
+
+# whether the point that comes with a model status is worth certifying
+STATUSES = {
+    "kOptimal": True,
+    "kTimeLimit": True,
+    "kIterationLimit": True,
+    "kUnknown": True,
+    "kObjectiveBound": True,
+    "kObjectiveTarget": True,
+    "kNotset": False,
+    "kLoadError": False,
+    "kModelError": False,
+    "kPresolveError": False,
+    "kSolveError": False,
+    "kPostsolveError": False,
+    "kModelEmpty": False,
+    "kMemoryLimit": False,
+    "kInfeasible": False,
+    "kUnbounded": False,
+    "kUnboundedOrInfeasible": False,
+    "kSolutionLimit": False,
+    "kInterrupt": False,
+    "kHighsInterrupt": False,
+}
+_LOWEST = 1e-10  # tolerance that it takes
+_SLACK = 1e-9  # of a row that is off its bound, where targets are of size 1
+_SECONDS = 0.1  # between looks for Ctrl-C
+
+
+class HiGHS(ConicBackend):
+    """HiGHS; ``options`` are its options, such as ``solver="ipm"``."""
+
+    name = "highs"
+    package = "highspy"
+    quadratic: ClassVar[bool] = True
+    takes: ClassVar[frozenset[str]] = frozenset()
+    starts: ClassVar[bool] = True
+
+    def build(self, form: ConicForm) -> Any:
+        """Pass the model of the first column."""
+        import highspy
+
+        qp = from_form(form)
+        rows, columns = qp.matrix.shape
+        model = highspy.HighsModel()
+        lp = model.lp_
+        lp.num_col_, lp.num_row_ = columns, rows
+        lp.col_cost_ = qp.linear[:, 0]
+        lp.col_lower_ = np.full(columns, -highspy.kHighsInf)
+        lp.col_upper_ = np.full(columns, highspy.kHighsInf)
+        lp.row_lower_, lp.row_upper_ = qp.lower[:, 0], qp.upper[:, 0]
+        lp.a_matrix_.format_ = highspy.MatrixFormat.kColwise
+        lp.a_matrix_.start_ = qp.matrix.indptr
+        lp.a_matrix_.index_ = qp.matrix.indices
+        lp.a_matrix_.value_ = qp.matrix.data
+        if qp.quadratic.nnz:
+            hessian = model.hessian_
+            hessian.dim_ = columns
+            hessian.format_ = highspy.HessianFormat.kTriangular
+            hessian.start_ = qp.quadratic.indptr
+            hessian.index_ = qp.quadratic.indices
+            hessian.value_ = qp.quadratic.data
+        solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
+        solver.setOptionValue("output_flag", False)
+        solver.HandleUserInterrupt = True
+        solver.passModel(model)
+        return solver
+
+    def run(self, part: Part, request: Request) -> ConicAnswer:
+        """See :class:`ConicBackend`; its simplex starts from the last answer to this column."""
+        import highspy
+
+        qp, solver, k = from_form(part.form), part.built, request.column
+        rows, columns = qp.matrix.shape
+        solver.changeColsCost(columns, np.arange(columns, dtype=np.int32), qp.linear[:, k])
+        numbers = np.arange(rows, dtype=np.int32)
+        solver.changeRowsBounds(rows, numbers, qp.lower[:, k], qp.upper[:, k])
+        tolerance = float(np.clip(request.tolerance, _LOWEST, 1e-2))
+        settings: dict[str, Any] = {
+            "primal_feasibility_tolerance": tolerance,
+            "dual_feasibility_tolerance": tolerance,
+            "ipm_optimality_tolerance": max(tolerance, 1e-12),
+            # its default of 1e-7 shows in the answer; at 0 flat directions stop its active sets
+            "qp_regularization_value": 0.1 * tolerance,
+            "time_limit": solver.getRunTime() + min(request.seconds, 1e10),
+        }
+        for name, value in {**settings, **request.options}.items():
+            if solver.setOptionValue(name, value) != highspy.HighsStatus.kOk:
+                raise ValueError(f"options: expected options of HiGHS, got {name}={value!r}")
+        if k in part.answers and not qp.quadratic.nnz:
+            solver.setBasis(_basis(part.form, k, part.answers[k].x))
+        with watched() as interrupted, ThreadPoolExecutor(1) as pool:
+            run = pool.submit(solver.run)
+            while not run.done():
+                wait([run], _SECONDS)
+                if interrupted():
+                    solver.cancelSolve()  # its active sets do not listen until their time is up
+        if run.exception() is not None:
+            return ConicAnswer(None, None, f"kSolveError: {run.exception()}")
+        status = solver.getModelStatus().name
+        info, solution = solver.getInfo(), solver.getSolution()
+        iterations = max(info.simplex_iteration_count, 0) + max(info.qp_iteration_count, 0)
+        iterations += max(info.ipm_iteration_count, 0)
+        if status in ("kInterrupt", "kHighsInterrupt"):
+            raise KeyboardInterrupt
+        if not STATUSES.get(status, False) or not solution.value_valid:
+            return ConicAnswer(None, None, status, iterations)
+        # its multipliers have the other sign
+        multipliers = -np.array(solution.row_dual) if solution.dual_valid else None
+        return ConicAnswer(np.array(solution.col_value), multipliers, status, iterations)
+
+
+def _basis(form: ConicForm, column: int, x: Any) -> Any:
+    """The basis of a point: columns, which are free, and rows with slack. HiGHS evens it out."""
+    import highspy
+
+    off = form.bounds[:, column] - form.matrix @ x > _SLACK
+    basis, status = highspy.HighsBasis(), highspy.HighsBasisStatus
+    basis.col_status = [status.kBasic] * x.size
+    basis.row_status = [status.kBasic if each else status.kUpper for each in off]
+    basis.valid = basis.alien = True
+    return basis

@@ -1,0 +1,233 @@
+"""lasso: block coordinate descent on working sets, our own, for the smooth losses.
+
+A round certifies the answer so far, prices every column at the certified dual
+point V, drops the columns that can't matter, and descends on the weights in
+use and the columns closest to their constraints (Massias, Gramfort and Salmon
+2018), until what that working set alone leaves open is a share of the gap.
+Sweeps are extrapolated every now and then (Bertrand and Massias 2021).
+
+Which columns can't matter (gap-safe screening; Ndiaye, Fercoq, Gramfort and
+Salmon 2017): a loss whose second derivative is at most L has a conjugate of
+second derivative at least 1/L, so that the dual objective falls from its
+maximiser V* at least by the left-hand side of
+
+    sum_ic (V_ic - V*_ic)^2 / (2 L a_i) <= dual(V*) - dual(V) <= gap.
+
+By Cauchy-Schwarz the prices d_j'V (C,) of column j are then within
+sqrt(2 gap kappa_j) of those at V*, where kappa_j = L sum_{i in d_j} a_i. Where
+||d_j'V|| + sqrt(2 gap kappa_j) < strength, the constraint of the column is
+slack at V*, and W_j = 0 in every solution. With an intercept, V - V* sums to
+0, and centring d_j leaves kappa_j (1 - kappa_j / kappa), kappa = L sum_i a_i.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...certificates import Certificate, certify
+from ...dictionaries import DenseMatrix
+from ...formulations import ConvexProgram
+from ...kernels import descent
+from ..backend import Array, Backend
+from ..monitor import Monitor
+
+_FIRST = 10  # columns of the first working set
+_SHARE = 0.1  # of the gap, which a working set alone may leave open
+_SWEEPS = 10  # that one extrapolation combines
+_LONGEST = 20  # extrapolations of a round; then the rest is screened again
+_PATIENCE = 10  # extrapolations in vain, in float64, before a working set is given up
+_ROUNDING = 1e-13  # of the reference: what a certified gap may be off by in float64
+
+_LATE = "time limit"
+_STUCK = "no further progress in float64"
+
+
+@dataclass(frozen=True)
+class DescentModel:
+    """The program, and the curvature of each column and, last, of the intercept: (P + 1,)."""
+
+    program: ConvexProgram
+    curvatures: Array
+
+
+class Lasso(Backend):
+    """Own coordinate descent; takes no options."""
+
+    name = "lasso"
+
+    def accepts(self, program: ConvexProgram) -> str | None:
+        """See :class:`Backend`."""
+        if isinstance(program.design, DenseMatrix):
+            return "takes 0/1 designs only, whose columns are lists of rows, and this one is dense"
+        if not np.isfinite(program.loss.curvature):
+            return f"takes smooth losses only, and the {program.loss.name} loss has a kink"
+        if not program.loss.separable:
+            return f"takes losses of one output at a time, and {program.loss.name} couples them"
+        if program.strength == 0:
+            return "takes no strength of 0, at which no gap that it could stop on is certified"
+        return None
+
+    def compile(self, program: ConvexProgram) -> DescentModel:
+        """See :class:`Backend`; one pass over the packed columns."""
+        held = np.append(program.design.rmatvec(program.row_weights), program.row_weights.sum())
+        return DescentModel(program, program.loss.curvature * held)
+
+    def update(self, model: DescentModel, program: ConvexProgram) -> DescentModel:
+        """See :class:`Backend`."""
+        return replace(model, program=program)
+
+    def solve(self, model: DescentModel, monitor: Monitor, options: dict[str, Any]) -> str:
+        """See :class:`Backend`; an iteration is a round."""
+        if options:
+            raise ValueError(f"options: lasso takes none, got {sorted(options)}")
+        words: dict[int, str] = {}
+        waiting = list(range(len(model.program.blocks)))
+        while waiting:
+            for turn, k in enumerate(waiting):
+                # a fair share of the time left, so that each block gets an answer
+                deadline = monitor.seconds + monitor.remaining / (len(waiting) - turn)
+                words[k] = _solve_block(model, k, monitor, deadline)
+            # those whose share was too short go on with what the others left
+            waiting = [k for k in waiting if words[k] == _LATE and not monitor.out_of_time]
+        return ", ".join(sorted(set(words.values())))
+
+
+def _solve_block(model: DescentModel, k: int, monitor: Monitor, deadline: float) -> str:
+    """Solve block k, from the monitor's answer; how it ended."""
+    block = model.program.blocks[k]
+    program = model.program.select(block)
+    weights, intercept = monitor.weights[:, block], monitor.intercept[list(block)]
+    curvatures = model.curvatures[:-1]
+    if program.intercept:
+        curvatures = curvatures * np.maximum(1.0 - curvatures / model.curvatures[-1], 0.0)
+    # columns of zeros, or of ones beside an intercept, can do nothing
+    free = curvatures > 1e-12 * model.curvatures[:-1]
+    working, size, stalled = np.zeros(0, dtype=np.intp), _FIRST, False
+    dual_point = monitor.dual_point[:, block]  # zeros, which prove nothing, in a cold start
+    certificate = monitor.offer(weights, intercept, dual_point if dual_point.any() else None, block)
+    while certificate is not None:
+        if monitor.gaps[k] <= monitor.share:
+            return "gap reached"
+        if monitor.seconds >= deadline:
+            return _LATE
+        lengths = np.linalg.norm(program.design.rmatvec(certificate.dual_point), axis=1)
+        free &= _may_matter(program, certificate, lengths, curvatures)
+        weights[~free] = 0.0
+        if not free.any():
+            monitor.offer(weights, program.null_intercept, outputs=block)
+            return "gap reached" if monitor.gaps[k] <= monitor.share else _STUCK
+        in_use = np.flatnonzero(weights.any(axis=1))
+        left = int(free.sum())
+        size = max(size, 2 * in_use.size)
+        distances = np.full(lengths.size, np.inf)
+        distances[free] = (program.strength - lengths[free]) / np.sqrt(curvatures[free])
+        distances[in_use] = -np.inf
+        before, working = working, _smallest(distances, min(size, left))
+        if stalled and np.isin(working, before).all():
+            return _STUCK
+        # what is screened away leaves no gap
+        goal = monitor.share if working.size == left else _SHARE * certificate.gap
+        alone = program.take(working)
+        W, b, stalled = _descend(
+            alone,
+            model.curvatures[np.append(working, -1)],
+            weights[working],
+            intercept,
+            goal,
+            lambda: monitor.seconds >= deadline,
+        )
+        weights[working], intercept = W, b
+        monitor.iterations += 1
+        certificate = monitor.offer(weights, intercept, outputs=block)
+    return "overflow in float64"
+
+
+def _may_matter(
+    program: ConvexProgram, certificate: Certificate, lengths: Array, curvatures: Array
+) -> NDArray[np.bool_]:
+    """Columns that may carry a weight at an optimum, by the module's rule; (P,).
+
+    ``lengths`` (P,) are those of their prices at the certificate's dual point,
+    ``curvatures`` (P,) the centred kappa_j where there is an intercept.
+    """
+    gap = certificate.gap + _ROUNDING * program.reference
+    may: NDArray[np.bool_] = lengths + np.sqrt(2.0 * gap * curvatures) >= program.strength
+    return may
+
+
+def _smallest(values: Array, count: int) -> NDArray[np.intp]:
+    """Where the ``count`` smallest values are, in order of their place."""
+    return np.sort(np.argpartition(values, count - 1)[:count])
+
+
+def _descend(
+    program: ConvexProgram,
+    curvatures: Array,
+    weights: Array,
+    intercept: Array,
+    goal: float,
+    late: Callable[[], bool],
+) -> tuple[Array, Array, bool]:
+    """Sweep over all columns until a gap of ``goal`` is certified, it is late, or a round is over.
+
+    ``curvatures`` (P + 1,) are those of the columns and of the intercept.
+    Returns W, b, and whether float64 makes no further progress.
+    """
+    loss, outputs = program.loss, program.outputs
+    columns = program.design.to_csc()
+    pointers, rows = columns.indptr.astype(np.int64), columns.indices.astype(np.uint32)
+    target = np.array(program.target.T, order="C")
+    state = np.append(weights, intercept)  # one array, which an extrapolation combines
+    W, b = state[:-outputs].reshape(-1, outputs), state[-outputs:]
+    fit = np.array(program.affine(W, b).T, order="C")
+    lowest, least, vain = np.inf, np.inf, 0
+    for _ in range(_LONGEST):
+        points = [state.copy()]
+        for _ in range(_SWEEPS):
+            lowered = descent.sweep(
+                loss.code,
+                loss.delta,
+                pointers,
+                rows,
+                curvatures,
+                target,
+                program.row_weights,
+                program.strength,
+                program.intercept,
+                W,
+                b,
+                fit,
+            )
+            if lowered == 0.0 or late():
+                return W, b, lowered == 0.0
+            points.append(state.copy())
+        certificate = certify(program, weights=W, intercept=b)
+        state[:] = _extrapolate(np.array(points))
+        there = certify(program, weights=W, intercept=b)
+        # two primals that are one in float64 leave it to the gap
+        if there.gap < certificate.gap and there.primal <= (1.0 + 1e-15) * certificate.primal:
+            certificate = there
+        else:
+            state[:] = points[-1]
+        if certificate.gap <= goal:
+            break
+        vain = 0 if certificate.primal < lowest or certificate.gap < least else vain + 1
+        if vain == _PATIENCE:
+            return W, b, True
+        lowest, least = min(certificate.primal, lowest), min(certificate.gap, least)
+        fit = np.array(program.affine(W, b).T, order="C")  # without the rounding of many steps
+    return W, b, False
+
+
+def _extrapolate(points: Array) -> Array:
+    """Anderson's: where the steps between points (K, size), were they linear, would end.
+
+    It is the affine combination of the points whose combined step is the shortest.
+    """
+    steps = np.diff(points, axis=0)
+    shares = np.linalg.lstsq(np.diff(steps, axis=0).T, steps[-1])[0]
+    ahead: Array = points[-1] - shares @ steps[1:]
+    return ahead

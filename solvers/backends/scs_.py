@@ -1,0 +1,87 @@
+"""SCS: operator splitting for cones, with a quadratic objective."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+from scipy import sparse
+
+from ...formulations import ConicForm
+from .conic import ConicAnswer, ConicBackend, Part, Request
+
+_ITERATIONS = 100_000  # of a run, the same as its own default
+
+# whether the point that comes with a status is worth certifying, by SCS's numbers
+STATUSES = {
+    1: True,  # solved
+    2: True,  # solved, inaccurate: iterations or time ran out
+    0: False,  # unfinished
+    -1: False,  # unbounded
+    -2: False,  # infeasible
+    -3: False,  # indeterminate
+    -4: False,  # failed
+    -5: False,  # interrupted
+    -6: False,  # unbounded, inaccurate
+    -7: False,  # infeasible, inaccurate
+}
+_INTERRUPTED = -5
+
+
+class SCS(ConicBackend):
+    """SCS; ``options`` are its settings."""
+
+    name = "scs"
+    package = "scs"
+    quadratic: ClassVar[bool] = True
+    starts: ClassVar[bool] = True
+
+    def build(self, form: ConicForm) -> dict[str, Any]:
+        """Its data, whose rows, order and signs are SCS's own, and a solver a tolerance."""
+        return {
+            "P": sparse.csc_matrix(form.quadratic),  # it knows SciPy's matrices, not its arrays
+            "A": sparse.csc_matrix(form.matrix),
+            "cone": {
+                "z": form.zero,
+                "l": form.nonnegative,
+                "q": list(form.second_order),
+                "ep": form.exponential,
+            },
+            "solvers": {},
+        }
+
+    def run(self, part: Part, request: Request) -> ConicAnswer:
+        """See :class:`ConicBackend`; it starts from the last answer to this column.
+
+        A solver keeps its settings: it serves again, with other vectors, while
+        they are the same, which with a limit on time they never are.
+        """
+        import scs
+
+        form, k, built = part.form, request.column, part.built
+        linear, bounds = form.linear[:, k].copy(), form.bounds[:, k].copy()
+        settings: dict[str, Any] = {
+            "eps_abs": request.tolerance,
+            "eps_rel": request.tolerance,
+            "max_iters": _ITERATIONS,
+            "time_limit_secs": request.seconds if np.isfinite(request.seconds) else 0.0,
+            "verbose": False,
+        }
+        settings = {**settings, **request.options}
+        kept, solver = built["solvers"].get(request.tolerance, ({}, None))
+        if kept == settings:
+            solver.update(bounds, linear)
+        else:
+            data = {"P": built["P"], "A": built["A"], "c": linear, "b": bounds}
+            solver = scs.SCS(data, built["cone"], **settings)
+            built["solvers"][request.tolerance] = settings, solver
+        start: dict[str, Any] = {"warm_start": False}
+        if k in part.answers:
+            x, y = part.answers[k].x, part.answers[k].multipliers
+            start = {"warm_start": True, "x": x, "y": y, "s": bounds - form.matrix @ x}
+        result = solver.solve(**start)
+        info = result["info"]
+        message = f"{info['status']} ({info['status_val']})"
+        if info["status_val"] == _INTERRUPTED:
+            raise KeyboardInterrupt
+        if not STATUSES.get(info["status_val"], False):
+            return ConicAnswer(None, None, message, info["iter"])
+        return ConicAnswer(result["x"], result["y"], message, info["iter"])

@@ -1,0 +1,212 @@
+"""scikit-learn: its estimators whose objective is the program's, up to a factor."""
+
+import warnings
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from ...dictionaries import DenseMatrix
+from ...formulations import ConvexProgram
+from ..backend import Array, Backend
+from ..monitor import Monitor
+
+_FIRST, _LAST = 20, 1_000_000  # iterations of the first fit, doubled up to the last
+_SCALING, _MOST_SCALING = 1e5, 1e8  # of liblinear's intercept column, ten times more each fit
+_PATIENCE = 3  # fits without a better gap before it gives up
+# LogisticRegression's liblinear goes up to a thousand times over the design in an iteration, at
+# up to 2.5 products with it a time (measured; most iterations take a thousandth of that)
+_LONGEST = 2500
+_L1 = ("squared", "squared_hinge", "logistic", "softmax")
+
+# whether the point of a fit is worth certifying, by the warning that it ends with, if any
+STATUSES = {
+    "converged": True,
+    "ConvergenceWarning": True,  # iterations ran out
+}
+
+
+class ScikitLearn(Backend):
+    """scikit-learn's estimators; ``options`` are their parameters.
+
+    Lasso, MultiTaskLasso (squared loss under the group norm), LinearSVC (squared
+    hinge) and LogisticRegression, by liblinear or for the softmax loss by saga.
+    They know no time limit. Under one, the iterations of a fit start at 1 and at most
+    double, as far as they fit by what the last fit took, or by the longest that one of
+    LogisticRegression's may take, where cheap ones say little; so at most one comes late.
+    """
+
+    name = "sklearn"
+    package = "scikit-learn"
+
+    def accepts(self, program: ConvexProgram) -> str | None:
+        """See :class:`Backend`."""
+        loss = program.loss.name
+        grouped = program.norm_width > 1
+        if loss == "absolute":
+            return "its QuantileRegressor hands out no dual point, which proofs need at kinks"
+        if (grouped and loss != "squared") or loss not in _L1:
+            return f"has no estimator for the {loss} loss under the {program.penalty.name} norm"
+        if program.strength == 0:
+            return "its estimators take no strength of 0"
+        held = program.row_weights > 0
+        if grouped and np.ptp(program.row_weights[held]) > 0:
+            return "its MultiTaskLasso takes no row weights"
+        target = program.target[held]
+        if loss in ("logistic", "squared_hinge") and (np.ptp(target, axis=0) == 0).any():
+            return "its classifiers take no output with one class only"
+        if loss == "softmax" and program.intercept:
+            return "its saga stops once the weights rest, wherever the intercepts are"
+        if loss == "softmax" and not target.any(axis=0).all():
+            return "its LogisticRegression takes no class without rows"
+        return None
+
+    def compile(self, program: ConvexProgram) -> tuple[ConvexProgram, Any]:
+        """See :class:`Backend`; 0/1 columns as CSC, which most like best, others as they are."""
+        design, rows = program.design, program.row_weights > 0
+        if isinstance(design, DenseMatrix):
+            return program, np.asfortranarray(design.to_dense()[rows])
+        return program, design.to_csc()[rows]
+
+    def update(self, model: Any, program: ConvexProgram) -> tuple[ConvexProgram, Any]:
+        """See :class:`Backend`."""
+        return program, model[1]
+
+    def solve(self, model: Any, monitor: Monitor, options: dict[str, Any]) -> str:
+        """See :class:`Backend`; fits again, tighter, until the gap is certified."""
+        program, design = model
+        # weights of mean 1, which its solvers' tolerances expect; rows of weight 0 play no part
+        rows = program.row_weights > 0
+        scale = program.row_weights[rows].mean()
+        sample_weight = program.row_weights[rows] / scale
+        message = "not started"
+        for number, block in enumerate(program.blocks):
+            part = program.select(block)
+            estimator = _estimator(part, scale, options)
+            target = _target(program, rows, block)
+            whole = estimator.max_iter
+            longest = 0.0
+            if np.isfinite(monitor.remaining):
+                estimator.set_params(max_iter=1)  # nobody knows yet what one costs
+                longest = _longest(estimator, design)
+            waited = 0
+            while waited < _PATIENCE and estimator.max_iter <= _LAST:
+                if monitor.out_of_time:
+                    return message
+                before = monitor.gaps[number]
+                start = perf_counter()
+                status = _fit(estimator, design, target, sample_weight)
+                seconds = perf_counter() - start
+                message = f"{status} ({type(estimator).__name__})"
+                iterations = int(np.max(estimator.n_iter_))
+                monitor.iterations += iterations
+                if STATUSES.get(status, False):
+                    monitor.offer(*_answer(part, estimator), outputs=block)
+                if monitor.gaps[number] <= monitor.share:
+                    break
+                if status == "converged" or estimator.max_iter >= whole:
+                    waited = 0 if monitor.gaps[number] < before else waited + 1
+                    _tighten(estimator)
+                # twice as many iterations, or as many as fit into the time
+                if longest:  # it begins anew each time
+                    if monitor.remaining < seconds:
+                        return f"{message}: another fit does not fit into the time"
+                    more = (monitor.remaining - seconds) / longest
+                    affordable = estimator.max_iter + max(more, 1)
+                else:
+                    affordable = monitor.remaining / seconds * max(iterations, 1)
+                estimator.set_params(max_iter=max(int(min(2 * estimator.max_iter, affordable)), 1))
+        return message
+
+
+def _estimator(program: ConvexProgram, scale: float, options: dict[str, Any]) -> Any:
+    """The estimator whose objective is that of one block, up to a factor."""
+    from sklearn import linear_model, svm
+
+    loss = program.loss.name
+    settings: dict[str, Any] = {
+        "fit_intercept": program.intercept,
+        "max_iter": _FIRST,
+        "tol": 1e-6,
+    }
+    if loss == "squared":
+        # it divides by the sum of the weights
+        settings |= {"alpha": program.strength / program.row_weights.sum(), "warm_start": True}
+        kind = linear_model.MultiTaskLasso if program.norm_width > 1 else linear_model.Lasso
+        return kind(**{**settings, **options})
+    if loss == "softmax":
+        settings |= {"C": scale / program.strength, "l1_ratio": 1.0, "solver": "saga"}
+        settings |= {"warm_start": True, "random_state": 0}
+        return linear_model.LogisticRegression(**{**settings, **options})
+    # liblinear's penalty on the intercept vanishes as the scaling grows
+    settings |= {"intercept_scaling": _SCALING}
+    settings["random_state"] = 0  # it visits coordinates in random order
+    if loss == "squared_hinge":
+        settings |= {"C": scale / program.strength / 2, "penalty": "l1", "dual": False}
+        return svm.LinearSVC(**{**settings, **options})
+    settings |= {"C": scale / program.strength, "l1_ratio": 1.0, "solver": "liblinear"}
+    return linear_model.LogisticRegression(**{**settings, **options})
+
+
+def _target(program: ConvexProgram, rows: Any, block: tuple[int, ...]) -> Array:
+    """What the estimator of a block fits: numbers, labels, or (n, C) numbers."""
+    target: Array = program.target[rows][:, block]
+    if program.loss.name == "softmax":
+        target = target.argmax(axis=1, keepdims=True).astype(np.float64)
+    return target[:, 0] if target.shape[1] == 1 else target
+
+
+def _fit(estimator: Any, design: Any, target: Array, sample_weight: Array) -> str:
+    """Fit, and tell the status: what kind of warning of convergence it ended with, if any."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import MultiTaskLasso
+
+    saga = getattr(estimator, "solver", None) == "saga"
+    # MultiTaskLasso takes no sparse ones; on them saga moves the intercept a hundred times slower
+    if sparse.issparse(design) and (saga or isinstance(estimator, MultiTaskLasso)):
+        design = design.toarray()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        if isinstance(estimator, MultiTaskLasso):
+            estimator.fit(design, target)  # nor does it take weights
+        else:
+            estimator.fit(design, target, sample_weight)
+    status = "converged"
+    for each in told:
+        if issubclass(each.category, ConvergenceWarning):
+            status = each.category.__name__
+        else:
+            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
+    return status
+
+
+def _longest(estimator: Any, design: Any) -> float:
+    """Seconds that an iteration of liblinear's logistic may take; 0 for other estimators."""
+    if getattr(estimator, "solver", None) != "liblinear":
+        return 0.0
+    start = perf_counter()
+    design.T @ np.ones(design.shape[0])
+    return _LONGEST * (perf_counter() - start)
+
+
+def _answer(program: ConvexProgram, estimator: Any) -> tuple[Array, Array, Array]:
+    """W (P, C), b (C,), and V (N, C): it hands out none, but knows its gradient."""
+    weights = np.atleast_2d(estimator.coef_).astype(np.float64).T
+    intercept = np.ravel(estimator.intercept_).astype(np.float64)
+    if weights.shape[1] < program.outputs:
+        # two classes as one output: half of it each, at the same norm
+        weights = np.hstack([-weights, weights]) / 2
+        intercept = np.hstack([-intercept, intercept]) / 2
+    intercept = np.broadcast_to(intercept, program.outputs)
+    return weights, intercept, program.dual_at(program.affine(weights, intercept))
+
+
+def _tighten(estimator: Any) -> None:
+    """Ask the next fit for more."""
+    estimator.set_params(tol=max(0.1 * estimator.tol, 1e-15))
+    if getattr(estimator, "solver", "liblinear") == "liblinear" and hasattr(
+        estimator, "intercept_scaling"
+    ):
+        scaling = min(10 * estimator.intercept_scaling, _MOST_SCALING)
+        estimator.set_params(intercept_scaling=scaling)

@@ -1,0 +1,296 @@
+"""Column generation: rounds of solving over the atoms at hand, pricing the class and adding atoms.
+
+``grow.py`` says what it is for, and starts it. A round solves the program over the atoms at
+hand, prices the class at its dual point, and adds atoms whose constraints that violates. Duals of
+losses with kinks jump from vertex to vertex, so pricing looks between the present one and the
+best (Wentges 1997).
+
+Where the number of atoms is capped, those without a weight make room, and then atoms that move
+the fit least, as long as the objective falls; else the swap is undone, and the next one is half
+as large.
+"""
+
+import time
+from dataclasses import replace
+from enum import Enum
+from typing import Any
+
+import numpy as np
+
+from ...certificates import certify
+from ...certificates.certify import certify_priced
+from ...dictionaries import BinaryMatrix, GivenWitnesses, Layer, SpikeDictionary
+from ...formulations import ConvexProgram
+from ..backend import Array
+from ..solution import Solution, Status
+from ..solve import solve
+from .pricing import Priced, Pricing, Question, Witness
+
+_ALONE = 0.2  # of the asked gap, which the program over the atoms at hand may leave open
+_BETWEEN = 0.8  # how far from the present dual point towards the best one pricing looks
+_EMPTY = 3  # rounds of a search without a new atom, after which it ends
+_PATIENCE = 10  # rounds of evictions, or of a search, without progress
+
+
+class Stopped(Enum):
+    """Why growing ended."""
+
+    GAP = "the asked global gap is reached"
+    ATOMS = "budget: all atoms allowed carry a weight"
+    ROUNDS = "budget: out of rounds"
+    TIME = "budget: out of time"
+    INTERRUPTED = "interrupted"
+    PLATEAU = "plateau: no atom was found that helps"
+
+
+class AtHand:
+    """The atoms at hand, their witnesses, and the program over them."""
+
+    def __init__(
+        self, program: ConvexProgram, dictionary: SpikeDictionary, per_round: int, most: int | None
+    ) -> None:
+        self.program = program
+        self._first = dictionary
+        self.per_round = per_round
+        self._most = most
+        bank = dictionary.witnesses
+        layers = {int(k): bank.layers(int(k)) for k in np.unique(dictionary.origin[:, 0])}
+        self._witnesses: list[Witness] = [(layers[k], j) for k, j in dictionary.origin.tolist()]
+        self.evicts = False
+        if most is not None and most < len(self._witnesses):
+            self._keep(np.arange(len(self._witnesses)) < most)
+
+    @property
+    def known(self) -> set[bytes]:
+        """The packed columns."""
+        return {column.tobytes() for column in self.program.design.words}
+
+    def room(self, active: int) -> int:
+        """Atoms that the next round may add without one in use being dropped."""
+        free = self.per_round if self._most is None else self._most - active
+        return min(free, self.per_round)
+
+    def as_it_is(self) -> tuple[ConvexProgram, list[Witness]]:
+        """What :meth:`restore` takes."""
+        return self.program, list(self._witnesses)
+
+    def restore(self, state: tuple[ConvexProgram, list[Witness]]) -> None:
+        """Go back to an earlier hand."""
+        self.program, self._witnesses = state
+
+    def most_used(self, weights: Array) -> list[Witness]:
+        """Witnesses of the atoms with a weight, the largest first."""
+        sizes = np.abs(weights).max(axis=1)
+        order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
+        return [self._witnesses[j] for j in order]
+
+    def add(self, found: Priced, solution: Solution) -> Solution:
+        """Add atoms in place of as many as there must be; where the next solve starts.
+
+        First those without a weight make room, the cheapest first; then those that move the fit
+        least.
+        """
+        weights = solution.weights
+        excess = 0
+        if self._most is not None:
+            excess = len(weights) + len(found.witnesses) - self._most
+        if excess > 0:
+            self.evicts = True
+            design = self.program.design
+            prices = np.abs(design.rmatvec(solution.dual_point)).max(axis=1)
+            moves = (weights**2).sum(axis=1) * design.column_sums()
+            kept = np.ones(len(weights), dtype=np.bool_)
+            kept[np.lexsort((prices, moves))[:excess]] = False
+            self._keep(kept)
+            weights = weights[kept]
+        self._design(BinaryMatrix.hstack([self.program.design, found.atoms]))
+        self._witnesses += found.witnesses
+        padded = np.concatenate([weights, np.zeros((len(found.witnesses), weights.shape[1]))])
+        return replace(solution, program=self.program, weights=padded)
+
+    def _keep(self, kept: Any) -> None:
+        self._design(self.program.design.take(kept))
+        self._witnesses = [w for w, stays in zip(self._witnesses, kept, strict=True) if stays]
+
+    def _design(self, design: BinaryMatrix) -> None:
+        old = self.program
+        self.program = ConvexProgram(
+            design,
+            old.target,
+            old.loss,
+            old.strength,
+            old.row_weights,
+            old.intercept,
+            old.classes,
+            old.penalty,
+        )
+
+    def dictionary(self, design: BinaryMatrix) -> SpikeDictionary:
+        """The dictionary of the atoms at hand: ``design``, with a bank of their subnetworks."""
+        number: dict[int, int] = {}
+        subnetworks: list[list[Layer]] = []
+        origin: list[tuple[int, int]] = []
+        for layers, neuron in self._witnesses:
+            if id(layers) not in number:
+                number[id(layers)] = len(subnetworks)
+                subnetworks.append(layers)
+            origin.append((number[id(layers)], neuron))
+        first = self._first
+        return SpikeDictionary(
+            design,
+            GivenWitnesses(subnetworks),
+            np.array(origin, dtype=np.int64),
+            first.readout,
+            first.samples,
+            first.steps,
+        )
+
+
+class ColumnGeneration:
+    """Rounds of solving and pricing, and the best answer and bound so far."""
+
+    def __init__(self, hand: AtHand, oracle: Pricing, gap: float, deadline: float) -> None:
+        self.hand, self.oracle, self.gap, self.deadline = hand, oracle, gap, deadline
+        self.solution: Solution | None = None
+        self.state = hand.as_it_is()  # that it is an answer to
+        self._start: Solution | None = None  # the last answer, padded for the atoms added since
+        self._bounds: Array | None = None  # of each block
+        self._best: Array | None = None  # the dual point that proves them
+        self._empty = 0
+        self._progress: list[tuple[float, float]] = []
+        self._swap = hand.per_round  # atoms that take the places of others in use at a time
+        self._before: tuple[Any, Solution] | None = None  # such a swap
+
+    @property
+    def bound(self) -> float | None:
+        """On the global optimum."""
+        return None if self._bounds is None else float(self._bounds.sum())
+
+    @property
+    def global_gap(self) -> float | None:
+        """Primal minus bound, relative."""
+        if self.bound is None or self.solution is None:
+            return None
+        primal = self.solution.certificate.primal
+        return max(self.solution.program.relative(primal - self.bound), 0.0)
+
+    @property
+    def _seconds(self) -> float:
+        return max(self.deadline - time.perf_counter(), 0.0)
+
+    def round(self) -> tuple[Stopped | None, int]:
+        """Solve, price and add; why to stop, and how many atoms were added."""
+        solution = self._solved()
+        if self._before is not None:
+            state, earlier = self._before
+            self._before = None
+            if solution.certificate.primal >= earlier.certificate.primal:
+                self.hand.restore(state)
+                solution = earlier
+                self._swap //= 2
+        self.solution, self.state = solution, self.hand.as_it_is()
+        if solution.status is Status.INTERRUPTED:
+            return Stopped.INTERRUPTED, 0
+        if self._seconds == 0.0:
+            return Stopped.TIME, 0
+        free = self.hand.room(solution.active.size)
+        room = max(free, self._swap)
+        found = self._priced(solution, max(room, 1))
+        if self.global_gap is not None and self.global_gap <= self.gap:
+            return Stopped.GAP, 0
+        if self._seconds == 0.0:
+            return Stopped.TIME, 0
+        if not found.witnesses:
+            self._empty += 1
+            proven = found.largest is not None
+            return (Stopped.PLATEAU if proven or self._empty == _EMPTY else None), 0
+        self._empty = 0
+        if room == 0:
+            return Stopped.ATOMS, 0
+        if self._at_rest(solution):
+            return Stopped.PLATEAU, 0
+        if len(found.witnesses) > free:
+            self._before = self.hand.as_it_is(), solution
+        self._start = self.hand.add(found, solution)
+        return None, len(found.witnesses)
+
+    def _solved(self) -> Solution:
+        """Solve over the atoms at hand; the answer before where the new one is no better."""
+        program, before = self.hand.program, self._start
+        if before is not None and before.program is not program:
+            before = None
+        solution = solve(
+            program,
+            gap=_ALONE * self.gap,
+            time_limit=max(self._seconds, 1e-3),
+            warm_start=before,
+        )
+        if solution.status is Status.INTERRUPTED and self.solution is not None:
+            raise KeyboardInterrupt  # what there was before is no worse
+        swapped = self._before is not None
+        if before is None or swapped or not self._rose(solution, before):
+            return solution
+        return self._again(before, solution.dual_point)
+
+    @staticmethod
+    def _rose(solution: Solution, before: Solution) -> bool:
+        return solution.certificate.primal > before.certificate.primal
+
+    def _again(self, before: Solution, dual_point: Array | None = None) -> Solution:
+        """An answer of the round before as one over the atoms at hand now."""
+        certificate = certify(
+            before.program,
+            weights=before.weights,
+            intercept=before.intercept,
+            dual_point=before.dual_point if dual_point is None else dual_point,
+        )
+        reached = certificate.relative_gap <= before.asked_gap
+        return replace(
+            before,
+            certificate=certificate,
+            dual_point=certificate.dual_point,
+            status=Status.CERTIFIED if reached else Status.INACCURATE,
+        )
+
+    def _priced(self, solution: Solution, room: int) -> Priced:
+        """Price between the best dual point and the present one, and there if need be."""
+        program = solution.program
+        points = [solution.dual_point]
+        if self._best is not None and program.loss.curvature == np.inf:
+            points.insert(0, (1.0 - _BETWEEN) * solution.dual_point + _BETWEEN * self._best)
+        known, active = self.hand.known, self.hand.most_used(solution.weights)
+        for point in points:
+            question = Question(
+                point, program.norm_width, program.strength, room, known, active, self._seconds
+            )
+            found = self.oracle.price(question).first(room)
+            if found.largest is not None:
+                self._bounded(solution, point, found.largest)
+            if found.witnesses or (self.global_gap is not None and self.global_gap <= self.gap):
+                break
+        return found
+
+    def _bounded(self, solution: Solution, point: Array, largest: Array) -> None:
+        """Keep what a dual point proves of all witnesses, block by block."""
+        program = solution.program
+        steepest = largest.reshape(len(program.blocks), -1).max(axis=1)
+        proven = certify_priced(program, solution.weights, solution.intercept, point, steepest)
+        bounds = proven.primals - proven.gaps
+        if self._bounds is None or self._best is None:
+            self._bounds, self._best = bounds, proven.dual_point.copy()
+            return
+        for k, block in enumerate(program.blocks):
+            if bounds[k] > self._bounds[k]:
+                self._bounds[k] = bounds[k]
+                self._best[:, block] = proven.dual_point[:, block]
+
+    def _at_rest(self, solution: Solution) -> bool:
+        """Whether rounds that may go round in circles, or search in vain, get nowhere."""
+        bound = -np.inf if self.bound is None else self.bound
+        self._progress.append((solution.certificate.primal, bound))
+        if len(self._progress) <= _PATIENCE:
+            return False
+        primal, lower = self._progress[-1 - _PATIENCE]
+        least = self.gap * solution.program.reference
+        still = primal - solution.certificate.primal < least and not bound > lower
+        return still and (self.hand.evicts or self.oracle.grounds is None)

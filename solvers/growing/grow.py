@@ -1,0 +1,315 @@
+"""grow(): from a sampled dictionary towards the global optimum, by column generation.
+
+Training over *all* witnesses of a class has the dual constraint |d'V| <= strength for every atom d
+that any of them can fire (Udupi, Yang and Zhai 2026, Theorem 3.4; Ergen et al. 2023, Theorem
+2.2). Rounds of ``column_generation.py`` add atoms that violate it. Where pricing bounds all
+witnesses, the dual point, shrunk until it is feasible for all of them, bounds the global optimum
+from below; the best such bound is kept, and growing ends when primal and bound meet.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ...dictionaries import Budget, BudgetExceeded, SpikeDictionary, roll_columns
+from ...formulations import ConvexProgram, NetworkClass
+from ...formulations.arrays import is_number
+from ...formulations.losses import Loss
+from ..backend import Array
+from ..solution import Solution
+from .column_generation import AtHand, ColumnGeneration, Stopped
+from .pricing import (
+    EnumerationPricing,
+    Grounds,
+    OneNeuron,
+    Pricing,
+    RefinementPricing,
+    SearchPricing,
+    ThresholdMILPPricing,
+)
+
+_AUTO = Budget(patterns=300_000, seconds=5.0, nbytes=2**29)  # what "auto" enumerates
+_TOLD_BY = 16  # subnetworks, by which neurons of different leaks are told
+
+PricingName = Literal["auto", "exact", "milp", "search"]
+
+
+@dataclass(frozen=True)
+class Round:
+    """Where growing stands after a round.
+
+    ``seconds`` since it began; ``atoms`` at hand, of which ``active`` carry a weight; ``added``
+    new ones for the next round; ``primal``, the objective; ``bound``, the best so far on the
+    global optimum, and ``gap``, the distance relative to the reference; both None without a bound.
+    """
+
+    seconds: float
+    atoms: int
+    active: int
+    added: int
+    primal: float
+    bound: float | None
+    gap: float | None
+
+
+@dataclass(frozen=True, eq=False)
+class Growth:
+    """A grown dictionary and the answer over it.
+
+    Attributes
+    ----------
+    dictionary : SpikeDictionary
+    program : ConvexProgram
+        Over its atoms.
+    solution : Solution
+        Certified over its atoms alone; ``bound`` is the global statement.
+    history : list of Round
+    bound : float or None
+        No network of the class has a lower objective.
+    gap : float or None
+        Global: primal minus bound, relative to the program's reference.
+    grounds : {"exact", "milp"} or None
+        What the bound rests on: every witness was priced, in whole numbers or over an enumeration;
+        HiGHS's bounds, floating and to its tolerances; or nothing, for a search proves none.
+    stopped : Stopped
+    """
+
+    dictionary: SpikeDictionary
+    program: ConvexProgram
+    solution: Solution
+    history: list[Round] = field(repr=False)
+    bound: float | None
+    gap: float | None
+    grounds: Grounds | None
+    stopped: Stopped
+
+    def __str__(self) -> str:
+        last = self.history[-1]
+        known = f"{last.primal:.9g} over {last.atoms} atoms, {last.active} in use"
+        if self.gap is None:
+            return f"{known}; no bound on the global optimum ({self.stopped.value})"
+        how = {"exact": "every witness priced", "milp": "by HiGHS, to its tolerances"}
+        grounds = how[self.grounds or "milp"]
+        return f"{known}; global gap {self.gap:.2g}, {grounds} ({self.stopped.value})"
+
+
+def grow(
+    formulation: NetworkClass,
+    X: ArrayLike,
+    y: ArrayLike,
+    loss: str | Loss = "squared",
+    *,
+    atoms: SpikeDictionary | int = 50,
+    gap: float = 1e-6,
+    pricing: PricingName | Pricing = "auto",
+    per_round: int = 50,
+    most_atoms: int | None = None,
+    rounds: int = 1000,
+    time_limit: float = np.inf,
+    seed: int = 0,
+    callback: Callable[[Round], None] | None = None,
+    **options: Any,
+) -> Growth:
+    """Grow a dictionary until its program's optimum is that of the whole class, or budgets end.
+
+    The objective never rises from round to round.
+
+    Parameters
+    ----------
+    formulation : LIF, Feedforward or Recurrent
+        The class of networks.
+    X : (n, T, d) array, or (n, d) where the class takes that
+    y : array
+        As ``formulation.program`` takes it.
+    loss : str or Loss
+    atoms : SpikeDictionary or int
+        Where to start: a dictionary of X, or so many subnetworks sampled.
+    gap : float
+        Global gap to reach, relative to the objective at W = 0.
+    pricing : {"auto", "exact", "milp", "search"} or Pricing
+        "exact" prices every atom of the class: of an enumeration, or for a LIF layer
+        with one or two inputs where that is too large by branch and bound. "milp"
+        bounds threshold units by mixed-integer programs. Both cover one hidden layer;
+        "search" takes every class and bounds nothing. "auto" enumerates where that takes
+        seconds, and else searches.
+    per_round : int
+        Atoms that a round adds at most.
+    most_atoms : int, optional
+        Atoms at hand at most. Where it binds, atoms without a weight make room, and
+        then others where that lowers the objective.
+    rounds : int
+    time_limit : float, seconds
+        Looked at between steps; an enumeration has its own budget.
+    seed : int
+        Of the subnetworks sampled and of the search.
+    callback : callable, optional
+        Called with each Round.
+    **options
+        For ``formulation.program``: beta or strength, row_weights, intercept and so on.
+
+    Returns
+    -------
+    Growth
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range, the strength is 0, pricing does not cover the class,
+        or ``atoms`` is a dictionary of other inputs or of another class.
+    TypeError
+        If the formulation is no network class.
+    BudgetExceeded
+        If "exact" is asked and no method is feasible.
+
+    Examples
+    --------
+    >>> from itertools import product
+    >>> import numpy as np, bidual as bd
+    >>> from bidual.solvers.growing.grow import grow
+    >>> strings = np.array(list(product((0, 1), repeat=4)))
+    >>> X, y = np.eye(2)[strings], strings[:, 0] ^ strings[:, -1]
+    >>> grown = grow(bd.LIF(hidden=(1,), leak=0.5), X, y, "hinge", strength=0.02)
+    >>> grown.stopped.name, grown.grounds, grown.gap < 1e-6
+    ('GAP', 'exact', True)
+    """
+    start = time.perf_counter()
+    if not isinstance(formulation, NetworkClass):
+        raise TypeError(
+            "formulation: expected a network class such as LIF(hidden=(1,)), "
+            f"got {type(formulation).__name__}"
+        )
+    _check(gap, per_round, most_atoms, rounds, time_limit)
+    count = 0 if isinstance(atoms, SpikeDictionary) else _whole("atoms", atoms)
+    # what the class is, its own sampler tells, whatever there is to start with
+    own = formulation.sample(X, subnetworks=max(count, _TOLD_BY), seed=seed)
+    sequences = formulation.sequences(X)
+    dictionary = own
+    if isinstance(atoms, SpikeDictionary):
+        dictionary = atoms
+        _check_dictionary(dictionary, own, sequences)
+    elif count < _TOLD_BY:
+        dictionary = formulation.sample(X, subnetworks=count, seed=seed)
+    program = formulation.program(dictionary, y, loss=loss, **options)
+    if program.strength == 0:
+        raise ValueError("strength: expected a number above 0, at 0 every atom is priced too high")
+    oracle = _oracle(pricing, sequences, own, seed)
+    hand = AtHand(program, dictionary, per_round, most_atoms)
+    growing = ColumnGeneration(hand, oracle, gap, start + time_limit)
+    history: list[Round] = []
+    solution: Solution | None = None
+    stopped: Stopped | None = None
+    while stopped is None or solution is None:
+        try:
+            stopped, added = growing.round()
+        except KeyboardInterrupt:
+            stopped, added = Stopped.INTERRUPTED, 0
+        solution = growing.solution
+        if solution is None:
+            raise KeyboardInterrupt
+        history.append(
+            Round(
+                seconds=time.perf_counter() - start,
+                atoms=solution.program.design.shape[1],
+                active=int(solution.active.size),
+                added=added,
+                primal=solution.certificate.primal,
+                bound=growing.bound,
+                gap=growing.global_gap,
+            )
+        )
+        if callback is not None:
+            callback(history[-1])
+        if stopped is None and len(history) == rounds:
+            stopped = Stopped.ROUNDS
+    hand.restore(growing.state)
+    return Growth(
+        dictionary=hand.dictionary(solution.program.design),
+        program=solution.program,
+        solution=solution,
+        history=history,
+        bound=growing.bound,
+        gap=growing.global_gap,
+        grounds=oracle.grounds if growing.bound is not None else None,
+        stopped=stopped,
+    )
+
+
+def _check_dictionary(given: SpikeDictionary, own: SpikeDictionary, sequences: Array) -> None:
+    """ValueError unless a dictionary is one of X and, as far as pricing tells, of the class."""
+    if (given.samples, given.steps) != sequences.shape[:2]:
+        raise ValueError(
+            f"atoms: expected a dictionary of X with {sequences.shape[:2]} samples and steps, "
+            f"got {(given.samples, given.steps)}"
+        )
+    theirs, ours = given.witnesses, own.witnesses
+    if (theirs.inputs, len(theirs.hidden)) != (ours.inputs, len(ours.hidden)):
+        raise ValueError(
+            f"atoms: expected networks of {ours.inputs} inputs and {len(ours.hidden)} layers, "
+            f"got {theirs.inputs} and {len(theirs.hidden)}"
+        )
+    try:
+        neuron = OneNeuron.of(ours)
+    except ValueError:  # searched alone, which states nothing of the class
+        neuron = None
+    if neuron is not None and not neuron.fires_as(OneNeuron.of(theirs)):
+        raise ValueError("atoms: expected neurons of the class, got others")
+    every = given.readout == "every"
+    for k in np.unique(given.origin[:, 0]):
+        fired = roll_columns(sequences, theirs.layers(int(k)), every)
+        of_k = np.flatnonzero(given.origin[:, 0] == k)
+        if not np.array_equal(fired[given.origin[of_k, 1]], given.atoms.words[of_k]):
+            raise ValueError(
+                f"atoms: expected a dictionary of X, got one whose network {k} differs"
+            )
+
+
+def _oracle(
+    pricing: PricingName | Pricing, sequences: Array, dictionary: SpikeDictionary, seed: int
+) -> Pricing:
+    """Make the oracle of a name."""
+    if not isinstance(pricing, str):
+        return pricing
+    if pricing == "search":
+        return SearchPricing(sequences, dictionary, seed)
+    if pricing == "milp":
+        search = SearchPricing(sequences, dictionary, seed)
+        return ThresholdMILPPricing.of(sequences, dictionary, search)
+    if pricing == "exact":
+        try:
+            return EnumerationPricing.of(sequences, dictionary, Budget())
+        except BudgetExceeded:
+            if sequences.shape[2] > 2 or not sequences.shape[1] > 1:
+                raise
+        search = SearchPricing(sequences, dictionary, seed)
+        return RefinementPricing.of(sequences, dictionary, search)
+    if pricing == "auto":
+        try:
+            return EnumerationPricing.of(sequences, dictionary, _AUTO)
+        except ValueError:  # not covered, or past the budget
+            return SearchPricing(sequences, dictionary, seed)
+    raise ValueError(
+        f"pricing: expected 'auto', 'exact', 'milp', 'search' or a Pricing, got {pricing!r}"
+    )
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
+    return int(value)
+
+
+def _check(
+    gap: float, per_round: int, most_atoms: int | None, rounds: int, time_limit: float
+) -> None:
+    if not (is_number(gap) and 0 < gap < np.inf):
+        raise ValueError(f"gap: expected a finite number > 0, got {gap!r}")
+    if not (is_number(time_limit) and time_limit > 0):
+        raise ValueError(f"time_limit: expected seconds > 0, got {time_limit!r}")
+    _whole("per_round", per_round)
+    _whole("rounds", rounds)
+    if most_atoms is not None:
+        _whole("most_atoms", most_atoms)

@@ -1,0 +1,62 @@
+"""Exact pricing over an enumeration: every atom that the class can fire is priced."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ....dictionaries.complete.budget import Budget
+from ....dictionaries.spike_dictionary import SpikeDictionary
+from .one_neuron import OneNeuron
+from .oracle import Array, Grounds, Priced, Question, Witness
+
+
+@dataclass(frozen=True, eq=False)
+class EnumerationPricing:
+    """Prices the complete dictionary of one neuron.
+
+    Attributes
+    ----------
+    neuron : OneNeuron
+    complete : SpikeDictionary
+        All its atoms.
+    """
+
+    neuron: OneNeuron
+    complete: SpikeDictionary
+    grounds: Grounds | None = "exact"
+
+    @classmethod
+    def of(
+        cls, sequences: Array, dictionary: SpikeDictionary, budget: Budget
+    ) -> "EnumerationPricing":
+        """Enumerate the class that a dictionary was drawn from.
+
+        Raises
+        ------
+        ValueError
+            If no enumeration covers the class; BudgetExceeded where it is too large.
+        """
+        neuron = OneNeuron.of(dictionary.witnesses)
+        return cls(neuron, neuron.complete(sequences, dictionary, budget))
+
+    def price(self, question: Question) -> Priced:
+        """Price every atom; see :class:`Pricing`."""
+        sizes = question.sizes(self.complete.atoms.rmatvec(question.V))
+        each = sizes.max(axis=1)
+        order = np.argsort(-each, kind="stable")
+        chosen: list[int] = []
+        for j in order[: int(np.count_nonzero(each > question.bar))]:
+            if len(chosen) == question.most:
+                break
+            if self.complete.atoms.words[j].tobytes() not in question.known:
+                chosen.append(int(j))
+        return Priced(
+            self.complete.atoms.take(chosen),
+            [self._witness(j) for j in chosen],
+            sizes.max(axis=0) + question.rounding,
+        )
+
+    def _witness(self, column: int) -> Witness:
+        (layer,) = self.complete.witnesses.layers(int(self.complete.origin[column, 0]))
+        threshold = None if self.neuron.kind == "threshold" else float(layer.threshold[0])
+        return self.neuron.witness(layer.weights[:, 0], threshold)

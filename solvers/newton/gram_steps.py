@@ -1,0 +1,130 @@
+"""Proximal point steps of a quadratic with an l1 norm, by its Gram matrix: rows drop out.
+
+They minimise W'GW / 2 - c'W + strength |W|_1 over W (P,), where G = D'HD for weights H of
+rows. A step of ``row_steps.py`` needs no z of its own here, since the loss is smooth: tau
+is infinite. From a dual point that belongs to weights x on, Newton's method stays among
+such points, so that x says it all: its prices are c - G x, the minimiser is
+
+    W(x) = prox(W_k + sigma (c - G x)),
+
+and Newton's direction with J the columns that it uses is
+
+    W - x - E_J (I / sigma + G_JJ)^-1 (G (W - x))_J.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...formulations.penalties import L1
+from ..backend import Array
+from .kept_factor import KeptFactor
+from .proximal_steps import INEXACT, MOST_NEWTON, NOTHING, SHARE, Scales, search
+
+_ROUNDING = 1e-14  # of the length of what is fitted: a residual that is none
+_NORM = L1()
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """W'GW / 2 - c'W + square / 2 >= 0 with G (P, P), c (P,), and the norm's strength."""
+
+    gram: Array
+    linear: Array
+    square: float
+    strength: float
+
+
+@dataclass(frozen=True)
+class _Point:
+    """Weights x (P,) of a dual point, their image G x, its prices, and the minimiser W."""
+
+    x: Array
+    image: Array
+    prices: Array
+    weights: Array
+
+
+class GramSteps:
+    """See :class:`Steps`. ``best`` is the minimiser W (P,) of the best step, and its x (P,)."""
+
+    def __init__(self, quadratic: Quadratic, weights: Array) -> None:
+        self._quadratic, self._factor = quadratic, KeptFactor(quadratic.gram)
+        self._anchor = self._x = weights
+        self._anchor_image = self._image = quadratic.gram @ weights
+        self._last: tuple[Array, Array]
+        self.best: tuple[Array, Array]
+
+    def minimise(
+        self, scales: Scales, gap: float, late: Callable[[], bool], closely: bool
+    ) -> tuple[float, int]:
+        """See :class:`Steps`; where the loss is never flat ``closely`` has no say."""
+        point = self._at(scales.sigma, self._x, self._image)
+        for taken in range(MOST_NEWTON + 1):
+            used = np.flatnonzero(point.weights)
+            rows = self._quadratic.gram[used]
+            weights_image = point.weights[used] @ rows
+            residual, image = point.weights - point.x, weights_image - point.image
+            size = max(float(residual @ image), 0.0)  # squared
+            moved = float((point.x - self._anchor) @ (point.image - self._anchor_image))
+            costs = abs(0.5 * size - float(point.prices @ residual))
+            enough = size <= INEXACT**2 * moved and costs <= SHARE * gap
+            if taken > 0 and (enough or costs <= NOTHING * gap):
+                break
+            if size <= _ROUNDING**2 * self._quadratic.square or taken == MOST_NEWTON or late():
+                break
+            direction, its_image = residual.copy(), image.copy()
+            if used.size:
+                solved = self._factor.inverse(used, 1.0 / scales.sigma)(image[used])
+                direction[used] -= solved
+                its_image -= solved @ rows
+            after = self._descent(scales.sigma, point, direction, its_image)
+            if after is None:  # rounding has the better of the system: the gradient still descends
+                after = self._descent(scales.sigma, point, residual, image)
+            if after is None:
+                break
+            point = after
+        self._x, self._image, self._weights_image = point.x, point.image, weights_image
+        self._last = point.weights, point.x
+        return self._gap(point, residual, size), taken
+
+    def keep(self) -> None:
+        """See :class:`Steps`."""
+        self.best = self._last
+
+    def advance(self) -> None:
+        """See :class:`Steps`."""
+        self._anchor, self._anchor_image = self._last[0], self._weights_image
+
+    def _at(self, sigma: float, x: Array, image: Array) -> _Point:
+        prices = self._quadratic.linear - image
+        u = self._anchor + sigma * prices
+        weights = _NORM.prox(u[:, None], sigma * self._quadratic.strength)[:, 0]
+        return _Point(x, image, prices, weights)
+
+    def _descent(
+        self, sigma: float, point: _Point, direction: Array, image: Array
+    ) -> _Point | None:
+        """A point along a direction where the slope of the dual function has all but gone."""
+
+        def at(step: float) -> tuple[_Point, float]:
+            there = self._at(sigma, point.x + step * direction, point.image + step * image)
+            return there, float((there.x - there.weights) @ image)
+
+        return search(at, float((point.x - point.weights) @ image))
+
+    def _gap(self, point: _Point, residual: Array, size: float) -> float:
+        """Of W by the dual point of x, shrunk by s until its prices are within the strength.
+
+        As in ``certify.py`` it is a sum of squares, |D W - y + s (y - D x)|^2 / 2, and of
+        what the norm costs beyond the prices.
+        """
+        quadratic, prices = self._quadratic, point.prices
+        steepest = float(np.abs(prices).max())
+        share = quadratic.strength / steepest if steepest > quadratic.strength else 1.0
+        lost = 1.0 - share
+        misfit = quadratic.square - float((quadratic.linear + prices) @ point.x)
+        losses = 0.5 * (size - 2.0 * lost * float(residual @ prices) + lost**2 * misfit)
+        norms = quadratic.strength * np.abs(point.weights) - share * prices * point.weights
+        return max(losses + float(norms.sum()), 0.0)

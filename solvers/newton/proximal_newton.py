@@ -1,0 +1,146 @@
+"""Proximal Newton steps: losses with a second derivative by the quadratics that touch them.
+
+At a fit z, with r minus the slopes of the rows and H their curvatures, a change dW, db of
+weights and intercept changes the objective, but for terms of third order, by
+
+    -r'(D dW + db) + (D dW + db)'H (D dW + db) / 2 + strength (|W + dW|_1 - |W|_1),
+
+of which the best db is (1'r - 1'H D dW) / 1'H1. The dW that minimises it
+(``gram_steps.py``) is a direction of descent, along which the objective is searched (Lee,
+Sun and Saunders 2014). The squared loss is its own quadratic, and one step is all.
+Popcounts may round H to some bits, which bends the way and not where it ends.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...certificates.certify import certify_priced
+from ...dictionaries import BinaryMatrix
+from ...formulations import ConvexProgram
+from ..backend import Array
+from .gram_steps import GramSteps, Quadratic
+from .linear_system import rounded_gram
+from .proximal_steps import Answer, Scales, follow
+
+_LOSSES = "squared", "logistic"  # whose curvature is continuous
+_MOST = 4_000  # columns up to which their Gram matrix is made: 128 MB, and with copies 1.7 GB
+_MOST_STEPS = 40
+_SHARE = 0.1  # of the gap, which a quadratic may leave open
+_LAST = 0.3  # of the goal, for the same
+_PATIENCE = 3  # steps without a smaller gap
+_SHORTEST = 2.0**-20  # of the steps that are tried along a direction
+_ROUNDING = 1e-14  # of the objective
+
+
+def has_quadratics(program: ConvexProgram) -> bool:
+    """Whether the program is one for :func:`descend_by_quadratics`."""
+    return (
+        program.loss.name in _LOSSES
+        and program.outputs == 1
+        and isinstance(program.design, BinaryMatrix)
+        and program.design.shape[1] <= _MOST
+    )
+
+
+@dataclass(frozen=True)
+class _Model:
+    """The quadratic at weights W_k: r and H (N,) of rows, and the means (P,) of columns by H."""
+
+    program: ConvexProgram
+    weights: Array
+    slopes: Array
+    curvatures: Array
+    means: Array
+    quadratic: Quadratic
+
+    @classmethod
+    def at(cls, program: ConvexProgram, weights: Array, fit: Array) -> "_Model | None":
+        """The quadratic at W_k and its fit; None where rows are flat or too curved for float64."""
+        design, a = program.design, program.row_weights
+        slopes = -a * program.loss.gradient(fit, program.target)[:, 0]
+        gram, curvatures = rounded_gram(design, a * program.loss.second(fit, program.target)[:, 0])
+        total, curved = float(curvatures.sum()), curvatures > 0
+        if not total > 0:
+            return None
+        means, prices = np.zeros(design.shape[1]), design.rmatvec(slopes)
+        square = float((slopes[curved] ** 2 / curvatures[curved]).sum())
+        if program.intercept:
+            means = design.rmatvec(curvatures) / total
+            gram -= np.outer(total * means, means)
+            prices -= slopes.sum() * means
+            square -= float(slopes.sum()) ** 2 / total
+        image = gram @ weights
+        square += float((2.0 * prices + image) @ weights)
+        if not np.isfinite(square):
+            return None
+        quadratic = Quadratic(gram, prices + image, square, program.strength)
+        return cls(program, weights, slopes, curvatures, means, quadratic)
+
+    def move(self, weights: Array) -> tuple[Array, float]:
+        """The change (N,) of the fit from W_k to other weights, and that of the intercept."""
+        change = weights - self.weights
+        shift = 0.0
+        if self.program.intercept:
+            shift = self.slopes.sum() / self.curvatures.sum() - float(self.means @ change)
+        return self.program.design.matvec(change) + shift, shift
+
+    def dual_at(self, weights: Array) -> Array:
+        """The dual point (N, 1) that belongs to other weights, moved into the domain."""
+        v = self.slopes - self.curvatures * self.move(weights)[0]
+        return self.program.into_domain(v[:, None])
+
+
+@np.errstate(over="ignore", invalid="ignore")  # what is no number is no step
+def descend_by_quadratics(
+    program: ConvexProgram,
+    weights: Array,
+    intercept: Array,
+    scales: Scales,
+    goal: float,
+    late: Callable[[], bool],
+) -> tuple[Answer | None, int]:
+    """See :func:`descend`; it starts from the weights and the intercept alone.
+
+    None where float64 has no first step.
+    """
+    fit = program.affine(weights, intercept)
+    objective = float(program.objectives(weights, fit).sum())
+    newton_steps, waited, wanted = 0, 0, goal
+    best: Answer | None = None
+    for _ in range(_MOST_STEPS):
+        model = steps = None  # whose Gram matrix goes before the next is made
+        model = _Model.at(program, weights[:, 0], fit)
+        if model is None:
+            break
+        steps = GramSteps(model.quadratic, weights[:, 0])
+        try:
+            _, taken = follow(steps, scales, wanted, late)
+        except np.linalg.LinAlgError:  # rounding has the better of the Gram matrix
+            break
+        newton_steps += taken
+        found, x = steps.best
+        change, shift = model.move(found)
+        step = 1.0
+        while True:
+            there = fit + step * change[:, None]
+            ahead = weights + step * (found[:, None] - weights)
+            then = float(program.objectives(ahead, there).sum())
+            lower = then <= objective + _ROUNDING * abs(objective)
+            if lower or step <= _SHORTEST:
+                break
+            step *= 0.5
+        if not lower:
+            break
+        weights, intercept, fit, objective = ahead, intercept + step * shift, there, then
+        v = model.dual_at(x)
+        certificate = certify_priced(program, weights, intercept, v, program.steepest(v))
+        if best is None or certificate.gap < best.certificate.gap:
+            best, waited = Answer(weights, intercept, v, certificate), 0
+        else:
+            waited += 1
+        if certificate.gap <= goal or late() or waited == _PATIENCE:
+            break
+        wanted = max(_SHARE * certificate.gap, _LAST * goal)
+    return best, newton_steps

@@ -1,0 +1,233 @@
+"""Proximal point steps row by row, for every loss, penalty and design.
+
+From W_k, b_k, z_k a step minimises, over W, b and z = D W + b,
+
+    f(z) + strength norm(W) + |z - z_k|^2 / (2 tau) + (|W - W_k|^2 + |b - b_k|^2) / (2 sigma),
+
+where weights of a real design, and b beside them, are in units of 1 over the length of
+their column. Its own dual is smooth in v (N, C): its minimisers are
+
+    W(v) = prox(W_k + sigma D'v),   z(v) = prox(z_k - tau v),   b(v) = b_k + sigma 1'v,
+
+its gradient is D W(v) + b(v) - z(v), and Newton's steps on it (semismooth, as
+the operators have corners) take a linear system with the columns in use alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...certificates import Certificate, certify
+from ...dictionaries import BinaryMatrix, DenseMatrix, Design
+from ...formulations import ConvexProgram
+from ..backend import Array
+from . import linear_system
+from .proximal_steps import (
+    INEXACT,
+    MOST_NEWTON,
+    NOTHING,
+    SHARE,
+    Answer,
+    Scales,
+    follow,
+    search,
+    spread,
+)
+
+_CLOSE = 0.01  # residual that a step may leave where fits and weights drift apart
+_FLOOR = 1e-2  # most that kinks are smoothed by, in units of tau; it shrinks with the residual
+_TIED = 25  # Newton steps after which kinks are smoothed more
+_LEAST = 1e-30  # squared length of a column, in units of the largest, that counts as its own
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What sigma is times for the weights, (P, 1) or all alike, and for the intercept."""
+
+    weights: Array | float
+    intercept: float
+
+    @classmethod
+    def of(cls, design: Design) -> "Metric":
+        """By the lengths of columns where they may be of any size, and of ones beside them."""
+        if not isinstance(design, DenseMatrix):
+            return cls(1.0, 1.0)
+        squares = design.squared_norms()
+        largest = float(squares.max(initial=0.0)) or 1.0
+        return cls(1.0 / np.maximum(squares, _LEAST * largest)[:, None], 1.0 / design.shape[0])
+
+
+@dataclass(frozen=True)
+class Anchor:
+    """Where a proximal step starts, and how long it is."""
+
+    program: ConvexProgram
+    weights: Array
+    intercept: Array
+    fit: Array
+    scales: Scales
+    metric: Metric = Metric(1.0, 1.0)
+
+    @property
+    def sigma(self) -> Array | float:
+        """That of the weights, all alike or (P, 1)."""
+        return self.scales.sigma * self.metric.weights
+
+    @property
+    def kappa(self) -> float:
+        """That of the intercept, 0 without one."""
+        return self.scales.sigma * self.metric.intercept if self.program.intercept else 0.0
+
+    def at(self, v: Array, prices: Array) -> "Point":
+        """The point of dual entries v (N, C) with their prices D'v."""
+        program, sigma, tau = self.program, self.sigma, self.scales.tau
+        u = self.weights + sigma * prices
+        return Point(
+            v,
+            prices,
+            u,
+            _shrunk(program, u, sigma),
+            self.intercept + (self.kappa * v.sum(axis=0) if program.intercept else 0.0),
+            program.loss.prox(self.fit - tau * v, program.target, tau * program.row_weights),
+        )
+
+
+@dataclass(frozen=True)
+class Point:
+    """A dual point with its prices, the points u of the weights' operator, and the minimisers."""
+
+    v: Array
+    prices: Array
+    u: Array
+    weights: Array
+    intercept: Array
+    fit: Array
+
+    def slope(self, direction: Array, prices: Array) -> float:
+        """Of the dual function at this point, along a direction with its prices."""
+        slope = (self.weights * prices).sum() - (self.fit * direction).sum()
+        return float(slope + (self.intercept * direction.sum(axis=0)).sum())
+
+
+class RowSteps:
+    """See :class:`Steps`."""
+
+    def __init__(self, program: ConvexProgram, weights: Array, intercept: Array, v: Array) -> None:
+        self._program, self._metric = program, Metric.of(program.design)
+        # no 0/1 design was seen to drift
+        self._drifts = not isinstance(program.design, BinaryMatrix)
+        self._start = weights, intercept, program.affine(weights, intercept)
+        self._v = v
+        self._last: tuple[Point, Certificate]
+        self.best: tuple[Point, Certificate]
+
+    def minimise(
+        self, scales: Scales, gap: float, late: Callable[[], bool], closely: bool
+    ) -> tuple[float, int]:
+        """See :class:`Steps`."""
+        anchor = Anchor(self._program, *self._start, scales, self._metric)
+        point, taken = _minimise(anchor, self._v, gap, late, closely and self._drifts)
+        certificate = certify(
+            self._program, weights=point.weights, intercept=point.intercept, dual_point=point.v
+        )
+        self._last = point, certificate
+        return certificate.gap, taken
+
+    def keep(self) -> None:
+        """See :class:`Steps`."""
+        self.best = self._last
+
+    def advance(self) -> None:
+        """See :class:`Steps`."""
+        point, _ = self._last
+        self._start, self._v = (point.weights, point.intercept, point.fit), point.v
+
+
+def descend_by_rows(
+    program: ConvexProgram,
+    weights: Array,
+    intercept: Array,
+    v: Array,
+    scales: Scales,
+    goal: float,
+    late: Callable[[], bool],
+) -> tuple[Answer, int]:
+    """See :func:`descend`."""
+    steps = RowSteps(program, weights, intercept, v)
+    gap, taken = follow(steps, scales, goal, late)
+    point, certificate = steps.best
+    stuck = gap > goal and not late()
+    return Answer(point.weights, point.intercept, point.v, certificate, stuck, by_rows=True), taken
+
+
+def _minimise(
+    anchor: Anchor, v: Array, gap: float, late: Callable[[], bool], closely: bool
+) -> tuple[Point, int]:
+    """Minimise the dual function of one proximal step by semismooth Newton.
+
+    It ends where the residual is a share of the step, and what it changes of the
+    losses a share of the gap; ``closely``, of a smaller share of the step whatever it
+    changes, since where losses are flat fits and weights may drift apart.
+    """
+    program, scales = anchor.program, anchor.scales
+    design = program.design
+    smooth = bool(np.isfinite(program.loss.curvature))
+    point = anchor.at(v, design.rmatvec(v))
+    unit = spread(program)
+    for step in range(MOST_NEWTON):
+        residual = design.matvec(point.weights) + point.intercept - point.fit
+        size = _rms(residual)
+        moved = _rms(point.fit - anchor.fit)
+        if size <= 1e-14 * (unit + _rms(point.fit)):
+            return point, step
+        costs = _change(program, point.fit, residual)
+        enough = size <= (_CLOSE if closely else INEXACT) * moved and costs <= SHARE * gap
+        if step > 0 and (enough or (costs <= NOTHING * gap and not closely)):
+            return point, step
+        if late():
+            return point, step
+        # of many steps the reason is that rows alike rest at their kinks, more than columns hold
+        power = 1.0 if step < _TIED else 0.75
+        floor = 0.0 if smooth else scales.tau * min(_FLOOR, (size / unit) ** power)
+        fits = linear_system.FitResponse(program, point.fit, scales.tau, floor)
+        weights = linear_system.WeightResponse(program, point.u, point.weights, anchor.sigma)
+        direction = -linear_system.solve(design, fits, weights, anchor.kappa, residual)
+        after = descent(anchor, point, direction)
+        if after is None:  # rounding has the better of the system: the gradient still descends
+            after = descent(anchor, point, -fits.inverse_diagonal * residual)
+        if after is None:
+            return point, step
+        point = after
+    return point, MOST_NEWTON
+
+
+def descent(anchor: Anchor, point: Point, direction: Array) -> Point | None:
+    """A point along a direction where the slope has all but gone; None where there is no descent.
+
+    Along a line one product with D serves all points.
+    """
+    prices = anchor.program.design.rmatvec(direction)
+
+    def at(step: float) -> tuple[Point, float]:
+        there = anchor.at(point.v + step * direction, point.prices + step * prices)
+        return there, there.slope(direction, prices)
+
+    return search(at, point.slope(direction, prices))
+
+
+def _shrunk(program: ConvexProgram, u: Array, sigma: Array | float) -> Array:
+    """The penalty's operator at u (P, C), by rows where sigma is (P, 1)."""
+    if isinstance(sigma, float):
+        return program.penalty.prox(u, sigma * program.strength)
+    return sigma * program.penalty.prox(u / sigma, program.strength)
+
+
+def _change(program: ConvexProgram, fit: Array, move: Array) -> float:
+    """By how much a move of the fits changes the losses of the rows, in all."""
+    before, after = (program.loss.value(z, program.target) for z in (fit, fit + move))
+    return float((program.row_weights @ np.abs(after - before)).sum())
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(values**2)))
