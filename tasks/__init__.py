@@ -1,4 +1,4 @@
-"""Data sets as sequences, and reference programs with known answers.
+"""Data sets as sequences.
 
 To add a task: a function ``name(split="all", ...) -> (X, y)`` with X (n, T, d) and
 labels y, (n,) or (n, T) for one at every step, in a file of its own, and a line in
@@ -6,7 +6,6 @@ the table of ``tests/test_tasks.py``. ``TASKS`` holds those with one label a seq
 which ``bidual compare`` takes.
 """
 
-from . import reference
 from .addition import addition
 from .digits import digits
 from .first_last_xor import first_last_xor
@@ -14,4 +13,4 @@ from .mnist import mnist
 
 TASKS = {"digits": digits, "first_last_xor": first_last_xor, "mnist": mnist}
 
-__all__ = ["TASKS", "addition", "digits", "first_last_xor", "mnist", "reference"]
+__all__ = ["TASKS", "addition", "digits", "first_last_xor", "mnist"]

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 import bidual as bd
-from bidual.tasks.reference import REFERENCES
+
+from references import REFERENCES
 
 
 @dataclass(frozen=True, eq=False)

@@ -337,6 +337,15 @@ def test_an_interrupt_returns_the_best_so_far_with_its_certificate(name):
     assert solution.certificate.gap <= best + 1e-12 * program.reference < program.reference
 
 
+@pytest.fixture
+def _ctrl_c_is_heard():
+    """Raise KeyboardInterrupt at SIGINT, which a process started in the background ignores."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_ctrl_c_is_heard")
 @pytest.mark.parametrize("name", [name for name in READY if name not in {"cvxpy", "sklearn"}])
 def test_ctrl_c_reaches_the_solver(name):
     rng = np.random.default_rng(0)

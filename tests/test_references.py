@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import bidual as bd
-from bidual.tasks.reference import REFERENCES
 
 import exact_values
 from exact_values import exact_dual, exact_primal, feasible, root_above
 from programs import KNOWN, RANDOM
+from references import REFERENCES
 
 PROGRAMS = {name: bd.ConvexProgram(**reference.parts) for name, reference in REFERENCES.items()}
 # values and weights here are below 100, and sums of at most 100 terms

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from ..dictionaries import BinaryMatrix
+from bidual import BinaryMatrix
 
 Array = NDArray[np.float64]
 
@@ -47,14 +47,6 @@ class Reference:
         Why this is the optimum.
     unique : bool
         Whether no other W is optimal.
-
-    Examples
-    --------
-    >>> import bidual as bd
-    >>> reference = bd.tasks.reference.REFERENCES["orthogonal columns"]
-    >>> program = bd.ConvexProgram(**reference.parts)
-    >>> bool(abs(program.primal(reference.weights) - reference.value) < 1e-12)
-    True
     """
 
     parts: dict[str, Any]
@@ -132,8 +124,7 @@ def _dual_norms(penalty: str, prices: Array) -> Array:
 
 
 def _matrix(rows: ArrayLike) -> BinaryMatrix:
-    # by columns, which are packed without compiling a kernel: importing bidual compiles nothing
-    return BinaryMatrix.from_dense(np.asfortranarray(rows))
+    return BinaryMatrix.from_dense(np.asarray(rows))
 
 
 def _reference(
