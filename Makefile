@@ -6,22 +6,22 @@ RUN := $(VENV)/bin
 # Where BLAS, solvers and Numba meet, spinning threads put each other to sleep.
 export OMP_WAIT_POLICY ?= passive
 
-# Proofs that take long or need what test-all installs: mutations, kills at any moment, examples of
-# the docs and solvers of other packages.
-LONG := checker_mutations completeness_mutations build docs formulation_docs certificate_docs race
-LONG := $(LONG:%=tests/test_%.py)
+PIP := $(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # A worker for each core, as most tests use no more than one, but no more than memory holds.
-PYTEST := $(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests \
+# tests/pytest.ini says what the marks mean.
+PYTEST := $(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests \
   -n logical --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint types check wheel clean
+.PHONY: help demo quick test test-all test-night lint types check wheel clean
 
 help:
 	@echo "make demo      install everything into .venv and run the main job"
 	@echo "make test      install everything into .venv and pass the tests"
+	@echo "make quick     each of these tests once, with its first parameters"
 	@echo "make test-all  the rest: long proofs, networks of other libraries, a short round of the benchmarks"
+	@echo "make test-night  what takes minutes a test: once per release"
 	@echo "make check     format, lint, types and tests: all that a change must pass"
 	@echo "make wheel     build the wheel and try it from outside the repository"
 	@echo "make clean     remove .venv, build leftovers and results"
@@ -31,11 +31,13 @@ demo: $(VENV)/.all
 	$(RUN)/python -I certificates/checker.py out/compare.cert
 
 test: $(VENV)/.test
-	$(PYTEST) tests $(LONG:%=--ignore=%)
+	$(PYTEST) -m "not slow and not night"
 
-# The networks of other libraries need torch: the release is pinned, for what it pulls in is large.
+quick: $(VENV)/.test
+	$(PYTEST) -m "not slow and not night" --first-cases
+
 test-all: $(VENV)/.interop $(VENV)/.bench
-	$(PYTEST) tests/test_interop.py $(LONG)
+	$(PYTEST) -m "slow and not night"
 	$(RUN)/python benchmarks/kernels.py --rounds 2
 	$(RUN)/python benchmarks/rollout.py --rounds 3
 	$(RUN)/python benchmarks/scaling.py --most 10000 --most-rows 1000
@@ -44,14 +46,8 @@ test-all: $(VENV)/.interop $(VENV)/.bench
 	$(RUN)/python benchmarks/depth.py --depths 1 2 --seeds 0 --sweeps 3 --warm-up 1
 	$(RUN)/python benchmarks/race.py --programs squared-0.5 --cap 10 --rounds 1
 
-$(VENV)/.interop: $(VENV)/.test
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check --editable '.[interop]'
-	@touch $@
-
-$(VENV)/.bench: $(VENV)/.test
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
-	@touch $@
+test-night: $(VENV)/.test
+	$(PYTEST) -m night
 
 lint: $(VENV)/.dev
 	$(RUN)/ruff format --check .
@@ -60,7 +56,7 @@ lint: $(VENV)/.dev
 # An editable install is an import hook, which mypy can't follow: it reads a plain one.
 types: $(VENV)/.dev
 	rm -rf build
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/types .
+	$(PIP) --no-deps --target build/types .
 	MYPYPATH=build/types $(RUN)/mypy -p bidual
 
 check: lint types test
@@ -71,15 +67,17 @@ wheel: $(VENV)/.dev
 clean:
 	rm -rf $(VENV) build dist out *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-# One stamp for each set of extras; pyproject.toml renews them.
+# One stamp for each set of extras; pyproject.toml and constraints.txt renew them.
 $(VENV)/.all: EXTRAS = all
 $(VENV)/.test: EXTRAS = all,test
+$(VENV)/.interop: EXTRAS = all,test,interop
+$(VENV)/.bench: EXTRAS = all,test,bench
 $(VENV)/.dev: EXTRAS = dev
-$(VENV)/.all $(VENV)/.test $(VENV)/.dev: pyproject.toml
+$(VENV)/.all $(VENV)/.test $(VENV)/.interop $(VENV)/.bench $(VENV)/.dev: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || { echo "bidual needs Python 3.11 or newer as '$(PYTHON)'; name another one: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null \
 	  || { echo "'$(PYTHON)' lacks the venv module; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
-	$(RUN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	$(PIP) --editable '.[$(EXTRAS)]'
 	@touch $@

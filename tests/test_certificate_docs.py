@@ -163,6 +163,7 @@ def test_scikit_learn_told_the_truth(run):
 
 
 @installed("celer")
+@pytest.mark.slow  # test-all installs celer
 def test_celers_answer_is_certified(run):
     names = run("scikit-learn", "celer")
     assert 0 <= names["certificate"].relative_gap <= 1e-3

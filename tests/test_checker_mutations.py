@@ -15,7 +15,10 @@ from test_checker import BY_HAND, SOURCE, UNITS, by_hand, in_other_units, lift
 
 from bidual.certificates import checker
 
-pytestmark = pytest.mark.filterwarnings("ignore:Duplicate name")  # which one of the files has
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:Duplicate name"),  # which one of the files has
+]
 
 NEGATED = {
     ast.Lt: ast.GtE,

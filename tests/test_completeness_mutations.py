@@ -19,6 +19,8 @@ import bidual as bd
 from bidual.certificates import checker
 from bidual.certificates.complete_statement import completeness
 
+pytestmark = pytest.mark.slow
+
 TREE = ast.parse(SOURCE.read_text())
 PLACES = {
     f"{node.lineno}: {ast.unparse(node)} [{place}]": k

@@ -1,6 +1,10 @@
-"""Every backend on every program it accepts: certified, right, and in exact agreement."""
+"""Every backend on every program it accepts: certified, right, and in exact agreement.
+
+Of each grid, a pairwise covering is tested by ``make test``; the rest is marked slow.
+"""
 
 from functools import cache
+from itertools import combinations, product
 
 import numpy as np
 import pytest
@@ -8,6 +12,7 @@ import pytest
 import bidual as bd
 from bidual.solvers.monitor import Monitor
 
+from covering import covering, levels
 from exact_values import exact_dual, exact_primal
 from programs import KNOWN, RANDOM
 from tolerances import GAPS, LEAST_SQUARES, gap_for
@@ -16,6 +21,19 @@ READY = [name for name, backend in bd.BACKENDS.items() if backend.available() is
 ALL = {**{name: known.program for name, known in KNOWN.items()}, **RANDOM}
 PENALISED = [name for name, program in ALL.items() if program.strength > 0]
 UNPENALISED = [name for name, program in ALL.items() if program.strength == 0]
+PENALISED_KNOWN = [name for name in PENALISED if name in KNOWN]
+LEVELS = {name: levels(program) for name, program in ALL.items()}
+
+
+def kind(problem):
+    """What a program is an example of, whatever its loss and penalty."""
+    return "random" if problem in RANDOM else problem.split(",")[0]
+
+
+def marked(problems):
+    """Each program with its marks: slow where a covering of the programs goes without it."""
+    short = covering({problem: LEVELS[problem] for problem in problems}, kind)
+    return {problem: [] if problem in short else [pytest.mark.slow] for problem in problems}
 
 
 def pairs(problems):
@@ -23,10 +41,11 @@ def pairs(problems):
     found = []
     for name, backend in bd.BACKENDS.items():
         missing = backend.available()
-        marks = [pytest.mark.skip(reason=missing)] if missing else []
-        for problem in problems:
-            if backend.accepts(ALL[problem]) is None:
-                found.append(pytest.param(name, problem, marks=marks, id=f"{name}-{problem}"))
+        skips = [pytest.mark.skip(reason=missing)] if missing else []
+        accepted = [problem for problem in problems if backend.accepts(ALL[problem]) is None]
+        for problem, marks in marked(accepted).items():
+            each = pytest.param(name, problem, marks=marks + skips, id=f"{name}-{problem}")
+            found.append(each)
     return found
 
 
@@ -53,9 +72,41 @@ def test_every_backend_has_a_tolerance():
     assert list(GAPS) == list(bd.BACKENDS)
 
 
-@pytest.mark.parametrize("problem", ALL)
-def test_every_program_has_four_backends_of_different_making(problem):
-    assert sum(backend.accepts(ALL[problem]) is None for backend in bd.BACKENDS.values()) >= 4
+def test_every_program_has_four_backends_of_different_making():
+    for problem, program in ALL.items():
+        accepting = [name for name, each in bd.BACKENDS.items() if each.accepts(program) is None]
+        assert len(accepting) >= 4, problem
+
+
+def met(problems, one, other):
+    """Pairs of levels of two factors that some program has."""
+    return {(LEVELS[problem][one], LEVELS[problem][other]) for problem in problems}
+
+
+@pytest.mark.parametrize("problems", [PENALISED, PENALISED_KNOWN, [*RANDOM]])
+def test_a_covering_meets_all_that_a_backend_accepts(problems):
+    every = pairs(problems)
+    for name in bd.BACKENDS:
+        grid = {
+            each.values[1]: [m.name for m in each.marks] for each in every if each.values[0] == name
+        }
+        short = [problem for problem, marks in grid.items() if "slow" not in marks]
+        assert {kind(problem) for problem in short} == {kind(problem) for problem in grid}
+        for one, other in combinations(LEVELS[problems[0]], 2):
+            assert met(short, one, other) == met(grid, one, other)
+        assert len(short) < len(grid)
+
+
+def test_the_grid_has_every_pair_of_levels_that_a_program_can_have():
+    factors = {key: {each[key] for each in LEVELS.values()} for key in LEVELS[PENALISED[0]]}
+    assert factors["loss"] == set(bd.LOSSES)
+    assert factors["penalty"] == set(bd.PENALTIES)
+    assert factors["intercept"] == {False, True}
+    assert factors["outputs"] == {"one", "several"}
+    assert factors["row weights"] == {"even", "uneven", "some 0"}
+    for one, other in combinations(factors, 2):
+        missing = set(product(factors[one], factors[other])) - met(PENALISED, one, other)
+        assert missing <= {("softmax", "one")}  # which takes two outputs or more
 
 
 @pytest.mark.parametrize(("name", "problem"), pairs(PENALISED))
@@ -69,9 +120,7 @@ def test_the_asked_gap_is_certified(name, problem):
     assert again.gap <= solution.certificate.gap + 1e-12 * ALL[problem].reference
 
 
-@pytest.mark.parametrize(
-    ("name", "problem"), pairs([name for name in KNOWN if ALL[name].strength > 0])
-)
+@pytest.mark.parametrize(("name", "problem"), pairs(PENALISED_KNOWN))
 def test_known_answers_are_met_within_the_certified_gap(name, problem):
     known, solution = KNOWN[problem], answer(name, problem)
     # the certified gap itself says how close the value must be; rounding is the rest
@@ -93,7 +142,9 @@ def test_without_penalty_the_primal_is_met_and_the_bound_is_not_below_zero(name,
     assert solution.certificate.primal >= known.value - 1e-12 * known.program.reference
 
 
-@pytest.mark.parametrize("problem", PENALISED)
+@pytest.mark.parametrize(
+    "problem", [pytest.param(problem, marks=marks) for problem, marks in marked(PENALISED).items()]
+)
 def test_every_primal_is_at_least_every_dual_exactly(problem):
     program = ALL[problem]
     solutions = [

@@ -11,6 +11,8 @@ import pytest
 import bidual as bd
 from bidual.certificates import completeness
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(bd.__file__).parent
 PAGE = ROOT / "docs" / "formulations.md"
 

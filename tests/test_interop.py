@@ -6,6 +6,8 @@ import pytest
 from bidual.dictionaries import roll
 from bidual.dictionaries.witnesses.given import GivenWitnesses
 
+pytestmark = pytest.mark.slow  # test-all installs the other libraries
+
 GRID = 2.0**-10
 FLIPS = 1e-5  # share of spikes that another order of roundings may flip off the grid
 

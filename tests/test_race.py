@@ -22,6 +22,8 @@ sys.path[:0] = [str(BENCHMARKS)]
 import race  # noqa: E402
 from benchmark_utils import peers, programs  # noqa: E402
 
+pytestmark = pytest.mark.slow
+
 
 def program(loss="squared", intercept=False):
     design, target = programs.correlated(n=60, atoms=40)

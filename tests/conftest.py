@@ -1,0 +1,25 @@
+"""Settings of all tests, and the option that ``make quick`` takes."""
+
+import pytest
+from hypothesis import settings
+
+# a busy machine is slow too: what may take how long, tests of time say themselves
+settings.register_profile("bidual", deadline=None)
+settings.load_profile("bidual")
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--first-cases", action="store_true", help="run each test with its first parameters only"
+    )
+
+
+@pytest.hookimpl(trylast=True)  # after -m and -k
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("first_cases"):
+        first = {}
+        for item in items:
+            first.setdefault(item.nodeid.split("[")[0], item)
+        kept = set(first.values())
+        config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+        items[:] = first.values()
