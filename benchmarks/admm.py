@@ -96,7 +96,7 @@ class Plain:
 
     def sweep(self) -> None:
         s = self.settings
-        leak, threshold, rho, beta = s.leak, s.threshold, s.rho, s.beta
+        leak, threshold, rho, beta = s.leak, s.threshold, s.rho, s.spike_rho
         z, a, outputs, W2 = self.z, self.a, self.outputs, self.W2
         width = z.shape[2]
 

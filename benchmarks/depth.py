@@ -31,7 +31,7 @@ DEPTHS, SEEDS = (1, 2, 3, 4, 5), (0, 1, 2)
 STEPS = 10
 SIZES = {"digits": (1000, 797), "mnist": (1000, 2000)}
 # loss |z - y|**2, rho = 1 and beta = 0.1 in the paper, whose loss is twice bidual's
-PAPER = {"rho": 0.5, "beta": 0.05, "initial": "uniform"}
+PAPER = {"rho": 0.5, "spike_rho": 0.05, "initial": "uniform"}
 CHANGES = {
     "adaptive penalties": {"adaptive": True},
     "acceleration": {"acceleration": 5},

@@ -65,7 +65,7 @@ def xor() -> list[dict[str, Any]]:
                 "seconds": time.perf_counter() - begun,
                 "atoms": grown.history[-1].atoms,
                 "of": complete.atoms.shape[1],
-                "gap": grown.gap,
+                "gap": grown.relative_gap,
                 "above": grown.program.relative(above),
                 "stopped": grown.stopped.name,
             }

@@ -2,7 +2,7 @@
 
     python benchmarks/large.py FILE [--samples 60000] [--subnetworks 1500]
 
-Prints time and peak memory of each step. Stopped or killed, it goes on when it is
+Prints time and peak memory of each step. StopReason or killed, it goes on when it is
 started again; started on a finished file, it verifies, maps and multiplies.
 The sequences are scikit-learn's digits, repeated with pixels changed at random.
 """

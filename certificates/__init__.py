@@ -5,7 +5,8 @@ nothing a solver says about itself is used.
 """
 
 from .cert_file import columns_sha256
-from .certify import Certificate, certify
-from .exact import ExactCertificate
+from .certificate import Certificate
+from .certify import certify
+from .exact_certificate import ExactCertificate
 
 __all__ = ["Certificate", "ExactCertificate", "certify", "columns_sha256"]

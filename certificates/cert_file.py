@@ -6,31 +6,25 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Iterator
-from fractions import Fraction
 from os import PathLike
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import Any
 
 from ..dictionaries import BinaryMatrix
 from .checker import EXTRA_NAME, MOST_STATEMENT_BYTES, NAMES
-
-if TYPE_CHECKING:
-    from .exact import ExactCertificate
 
 _COLUMNS = 4096  # at a time
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same certificate is the same bytes
 
 
 def write(
-    certificate: "ExactCertificate",
     path: str | PathLike[str],
+    statement: dict[str, Any],
+    design: BinaryMatrix,
     completeness: dict[str, Any] | None,
 ) -> None:
     """Write a certificate beside its place, then move it there."""
-    design = certificate.program.design
     target = os.fspath(path)
-    contents = {NAMES[0]: _json(_statement(certificate, columns_sha256(design)))}
+    contents = {NAMES[0]: _json(statement)}
     if completeness is not None:
         contents[EXTRA_NAME] = _json(completeness)
     for name, text in contents.items():
@@ -81,55 +75,3 @@ def _packed(design: BinaryMatrix) -> Iterator[bytes]:
 
 def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, separators=(",", ":"), ensure_ascii=True)
-
-
-def _statement(certificate: "ExactCertificate", sha256: str) -> dict[str, Any]:
-    """All of ``statement.json``."""
-    from .exact import dyadic, scaled
-
-    program = certificate.program
-    n, atoms = program.design.shape
-    bits = certificate.bound_bits
-
-    def part(scale: int, integers: Any) -> dict[str, Any]:
-        return {"bits": scale, "integers": integers}
-
-    def number(value: float) -> dict[str, int]:
-        integer, scale = dyadic(value)
-        return {"integer": integer, "bits": scale}
-
-    a, y = scaled(program.row_weights[None]), scaled(program.target.ravel()[None])
-    places = np.argwhere(certificate.weights)
-    values = certificate.weights[tuple(places.T)]
-    statement = {
-        "format": "bidual-certificate",
-        "version": 1,
-        "rows": n,
-        "atoms": atoms,
-        "outputs": program.outputs,
-        "loss": program.loss.name,
-        "penalty": program.penalty.name,
-        "intercept": program.intercept,
-        "strength": number(program.strength),
-        "columns_sha256": sha256,
-        "row_weights": part(a.bits, a.integers[0].tolist()),
-        "targets": part(y.bits, y.integers[0].tolist()),
-        "weights": {
-            "bits": certificate.weight_bits,
-            "entries": [
-                [*place, value]
-                for place, value in zip(places.tolist(), values.tolist(), strict=True)
-            ],
-            "intercept": certificate.intercept.tolist(),
-            "null_intercept": certificate.null_intercept.tolist(),
-        },
-        "dual_point": part(certificate.dual_bits, certificate.dual_point.ravel().tolist()),
-        "bounds": {"bits": bits}
-        | {
-            name: int(getattr(certificate, name) * Fraction(2) ** bits)
-            for name in ("primal", "dual", "gap", "reference")
-        },
-    }
-    if program.loss.name == "huber":
-        statement["delta"] = number(program.loss.delta)
-    return statement

@@ -15,51 +15,17 @@ than 1e-13 of the reference, unless targets lie far from 0 for their spread. Of 
 design with entries of both signs, |D| |W| stands for |Z|.
 """
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..dictionaries import DenseMatrix
+from ..dictionaries.validation import Array, finite_array
 from ..formulations import ConvexProgram
-from ..formulations.arrays import finite_array
 from ..formulations.best_intercept import best_intercept
-
-if TYPE_CHECKING:
-    from .exact import ExactCertificate
-
-Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Certificate:
-    """What is proven of an answer. All values are in units of the objective.
-
-    Attributes
-    ----------
-    primal : float
-        Objective of the answer, summed over outputs.
-    dual : float
-        The dual objective at ``dual_point``, a lower bound on every objective.
-    gap : float
-        Primal minus dual, >= 0, but summed without the cancellation.
-    relative_gap : float
-        Gap / reference, the reference being the objective at W = 0 and the best
-        intercept. Where that is 0, W = 0 is optimal: 0 for no gap, else infinity.
-    primals, gaps : (B,) array
-        Both for each of ``program.blocks``; they add up to ``primal`` and ``gap``.
-    dual_point : (N, C) array
-        The feasible V that proves the bound.
-    """
-
-    primal: float
-    dual: float
-    gap: float
-    relative_gap: float
-    primals: Array = field(repr=False)
-    gaps: Array = field(repr=False)
-    dual_point: Array = field(repr=False)
+from .certificate import Certificate
+from .exact_certificate import ExactCertificate
 
 
 @overload
@@ -81,7 +47,7 @@ def certify(
     intercept: ArrayLike | None = None,
     dual_point: ArrayLike | None = None,
     exact: Literal[True],
-) -> "ExactCertificate": ...
+) -> ExactCertificate: ...
 
 
 def certify(
@@ -92,7 +58,7 @@ def certify(
     intercept: ArrayLike | None = None,
     dual_point: ArrayLike | None = None,
     exact: bool = False,
-) -> "Certificate | ExactCertificate":
+) -> Certificate | ExactCertificate:
     """Certify an answer to a program, whoever found it.
 
     Parameters
@@ -166,7 +132,7 @@ def certify(
 
 
 def certify_priced(
-    program: ConvexProgram, weights: Array, intercept: Array, dual_point: Array, steepest: Array
+    program: ConvexProgram, weights: Array, intercept: Array, dual_point: Array, largest: Array
 ) -> Certificate:
     """Certify by a dual point whose prices are known, without a pass over D.
 
@@ -176,13 +142,13 @@ def certify_priced(
     weights, intercept : (P, C) and (C,) array
     dual_point : (N, C) array
         In the domain of the conjugate.
-    steepest : (B,) array
-        At least ``program.steepest(dual_point)``.
+    largest : (B,) array
+        At least ``program.largest_prices(dual_point)``.
     """
     active = np.flatnonzero(weights.any(axis=1))
     prices = program.design.take(active).rmatvec(dual_point)
     fit = program.affine(weights, intercept)
-    return _proven(program, weights, fit, [dual_point], steepest[None], prices)
+    return _proven(program, weights, fit, [dual_point], largest[None], prices)
 
 
 def _proven(
@@ -195,7 +161,7 @@ def _proven(
 ) -> Certificate:
     """The certificate by the best of the candidates and V = 0, block by block.
 
-    ``largest`` (K, B) are the steepest prices of the candidates, or bounds on
+    ``largest`` (K, B) are the largest prices of the candidates, or bounds on
     them, ``prices`` (A, K C) those of the atoms in use.
     """
     active = np.flatnonzero(W.any(axis=1))
@@ -203,9 +169,9 @@ def _proven(
     primals = program.objectives(W, fit)
     gaps, dual_points = primals, np.zeros_like(fit)  # V = 0 proves 0, since no loss is negative
     # one number a block, (B,), goes with its columns: B is 1 or C
-    for k, (candidate, steepest) in enumerate(zip(candidates, largest, strict=True)):
-        shrunk = np.ones_like(steepest)
-        np.divide(program.strength, steepest, out=shrunk, where=steepest > program.strength)
+    for k, (candidate, price) in enumerate(zip(candidates, largest, strict=True)):
+        shrunk = np.ones_like(price)
+        np.divide(program.strength, price, out=shrunk, where=price > program.strength)
         v = shrunk * candidate
         columns = slice(k * program.outputs, (k + 1) * program.outputs)
         terms = program.loss.fenchel_young(fit, v, program.target, a)

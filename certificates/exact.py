@@ -6,83 +6,23 @@ and of the conjugate is rounded to the side that weakens the proof.
 """
 
 import math
-from dataclasses import dataclass, field
 from fractions import Fraction
-from os import PathLike
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..formulations import LOSSES, PENALTIES, ConvexProgram
-from .certify import Certificate
+from .certificate import Certificate
 from .dual_grid import feasible_integers
-from .exact_terms import Scaled, integer_array, total_bound, total_loss
-
-Integers = NDArray[np.int64]
+from .exact_certificate import ExactCertificate, Integers
+from .exact_terms import Scaled, dyadic, to_integers, total_bound, total_loss
 
 _WEIGHT_BITS = 52  # of the largest fit possible
 _DUAL_BITS = 52  # of the largest entry of V, and no more than its sums leave
 _FINEST = 1e-13  # relative gap below which floats decide nothing more
 _SHARE = 20  # the part of the gap that rounding V may cost, at most
 _LEAST_BITS, _MOST_BITS = -1000, 2000
-
-
-@dataclass(frozen=True, eq=False)
-class ExactCertificate:
-    """What is proven of an answer, in integers.
-
-    Attributes
-    ----------
-    primal, dual, gap, reference : Fraction
-        Objective of ``weights`` and ``intercept`` (at most), bound on every
-        objective (at least), their difference, and the objective at W = 0 and
-        ``null_intercept`` (at least), in units of the objective.
-    relative_gap : float
-        Gap / reference, rounded up; where the reference is 0, 0 for no gap, else infinity.
-    program : ConvexProgram
-    weights : (P, C) int64 array
-        W, over 2^weight_bits.
-    intercept, null_intercept : (C,) int64 arrays
-        b and b0, over 2^weight_bits.
-    dual_point : (N, C) int64 array
-        V, over 2^dual_bits.
-    weight_bits, dual_bits, bound_bits : int
-        Of weights, of the dual point, and of all four values.
-    """
-
-    primal: Fraction
-    dual: Fraction
-    gap: Fraction
-    reference: Fraction
-    relative_gap: float
-    program: ConvexProgram = field(repr=False)
-    weights: Integers = field(repr=False)
-    intercept: Integers = field(repr=False)
-    null_intercept: Integers = field(repr=False)
-    dual_point: Integers = field(repr=False)
-    weight_bits: int = field(repr=False)
-    dual_bits: int = field(repr=False)
-    bound_bits: int = field(repr=False)
-
-    def save(self, path: str | PathLike[str], completeness: dict[str, Any] | None = None) -> None:
-        """Write a ``.cert`` file, which ``checker.py`` proves with nothing but Python.
-
-        Parameters
-        ----------
-        path : path
-            Replaced if it is there; nothing half-written is left behind.
-        completeness : dict, optional
-            What shows that the atoms are all of a class (:func:`bidual.completeness`).
-
-        Raises
-        ------
-        OSError
-            If it cannot be written.
-        """
-        from .cert_file import write
-
-        write(self, path, completeness)
 
 
 def check_provable(program: ConvexProgram) -> None:
@@ -105,7 +45,7 @@ def exact_certificate(
     """
     n = program.design.shape[0]
     reference = program.reference
-    target = certificate.gap
+    target = certificate.absolute_gap
     if reference > 0:  # of a bad answer's gap, no more than the bounds are worth
         target = min(max(target, _FINEST * reference), reference)
     null = program.null_intercept
@@ -125,7 +65,7 @@ def exact_certificate(
     bound_bits = _checked(math.frexp(shares)[1] - math.frexp(smallest)[1] + 1)
 
     delta = dyadic(getattr(program.loss, "delta", 0.0))
-    a, y = scaled(program.row_weights[None]), scaled(program.target.T)
+    a, y = to_integers(program.row_weights[None]), to_integers(program.target.T)
     fits = program.design.matvec_exact(W) + b
     loss = program.loss.name
     primal = total_loss(loss, delta, a, Scaled(fits.T, weight_bits), y, bound_bits, True)
@@ -140,7 +80,7 @@ def exact_certificate(
     return ExactCertificate(
         primal=primal * unit,
         dual=dual * unit,
-        gap=(primal - dual) * unit,
+        absolute_gap=(primal - dual) * unit,
         reference=least * unit,
         relative_gap=_relative(primal - dual, least),
         program=program,
@@ -152,21 +92,6 @@ def exact_certificate(
         dual_bits=dual_bits,
         bound_bits=bound_bits,
     )
-
-
-def dyadic(value: float) -> tuple[int, int]:
-    """A float as an integer and its bits: value = integer / 2^bits."""
-    numerator, denominator = float(value).as_integer_ratio()
-    return numerator, denominator.bit_length() - 1
-
-
-def scaled(values: NDArray[np.float64]) -> Scaled:
-    """Floats (C, N) as integers over the least power of two that takes all of them."""
-    different, where = np.unique(values, return_inverse=True)
-    ratios = [x.as_integer_ratio() for x in different.tolist()]
-    bits = max(d.bit_length() - 1 for _, d in ratios)
-    whole = integer_array([m << (bits + 1 - d.bit_length()) for m, d in ratios])
-    return Scaled(whole[where].reshape(values.shape), bits)
 
 
 def _different(columns: NDArray[np.float64]) -> tuple[NDArray[np.intp], list[int]]:

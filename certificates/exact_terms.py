@@ -16,6 +16,7 @@ from operator import mul
 
 import numpy as np
 
+from ..dictionaries.validation import Array
 from .integer_logs import LOG_BITS, Integers, integer_exps, integer_logs
 
 _INT64_BITS = 61  # of what may still be added
@@ -34,6 +35,21 @@ def integer_array(values: list[int]) -> Integers:
     """Python's integers as an array."""
     fit = max(map(abs, values)).bit_length() <= _INT64_BITS
     return np.array(values, dtype=np.int64 if fit else object)
+
+
+def dyadic(value: float) -> tuple[int, int]:
+    """A float as an integer and its bits: value = integer / 2^bits."""
+    numerator, denominator = float(value).as_integer_ratio()
+    return numerator, denominator.bit_length() - 1
+
+
+def to_integers(values: Array) -> Scaled:
+    """Floats (C, N) as integers over the least power of two that takes all of them."""
+    different, where = np.unique(values, return_inverse=True)
+    ratios = [x.as_integer_ratio() for x in different.tolist()]
+    bits = max(d.bit_length() - 1 for _, d in ratios)
+    whole = integer_array([m << (bits + 1 - d.bit_length()) for m, d in ratios])
+    return Scaled(whole[where].reshape(values.shape), bits)
 
 
 def _length(x: Integers) -> int:

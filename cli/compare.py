@@ -43,10 +43,10 @@ class Job:
     task: str = "digits"
     loss: str = "squared"
     penalty: str = "l1"
-    strength: float = 0.1
+    share: float = 0.1
     subnetworks: int = 16
     backends: tuple[str, ...] = tuple(BACKENDS)
-    gap: float = 1e-6
+    asked_gap: float = 1e-6
     time_limit: float = 60.0
     seed: int = 0
     out: str = "out"
@@ -58,8 +58,8 @@ class Job:
             raise ValueError(f"loss: expected one of {sorted(LOSSES)}, got {self.loss!r}")
         if self.penalty not in PENALTIES:
             raise ValueError(f"penalty: expected one of {sorted(PENALTIES)}, got {self.penalty!r}")
-        if not 0 <= self.strength < np.inf:
-            raise ValueError(f"strength: expected a finite share >= 0, got {self.strength}")
+        if not 0 <= self.share < np.inf:
+            raise ValueError(f"share: expected a finite number >= 0, got {self.share}")
         if self.subnetworks < 1:
             raise ValueError(f"subnetworks: expected at least 1, got {self.subnetworks}")
         if not 0 <= self.seed < 2**64:
@@ -69,8 +69,8 @@ class Job:
         for name in self.backends:
             if name not in BACKENDS:
                 raise ValueError(f"backends: expected names of {list(BACKENDS)}, got {name!r}")
-        if not 0 < self.gap < np.inf:
-            raise ValueError(f"gap: expected a finite number > 0, got {self.gap}")
+        if not 0 < self.asked_gap < np.inf:
+            raise ValueError(f"gap: expected a finite number > 0, got {self.asked_gap}")
         if not self.time_limit > 0:
             raise ValueError(f"time-limit: expected seconds > 0, got {self.time_limit}")
 
@@ -103,11 +103,10 @@ def add_parser(commands: Any) -> None:
         "--penalty", default=default.penalty, help=f"one of: {', '.join(sorted(PENALTIES))}"
     )
     parser.add_argument(
-        "--strength",
+        "--share",
         type=float,
-        default=default.strength,
-        metavar="SHARE",
-        help="penalty strength lambda as a share of lambda_max, from which on W = 0 is optimal",
+        default=default.share,
+        help="penalty strength as a share of lambda_max, at and above which W = 0 is optimal",
     )
     parser.add_argument(
         "--subnetworks", type=int, default=default.subnetworks, help="random subnetworks to sample"
@@ -119,7 +118,7 @@ def add_parser(commands: Any) -> None:
         help="which backends, separated by commas",
     )
     parser.add_argument(
-        "--gap", type=float, default=default.gap, help="certified relative gap to ask for"
+        "--gap", type=float, default=default.asked_gap, help="certified relative gap to ask for"
     )
     parser.add_argument(
         "--time-limit",
@@ -140,10 +139,10 @@ def _run(options: argparse.Namespace) -> int:
             task=options.task,
             loss=options.loss,
             penalty=options.penalty,
-            strength=options.strength,
+            share=options.share,
             subnetworks=options.subnetworks,
             backends=names,
-            gap=options.gap,
+            asked_gap=options.gap,
             time_limit=options.time_limit,
             seed=options.seed,
             out=options.out,
@@ -177,10 +176,10 @@ def run_job(job: Job) -> int:
     program = lif.program(
         atoms, data.y_train, job.loss, strength=0.0, intercept=True, penalty=job.penalty
     )
-    program = program.with_strength(job.strength * program.lambda_max)
+    program = program.with_strength(job.share * program.lambda_max)
     print(
         f"program     {program.loss.name} + {program.penalty.name}, {program.outputs} outputs with "
-        f"intercepts, strength {program.strength:.6g} = {job.strength:g} lambda_max"
+        f"intercepts, strength {program.strength:.6g} = {job.share:g} lambda_max"
     )
     _warm_up(job)
 
@@ -301,7 +300,7 @@ def _try_backend(name: str, program: ConvexProgram, job: Job) -> tuple[dict[str,
         line.show(f"{name}: {progress.seconds:.1f} s, relative gap {progress.relative_gap:.1e}")
 
     try:
-        solution = solve(program, name, job.gap, job.time_limit, show)
+        solution = solve(program, name, job.asked_gap, job.time_limit, show)
     finally:
         line.clear()
     certificate = solution.certificate
@@ -377,7 +376,7 @@ def _describe(job: Job, lif: LIF, program: ConvexProgram, atoms: SpikeDictionary
         "strength": program.strength,
         "lambda_max": program.lambda_max,
         "reference": program.reference,
-        "gap": job.gap,
+        "asked_gap": job.asked_gap,
         "time_limit": job.time_limit if np.isfinite(job.time_limit) else None,
     }
 

@@ -51,7 +51,7 @@ def _draw_gaps(axes: Any, results: dict[str, Any]) -> None:
         if row["history"]:
             seconds, gaps = np.array(row["history"]).T
             axes.loglog(seconds, np.maximum(gaps, _FLOOR), ".-", label=row["backend"], lw=1)
-    axes.axhline(results["program"]["gap"], color="0.6", lw=0.8, ls=":")
+    axes.axhline(results["program"]["asked_gap"], color="0.6", lw=0.8, ls=":")
     program = results["program"]
     axes.set(
         xlabel="seconds of compiling and solving",

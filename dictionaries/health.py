@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from .matrix.binary_matrix import BinaryMatrix
 from .rollout import roll_columns, spike_counts
 from .spike_dictionary import Readout, check_readout
+from .validation import check_whole
 from .witnesses.sampled import Witnesses
 
 _MOST_RANKED = 2000  # atoms whose Gram is factored: 32 MB, about a second
@@ -139,8 +140,7 @@ def health(
     ((4, 2), 32)
     """
     sequences = check_readout(X, witnesses, readout)
-    if not isinstance(subnetworks, int | np.integer) or subnetworks < 1:
-        raise ValueError(f"subnetworks: expected at least 1, got {subnetworks!r}")
+    check_whole("subnetworks", subnetworks, 1)
     n, steps, _ = sequences.shape
     rates, silent, saturated, columns = [], [], [], []
     for k in range(min(subnetworks, witnesses.subnetworks)):

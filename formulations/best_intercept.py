@@ -3,12 +3,10 @@
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq, minimize
 
+from ..dictionaries.validation import Array
 from .losses import Loss
-
-Array = NDArray[np.float64]
 
 _DOUBLINGS = 12  # of a bracket; labels of one class have no best intercept
 

@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..dictionaries import BinaryMatrix
+from ..dictionaries.validation import Array
 from .losses import Absolute, Hinge, Huber, Logistic, Loss, Squared, SquaredHinge
 from .program import ConvexProgram
-
-Array = NDArray[np.float64]
 
 _UNPROVEN = 1e-9  # of the objective at 0: gaps are some 1e-13 where float64 resolves the targets
 
@@ -39,14 +38,14 @@ class CompleteArrangement:
         strength at most, and its negative ones to minus the strength at least.
     objective : float
         At delta, in units of the loss.
-    gap : float
+    absolute_gap : float
         What objective and dual point leave unproven: rounding alone.
     """
 
     delta: Array = field(repr=False)
     dual_point: Array = field(repr=False)
     objective: float
-    gap: float
+    absolute_gap: float
     _one_atom: ConvexProgram = field(repr=False)
 
     @cached_property

@@ -22,11 +22,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from ..dictionaries import Design
+from ..dictionaries.validation import Array
 from .epigraph import stack
 from .losses import Loss
 from .penalties import Penalty
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, repr=False)

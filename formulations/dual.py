@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .arrays import finite_array
+from ..dictionaries.validation import finite_array
 from .program import ConvexProgram
 
 
@@ -74,11 +74,11 @@ class Dual:
     def at(self, V: ArrayLike) -> DualPoint:
         """Judge V (N,) or (N, C); ValueError unless it is finite and of that shape."""
         v = finite_array("V", V, *self.program.target.shape)
-        steepest = float(self.program.steepest(v).max())
-        allowed = self.program.with_strength(max(self.program.strength, steepest))
+        largest_price = float(self.program.largest_prices(v).max())
+        allowed = self.program.with_strength(max(self.program.strength, largest_price))
         return DualPoint(
             value=allowed.dual(v),
-            price=steepest * self.width_factor,
+            price=largest_price * self.width_factor,
             beta=self.beta,
             feasible=self.program.dual(v) > -np.inf,
         )
@@ -86,5 +86,5 @@ class Dual:
     def make_feasible(self, V: ArrayLike) -> NDArray[np.float64]:
         """Move V into the conjugate's domain and shrink it to the price that beta allows."""
         v = self.program.into_domain(finite_array("V", V, *self.program.target.shape))
-        steepest = float(self.program.steepest(v).max())
-        return v * min(1.0, self.program.strength / steepest) if steepest > 0 else v
+        largest_price = float(self.program.largest_prices(v).max())
+        return v * min(1.0, self.program.strength / largest_price) if largest_price > 0 else v

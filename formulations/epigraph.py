@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
-Array = NDArray[np.float64]
+from ..dictionaries.validation import Array
+
 Cone = Literal["zero", "nonnegative", "second_order", "exponential"]
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..dictionaries import SpikeDictionary
-from .arrays import is_number
+from ..dictionaries.validation import check_number, is_number
 from .losses import Loss
 from .program import ConvexProgram
 
@@ -102,8 +102,7 @@ def head_programs(
             raise ValueError(f"weights: expected finite numbers > 0, got {weight!r} for {name!r}")
     value: Any
     key, value = ("beta", beta) if strength is None else ("strength", strength)
-    if not (is_number(value) and 0 <= value < np.inf):
-        raise ValueError(f"{key}: expected a finite number >= 0, got {value!r}")
+    check_number(key, value, zero=True)
     programs = {}
     for name, y in targets.items():
         share = {key: value / given[name]}

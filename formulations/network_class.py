@@ -38,8 +38,8 @@ from ..dictionaries import (
     roll_columns,
 )
 from ..dictionaries.spike_dictionary import NOTHING_FIRES
+from ..dictionaries.validation import Array, check_number, finite_array, is_number
 from ..dictionaries.witnesses.sampled import check_widths
-from .arrays import finite_array, is_number
 from .dual import Dual
 from .heads import Heads, head_programs
 from .losses import Loss, find_loss
@@ -49,7 +49,6 @@ from .primal import Primal
 from .program import ConvexProgram
 from .targets import encode
 
-Array = NDArray[np.float64]
 Gauge = Literal["subnetwork", "neuron"]
 StepWeights = ArrayLike | Literal["ramp"]
 
@@ -196,7 +195,7 @@ class NetworkClass(ABC):
             dictionary.samples, dictionary.steps, y, found, row_weights, step_weights
         )
         if beta is not None:
-            _check_beta(beta)
+            check_number("beta", beta, zero=True)
             self._check_copies(dictionary)
             strength = self.strength(beta)
         return ConvexProgram(
@@ -262,7 +261,7 @@ class NetworkClass(ABC):
         ValueError
             As :meth:`program`.
         """
-        _check_beta(beta)
+        check_number("beta", beta, zero=True)
         found = find_loss(loss)
         samples, steps, _ = self.sequences(X).shape
         targets, _, weights = self._stated(samples, steps, y, found, row_weights, step_weights)
@@ -490,8 +489,3 @@ def _by_step(samples: int, steps: int, step_weights: StepWeights) -> Array:
         raise ValueError(f"step_weights: expected numbers >= 0, not all 0, got {alpha}")
     repeated: Array = np.repeat(alpha / (samples * alpha.sum()), samples)
     return repeated
-
-
-def _check_beta(beta: float) -> None:
-    if not (is_number(beta) and 0 <= beta < np.inf):
-        raise ValueError(f"beta: expected a finite number >= 0, got {beta!r}")

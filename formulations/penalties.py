@@ -4,11 +4,9 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..dictionaries.validation import Array
 from ..kernels import proximal
-
-Array = NDArray[np.float64]
 
 
 class Penalty(ABC):

@@ -13,14 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..dictionaries import Layer, Readout
+from ..dictionaries.validation import Array, check_number
 from ..networks import Network
-from .arrays import is_number
 from .losses import Loss
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +117,7 @@ class Primal:
         ValueError, TypeError
             If scale is not above 0, or as :meth:`data_loss`.
         """
-        if not (is_number(scale) and 0 < scale < np.inf):
-            raise ValueError(f"scale: expected a finite number > 0, got {scale!r}")
+        check_number("scale", scale)
         self._check(network)
         scaled = scale_hidden(network, scale)
         hidden = sum(

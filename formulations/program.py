@@ -20,15 +20,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..dictionaries import BinaryMatrix, Design
-from .arrays import finite_array, is_number
+from ..dictionaries.validation import Array, check_number, finite_array
 from .conic import ConicForm, lower
 from .epigraph import Cone
 from .losses import Loss, find_loss
 from .losses.loss import spread
 from .penalties import Penalty, find_penalty
 from .qp import QuadraticProgram, from_form
-
-Array = NDArray[np.float64]
 
 _ROUNDING = 1e-12  # relative room for float64 in the constraints of the dual
 
@@ -221,7 +219,7 @@ class ConvexProgram:
         v = finite_array("V", V, *self.target.shape)
         inside = self.loss.contains(v, self.target, self.row_weights[:, None], _ROUNDING)
         room = self._price_room(v)
-        priced = self.steepest(v).max() <= self.strength + room
+        priced = self.largest_prices(v).max() <= self.strength + room
         sums, sizes = np.abs(v.sum(axis=0)), np.abs(v).sum(axis=0)
         summed = not self.intercept or bool((sums <= _ROUNDING * sizes).all())
         if not (inside and priced and summed):
@@ -233,7 +231,7 @@ class ConvexProgram:
         """Outputs that one norm of the penalty covers: 1, or all of them."""
         return 1 if self.penalty.separable else self.outputs
 
-    def steepest(self, V: Array) -> Array:
+    def largest_prices(self, V: Array) -> Array:
         """The largest price of each block over all atoms, in the norm that the strength bounds.
 
         Shape (B,); for K points side by side, V (N, K C), it is (K, B).
@@ -302,7 +300,7 @@ class ConvexProgram:
         """
         start = np.broadcast_to(self.null_intercept, self.target.shape)
         v = self.dual_at(start)
-        largest = float(self.steepest(v).max())
+        largest = float(self.largest_prices(v).max())
         # where every column is constant beside an intercept, rounding is all that is left
         return largest if largest > self._price_room(v) else 0.0
 
@@ -430,6 +428,5 @@ class ConvexProgram:
 
 
 def _checked_strength(strength: float) -> float:
-    if not (is_number(strength) and 0 <= strength < np.inf):
-        raise ValueError(f"strength: expected a finite number >= 0, got {strength!r}")
+    check_number("strength", strength, zero=True)
     return float(strength)

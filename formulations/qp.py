@@ -4,11 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..dictionaries.validation import Array
 from .conic import ConicForm
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, repr=False)

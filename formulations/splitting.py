@@ -30,11 +30,10 @@ from scipy import sparse
 
 from ..dictionaries import DenseMatrix
 from ..dictionaries.threads.threads import split
+from ..dictionaries.validation import Array
 from ..kernels import splitting as kernels
 from .losses import Loss
 from .program import ConvexProgram
-
-Array = NDArray[np.float64]
 
 _STEP = 1e-5  # of a membrane above the threshold where it should fire at it, relative
 _SPARSE = 0.1  # share of inputs that are not 0 up to which they are kept as such
@@ -53,7 +52,7 @@ class Equations:
     leak, threshold : float
     rho : (L,) array
         Penalty of each layer's equation.
-    beta : (L - 1,) array
+    spike_rho : (L - 1,) array
         Penalty of spikes apart from those of the membranes, for each hidden layer.
     decay : float
         Weight decay.
@@ -64,7 +63,7 @@ class Equations:
     leak: float
     threshold: float
     rho: Array
-    beta: Array
+    spike_rho: Array
     decay: float = 0.0
     l1: bool = False
 
@@ -357,7 +356,7 @@ def relax_spikes(
     ``above`` are the weights (m, k) of the next layer.
     """
     z, spikes = samples.membranes[layer], samples.spikes[layer]
-    rho, beta = float(equations.rho[layer]), float(equations.beta[layer])
+    rho, beta = float(equations.rho[layer]), float(equations.spike_rho[layer])
     rho_above, leak, threshold = map(
         float, (equations.rho[layer + 1], equations.leak, equations.threshold)
     )
@@ -399,7 +398,7 @@ def relax_membranes(
     lanes, flat = _lanes(z), _lanes(c)
     moved = np.zeros((_blocks(lanes), 2))
     if layer < len(samples.spikes):
-        own = equations.threshold, equations.step, rho, float(equations.beta[layer]), jacobi
+        own = equations.threshold, equations.step, rho, float(equations.spike_rho[layer]), jacobi
         args = lanes, _lanes(samples.spikes[layer]), flat, leak, *own
         _by_lanes(lanes, lambda i, j: kernels.relax_membranes(*args, i, j, moved))
         return float(moved[:, 0].sum()), int(moved[:, 1].sum())

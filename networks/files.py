@@ -12,7 +12,7 @@ before their names. A reader refuses other versions.
 """
 
 import os
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,40 +23,35 @@ from ..dictionaries.files.packed_head import Path, words_for
 from ..dictionaries.files.packed_writer import write_packed
 from ..dictionaries.witnesses.records import from_record, to_record
 
-if TYPE_CHECKING:
-    from .network import Network
-
 _VERSION = 2
 _LABELS = (str, bool, int, float)  # what JSON gives back as it was
 
-AnyNetwork = TypeVar("AnyNetwork", bound="Network")
 
-
-def write_network(path: Path, network: "Network") -> None:
-    """Write a network to a file, whole or not at all."""
+def write_network(path: Path, kind: str, fields: dict[str, Any]) -> None:
+    """Write the fields of a network of class ``kind`` to a file, whole or not at all."""
     record: dict[str, Any] | None = None
     carried: dict[str, NDArray[np.float64]] = {}
-    if network.subnetworks:
-        record, arrays = to_record(GivenWitnesses(network.subnetworks))
+    if fields["subnetworks"]:
+        record, arrays = to_record(GivenWitnesses(fields["subnetworks"]))
         carried = {f"witnesses.{name}": array for name, array in arrays.items()}
     metadata = {
         "contents": "network",
         "version": _VERSION,
-        "class": type(network).__name__,
-        "inputs": int(network.inputs),
-        "hidden": list(network.hidden),
-        "readout": network.readout,
-        "readout_leak": float(network.readout_leak),
-        "classes": None if network.classes is None else _labels_told(network.classes),
+        "class": kind,
+        "inputs": int(fields["inputs"]),
+        "hidden": list(fields["hidden"]),
+        "readout": fields["readout"],
+        "readout_leak": float(fields["readout_leak"]),
+        "classes": None if fields["classes"] is None else _labels_told(fields["classes"]),
         "witnesses": record,
     }
-    carried |= {"readout_weights": network.readout_weights, "intercept": network.intercept}
+    carried |= {"readout_weights": fields["readout_weights"], "intercept": fields["intercept"]}
     no_columns = np.empty((0, words_for(0)), dtype=np.uint64)
     write_packed(path, no_columns, 0, metadata, arrays=carried)
 
 
-def read_network(path: Path, kind: type[AnyNetwork]) -> AnyNetwork:
-    """Read a network of a class from a file; ValueError unless it is intact and just that."""
+def read_network(path: Path) -> tuple[str, dict[str, Any]]:
+    """Read the class name of a network and its fields; ValueError unless the file is intact."""
     found = open_packed(path)
     told, name = found.metadata, os.fspath(path)
     if told.get("contents") != "network":
@@ -66,22 +61,21 @@ def read_network(path: Path, kind: type[AnyNetwork]) -> AnyNetwork:
             f"{name}: expected a network file of version {_VERSION}, got version "
             f"{told.get('version')!r:.200}, which takes another version of bidual"
         )
-    if told.get("class") != kind.__name__:
-        raise ValueError(f"{name}: expected a {kind.__name__}, got a {told.get('class')!s:.200}")
     arrays = {key: np.array(array) for key, array in found.arrays.items()}  # no maps of the file
+    kind = str(told.get("class"))
     try:
-        return kind(
-            subnetworks=_subnetworks(told["witnesses"], arrays),
-            inputs=told["inputs"],
-            hidden=told["hidden"],
-            readout_weights=arrays["readout_weights"],
-            intercept=arrays["intercept"],
-            readout=told["readout"],
-            readout_leak=told["readout_leak"],
-            classes=None if told["classes"] is None else _labels_read(told["classes"]),
-        )
+        return kind, {
+            "subnetworks": _subnetworks(told["witnesses"], arrays),
+            "inputs": told["inputs"],
+            "hidden": told["hidden"],
+            "readout_weights": arrays["readout_weights"],
+            "intercept": arrays["intercept"],
+            "readout": told["readout"],
+            "readout_leak": told["readout_leak"],
+            "classes": None if told["classes"] is None else _labels_read(told["classes"]),
+        }
     except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise ValueError(f"{name}: expected a {kind.__name__}: {error}") from error
+        raise ValueError(f"{name}: expected a {kind:.200}: {error}") from error
 
 
 def _subnetworks(record: Any, arrays: dict[str, NDArray[Any]]) -> Any:

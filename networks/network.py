@@ -1,5 +1,7 @@
 """Network: K parallel subnetworks of spiking layers with a linear readout; what all kinds share."""
 
+import dataclasses
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, get_args
@@ -10,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..dictionaries import Layer, Readout, SpikeDictionary, check_sequences, roll
 from ..dictionaries.files.packed_head import Path
 from ..dictionaries.rollout import spike_counts
+from ..dictionaries.validation import check_whole, is_number
 from ..dictionaries.witnesses.sampled import check_widths
 from .files import read_network, write_network
 from .membranes import roll_membranes
@@ -62,12 +65,11 @@ class Network:
     _across = "step"  # what plots have across
 
     def __post_init__(self) -> None:
-        if not isinstance(self.inputs, int | np.integer) or self.inputs < 1:
-            raise ValueError(f"inputs: expected at least 1, got {self.inputs!r}")
+        check_whole("inputs", self.inputs, 1)
         object.__setattr__(self, "hidden", check_widths(self.hidden))
         if self.readout not in get_args(Readout):
             raise ValueError(f"readout: expected 'last' or 'every', got {self.readout!r}")
-        if not _is_share(self.readout_leak):
+        if not (is_number(self.readout_leak) and 0 <= self.readout_leak <= 1):
             raise ValueError(
                 f"readout_leak: expected a number in [0, 1], got {self.readout_leak!r}"
             )
@@ -170,6 +172,8 @@ class Network:
     def load(cls, path: Path) -> Self:
         """Read a network that :meth:`save` wrote, all its checksums verified: the same bits.
 
+        ``Network.load`` reads a network of any class; a subclass reads its own.
+
         Raises
         ------
         ValueError
@@ -178,7 +182,15 @@ class Network:
         OSError
             If it can't be read.
         """
-        return read_network(path, cls)
+        name, fields = read_network(path)
+        known = {kind.__name__: kind for kind in (cls, *cls.__subclasses__())}
+        if name not in known or known[name] is Network:
+            expected = " or ".join(sorted(set(known) - {"Network"}))
+            raise ValueError(f"{os.fspath(path)}: expected a {expected}, got a {name:.200}")
+        try:
+            return known[name](**fields)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"{os.fspath(path)}: expected a {name:.200}: {error}") from error
 
     def __repr__(self) -> str:
         return (
@@ -382,7 +394,8 @@ class Network:
         OSError
             If the file can't be written; what was there stays.
         """
-        write_network(path, self)
+        fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        write_network(path, type(self).__name__, fields)
 
     def raster(self, x: ArrayLike, figure: Any = None) -> Any:
         """Draw the spikes of all neurons on one sequence (T, d), and return the figure.
@@ -435,8 +448,9 @@ class Network:
             If matplotlib (the extra ``report``) is not installed.
         """
         count = len(self.subnetworks)
-        if not isinstance(subnetwork, int | np.integer) or not 0 <= subnetwork < count:
-            raise ValueError(f"subnetwork: expected one of {count}, from 0, got {subnetwork!r}")
+        if count == 0:
+            raise ValueError("subnetwork: the network has none, so it has no membranes to draw")
+        check_whole("subnetwork", subnetwork, 0, count - 1)
         sequences = self._drawn(x)
         layers = self.subnetworks[subnetwork]
         spikes = roll(sequences, layers)
@@ -525,8 +539,3 @@ def _copied(layer: Layer, neuron: int, copies: int) -> Layer:
 def _blocks(sequences: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
     for start in range(0, sequences.shape[0], _SAMPLES_PER_BLOCK):
         yield sequences[start : start + _SAMPLES_PER_BLOCK]
-
-
-def _is_share(value: Any) -> bool:
-    number = isinstance(value, int | float | np.integer | np.floating)
-    return number and not isinstance(value, bool) and 0 <= value <= 1

@@ -6,13 +6,13 @@ and a line in the table of ``tests/tolerances.py``.
 """
 
 from .backend import Backend, BackendUnavailable, ProgramNotAccepted
-from .growing.column_generation import Stopped
+from .growing.column_generation import StopReason
 from .growing.grow import Growth, Round, grow
 from .monitor import Progress
 from .registry import BACKENDS
 from .solution import Solution, Status
 from .solve import choose, path, solve
-from .splitting.admm_splitting import ADMMSplitting, Splitting, SplittingStopped
+from .splitting.admm_splitting import ADMMSplitting, Splitting, SplittingStopReason
 from .splitting.sweeps import Sweep
 
 __all__ = [
@@ -26,9 +26,9 @@ __all__ = [
     "Round",
     "Solution",
     "Splitting",
-    "SplittingStopped",
+    "SplittingStopReason",
     "Status",
-    "Stopped",
+    "StopReason",
     "Sweep",
     "choose",
     "grow",

@@ -4,13 +4,8 @@ from abc import ABC, abstractmethod
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..formulations import ConvexProgram
 from .monitor import Monitor
-
-Array = NDArray[np.float64]
 
 
 class BackendUnavailable(RuntimeError):

@@ -5,21 +5,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..certificates import Certificate, certify
 from ..certificates.certify import certify_priced
+from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Progress:
     """Where a solve stands: the best answer so far, certified.
 
-    ``seconds`` since the solve began; ``primal``, ``dual`` and ``gap`` in
-    units of the objective; ``relative_gap`` relative to the program's
+    ``seconds`` since the solve began; ``primal``, ``dual`` and ``absolute_gap``
+    in units of the objective; ``relative_gap`` relative to the program's
     reference; ``active`` atoms with a weight; ``residuals``, the relative
     primal and dual residual of a splitting method, None of any other.
     """
@@ -27,7 +25,7 @@ class Progress:
     seconds: float
     primal: float
     dual: float
-    gap: float
+    absolute_gap: float
     relative_gap: float
     active: int
     residuals: tuple[float, float] | None = None
@@ -39,7 +37,7 @@ class Monitor:
     Blocks of outputs are solved apart, so the best answer may take each block
     from another offer; one that nobody has answered stands where the solve
     began: at W = 0, or at a warm start. Backends start from ``weights`` (P, C),
-    ``intercept`` (C,) and ``dual_point`` (N, C) as they find them. ``gaps`` (B,)
+    ``intercept`` (C,) and ``dual_point`` (N, C) as they find them. ``absolute_gaps`` (B,)
     are the certified gaps; to ``iterations`` backends add their own.
     """
 
@@ -51,7 +49,7 @@ class Monitor:
         callback: Callable[[Progress], None] | None = None,
     ) -> None:
         self.program = program
-        self.gap = gap
+        self.asked_gap = gap
         self.history: list[Progress] = []
         self.iterations = 0
         self.residuals: tuple[float, float] | None = None
@@ -67,7 +65,7 @@ class Monitor:
         self.dual_point = np.zeros((n, program.outputs))
         # at W = 0 the dual point 0 proves the bound 0
         self._primals = program.references.copy()
-        self.gaps = program.references.copy()
+        self.absolute_gaps = program.references.copy()
 
     @property
     def seconds(self) -> float:
@@ -85,14 +83,14 @@ class Monitor:
         return self.remaining == 0.0
 
     @property
-    def share(self) -> float:
+    def block_gap(self) -> float:
         """Largest gap of one block with which all together meet the asked gap."""
-        return self.gap * self.program.reference / len(self.program.blocks)
+        return self.asked_gap * self.program.reference / len(self.program.blocks)
 
     @property
     def done(self) -> bool:
         """Whether the asked gap is certified."""
-        return float(self.gaps.sum()) <= self.gap * self.program.reference
+        return float(self.absolute_gaps.sum()) <= self.asked_gap * self.program.reference
 
     def begin(self, weights: Array, intercept: Array, dual_point: Array) -> None:
         """Start from an answer that was there before."""
@@ -105,12 +103,12 @@ class Monitor:
         intercept: Array,
         dual_point: Array | None = None,
         outputs: Sequence[int] | None = None,
-        steepest: Array | None = None,
+        largest_prices: Array | None = None,
     ) -> Certificate | None:
         """Certify an answer to one block of outputs (all unless said) and keep what is better.
 
         ``weights`` (P, c), ``intercept`` (c,), ``dual_point`` (N, c); with
-        ``steepest``, a bound on its largest prices, by that one alone and without
+        ``largest_prices``, a bound on its largest prices, by that one alone and without
         a pass over D. Answers that are not finite are dropped, and have no certificate.
         """
         start = time.perf_counter()
@@ -123,22 +121,22 @@ class Monitor:
         if chosen not in self._programs:
             self._programs[chosen] = self.program.select(chosen)
         program = self._programs[chosen]
-        if steepest is None or dual_point is None:
+        if largest_prices is None or dual_point is None:
             certificate = certify(
                 program, weights=weights, intercept=intercept, dual_point=dual_point
             )
         else:
-            certificate = certify_priced(program, weights, intercept, dual_point, steepest)
+            certificate = certify_priced(program, weights, intercept, dual_point, largest_prices)
         block_of = {c: k for k, block in enumerate(self.program.blocks) for c in block}
         blocks = [block_of[chosen[block[0]]] for block in program.blocks]
-        better = certificate.gaps < self.gaps[blocks]
+        better = certificate.absolute_gaps < self.absolute_gaps[blocks]
         for k in np.flatnonzero(better):
             block = self.program.blocks[blocks[k]]
             here = [chosen.index(c) for c in block]
             self.weights[:, block] = weights[:, here]
             self.intercept[list(block)] = intercept[here]
             self.dual_point[:, block] = certificate.dual_point[:, here]
-            self.gaps[blocks[k]] = certificate.gaps[k]
+            self.absolute_gaps[blocks[k]] = certificate.absolute_gaps[k]
             self._primals[blocks[k]] = certificate.primals[k]
         self.recover_seconds += time.perf_counter() - start
         if better.any() or not self.history:
@@ -154,20 +152,23 @@ class Monitor:
             intercept=self.intercept,
             dual_point=self.dual_point,
         )
-        better = bool((certificate.gaps < self.gaps).any())
-        self.gaps, self._primals = certificate.gaps.copy(), certificate.primals.copy()
+        better = bool((certificate.absolute_gaps < self.absolute_gaps).any())
+        self.absolute_gaps, self._primals = (
+            certificate.absolute_gaps.copy(),
+            certificate.primals.copy(),
+        )
         self.recover_seconds += time.perf_counter() - start
         if better and self.history:  # an answer that nobody gave is no progress
             self._record()
         return certificate
 
     def _record(self) -> None:
-        primal, gap = float(self._primals.sum()), float(self.gaps.sum())
+        primal, gap = float(self._primals.sum()), float(self.absolute_gaps.sum())
         progress = Progress(
             seconds=self.seconds,
             primal=primal,
             dual=primal - gap,
-            gap=gap,
+            absolute_gap=gap,
             relative_gap=self.program.relative(gap),
             active=int(np.count_nonzero(self.weights.any(axis=1))),
             residuals=self.residuals,

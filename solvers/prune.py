@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from scipy.linalg import qr, solve_triangular
 from threadpoolctl import threadpool_limits
 
+from ..dictionaries.validation import Array
 from ..formulations import L1, ConvexProgram, Group
 
-Array = NDArray[np.float64]
 Columns = NDArray[np.intp]
 
 _EPSILON = float(np.finfo(np.float64).eps)

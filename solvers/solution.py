@@ -8,11 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..certificates import Certificate, certify
+from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram
 from . import prune
 from .monitor import Progress
-
-Array = NDArray[np.float64]
 
 
 class Status(Enum):

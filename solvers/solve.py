@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike
 
 from ..certificates import Certificate, certify
 from ..dictionaries import DenseMatrix, Design
+from ..dictionaries.validation import check_number, check_seconds
 from ..formulations import ConvexProgram
-from ..formulations.arrays import is_number
 from .backend import Backend, BackendUnavailable, ProgramNotAccepted
 from .monitor import Monitor, Progress
 from .registry import BACKENDS
@@ -239,10 +239,8 @@ def _solve(
 def _check(program: ConvexProgram, gap: float, time_limit: float) -> None:
     if not isinstance(program, ConvexProgram):
         raise ValueError(f"program: expected a ConvexProgram, got {type(program).__name__}")
-    if not (is_number(gap) and 0 < gap < np.inf):
-        raise ValueError(f"gap: expected a finite number > 0, got {gap!r}")
-    if not (is_number(time_limit) and time_limit > 0):
-        raise ValueError(f"time_limit: expected seconds > 0, got {time_limit!r}")
+    check_number("gap", gap)
+    check_seconds(time_limit)
     if not np.isfinite(program.reference):
         raise ValueError("program: its objective at W = 0 overflows; scale the targets down")
 
@@ -277,7 +275,7 @@ def _solution(
             intercept=monitor.intercept,
             dual_point=monitor.dual_point,
         )
-    if certificate.relative_gap <= monitor.gap:
+    if certificate.relative_gap <= monitor.asked_gap:
         status = Status.CERTIFIED
     elif interrupted:
         status = Status.INTERRUPTED
@@ -294,7 +292,7 @@ def _solution(
         intercept=monitor.intercept,
         dual_point=certificate.dual_point,
         certificate=certificate,
-        asked_gap=monitor.gap,
+        asked_gap=monitor.asked_gap,
         compile_seconds=compile_seconds,
         solve_seconds=solve_seconds,
         recover_seconds=recover_seconds + time.perf_counter() - start,

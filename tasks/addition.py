@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dictionaries import check_sequences
-from .arguments import Split, check_split, check_whole
+from ..dictionaries.validation import check_whole
+from .arguments import Split, check_split
 from .splits import choose
 
 Head = Literal["digit", "carry"]

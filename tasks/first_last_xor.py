@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from .arguments import Split, check_split, check_whole
+from ..dictionaries.validation import check_whole
+from .arguments import Split, check_split
 from .splits import choose
 
 _ENUMERATED = 16  # steps up to which all strings are given

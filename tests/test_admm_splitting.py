@@ -19,7 +19,7 @@ from bidual.solvers.splitting.anderson import Anderson
 from bidual.solvers.splitting.sweeps import Training, _balanced
 
 EPSILON = float(np.finfo(float).eps)
-STOPPED = bd.SplittingStopped
+STOPPED = bd.SplittingStopReason
 
 
 def digits(n=60):
@@ -74,7 +74,7 @@ def test_the_history_has_the_lagrangian_and_its_terms(loss, spikes, decay):
     )
     held = training(settings, X, y, loss)
     held._equations = replace(
-        held._equations, rho=np.array([0.5, 3.0, 2.0]), beta=np.array([0.7, 0.2])
+        held._equations, rho=np.array([0.5, 3.0, 2.0]), spike_rho=np.array([0.7, 0.2])
     )
     for k in range(6):
         before, penalties = lagrangian(held), held._equations
@@ -94,10 +94,10 @@ def test_the_history_has_the_lagrangian_and_its_terms(loss, spikes, decay):
         parts = sweep.loss, sweep.multiplier, *sweep.dynamics, *sweep.spikes, sweep.decay
         assert sweep.lagrangian == pytest.approx(sum(parts), abs=accuracy)
         assert sweep.rise == pytest.approx(max(after - before, 0.0), abs=2 * accuracy)
-        assert (sweep.rho, sweep.beta) == (tuple(penalties.rho), tuple(penalties.beta))
+        assert (sweep.rho, sweep.spike_rho) == (tuple(penalties.rho), tuple(penalties.spike_rho))
         assert k == 0 or (multiplier != 0).any()
         assert (sweep.decay > 0) == (decay[1] > 0)
-    assert sweep.beta != (0.7, 0.2)  # they adapt
+    assert sweep.spike_rho != (0.7, 0.2)  # they adapt
     assert sweep.accuracy is None  # targets are numbers
 
 
@@ -125,8 +125,8 @@ def test_the_history_has_residuals_and_disagreement():
 
 
 RAISING = {
-    "clipped": {"rho": 0.5, "beta": 2.0, "initial": "uniform"},
-    "jacobi": {"rho": 0.25, "beta": 0.1, "spikes": "exact", "order": "jacobi"},
+    "clipped": {"rho": 0.5, "spike_rho": 2.0, "initial": "uniform"},
+    "jacobi": {"rho": 0.25, "spike_rho": 0.1, "spikes": "exact", "order": "jacobi"},
 }
 
 
@@ -316,14 +316,16 @@ def test_a_seed_gives_one_network_whatever_the_threads(initial, monkeypatch):
 @pytest.mark.parametrize("initial", ["simulated", "uniform"])
 def test_penalties_are_balanced_by_the_rule(initial):
     X, y = small()
-    settings = bd.ADMMSplitting(hidden=(4, 3), rho=2.0, beta=0.5, adaptive=True, initial=initial)
+    settings = bd.ADMMSplitting(
+        hidden=(4, 3), rho=2.0, spike_rho=0.5, adaptive=True, initial=initial
+    )
     held = training(settings, X, y)
     (batch,) = held._batches
     changes = 0
     for k in range(12):
         z_before = [z.copy() for z in batch.membranes]
         sweep = held.sweep(k > 5, "auto")
-        rho, beta = list(sweep.rho), list(sweep.beta)
+        rho, beta = list(sweep.rho), list(sweep.spike_rho)
         for layer, z in enumerate(batch.membranes):
             primal = sweep.residuals[layer] * np.sqrt(z.size)
             dual = rho[layer] * np.linalg.norm(z - z_before[layer])
@@ -340,8 +342,8 @@ def test_penalties_are_balanced_by_the_rule(initial):
                 elif dual > 10 * primal:
                     beta[layer] /= 2
         assert held._equations.rho.tolist() == rho
-        assert held._equations.beta.tolist() == beta
-        changes += (rho, beta) != (list(sweep.rho), list(sweep.beta))
+        assert held._equations.spike_rho.tolist() == beta
+        changes += (rho, beta) != (list(sweep.rho), list(sweep.spike_rho))
     assert changes > 2
 
 
@@ -757,7 +759,7 @@ def test_the_readout_of_last_spikes_has_an_exact_certificate():
     program = bd.readout_program(network, X, y % 2, "squared", strength=0.5)
     solution = bd.solve(program, gap=1e-6)
     exact = bd.certify(program, solution, exact=True)
-    assert exact.gap <= 2e-6 * program.reference
+    assert exact.absolute_gap <= 2e-6 * program.reference
     leaking = bd.readout_program(trained.network, X, y % 2, "squared", strength=0.5)
     solution = bd.solve(leaking, gap=1e-6)
     with pytest.raises(ValueError, match=r"^program: exact certificates want a 0/1 design"):
@@ -811,7 +813,7 @@ def test_programs_of_no_readout_are_refused_by_name(change, named):
         ("leak", [-0.1, 1.1, np.nan, "0.9", True, None]),
         ("threshold", [0.0, -1.0, np.inf, np.nan, "1"]),
         ("rho", [0.0, -1.0, np.inf, np.nan, True]),
-        ("beta", [0.0, -1.0, np.inf, np.nan, [0.1]]),
+        ("spike_rho", [0.0, -1.0, np.inf, np.nan, [0.1]]),
         ("weight_decay", [-1e-9, np.inf, np.nan, None]),
         ("weight_norm", ["l3", None, 1, ["l2"]]),
         ("initial", ["zeros", None, True]),
@@ -911,7 +913,7 @@ def test_a_mixture_that_is_not_judged_does_not_stay(monkeypatch):
     monkeypatch.setattr(Training, "_measured", interrupted)
     stopped = settings.fit(X, y, sweeps=9)
     monkeypatch.undo()
-    assert stopped.stopped is bd.SplittingStopped.INTERRUPTED
+    assert stopped.stopped is bd.SplittingStopReason.INTERRUPTED
     training = stopped._training
     for part, image in zip(training._state, training._anderson.image, strict=True):
         assert np.array_equal(part, image)

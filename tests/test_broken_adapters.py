@@ -330,14 +330,14 @@ class Ear(Monitor):
         super().__init__(program, 1e-6, np.inf)
         self.handed = np.zeros_like(program.target)
 
-    def offer(self, weights, intercept, dual_point=None, outputs=None, steepest=None):
+    def offer(self, weights, intercept, dual_point=None, outputs=None, largest_price=None):
         self.handed[:, list(outputs)] = dual_point
-        return super().offer(weights, intercept, dual_point, outputs, steepest)
+        return super().offer(weights, intercept, dual_point, outputs, largest_price)
 
     def bound(self):
         V = self.program.into_domain(self.handed)
-        steepest = np.maximum(self.program.steepest(V), self.program.strength)
-        return self.program.dual(V * self.program.strength / steepest)
+        largest_price = np.maximum(self.program.largest_prices(V), self.program.strength)
+        return self.program.dual(V * self.program.strength / largest_price)
 
 
 @pytest.mark.parametrize("broken", [WrongDual, ScaledDual])

@@ -55,7 +55,7 @@ def test_compare_json_has_the_program_and_a_row_for_each_backend(comparison):
         assert gap == pytest.approx(row["relative_gap"] * program["reference"], abs=1e-12)
         assert 0 < row["train_accuracy"] <= 1
         assert row["status"] == "certified"
-        assert min(gap for _, gap in row["history"]) <= program["gap"]
+        assert min(gap for _, gap in row["history"]) <= program["asked_gap"]
         for other in solved:
             assert row["primal"] >= other["dual"] - 1e-12
 
@@ -142,7 +142,7 @@ def test_ctrl_c_leaves_the_other_backends_out_and_writes_what_was_found(
 
 
 def test_no_answer_at_all_is_an_error(tmp_path, capsys):
-    arguments = ["--strength", "0", "--backends", "lasso,sklearn,lasso"]
+    arguments = ["--share", "0", "--backends", "lasso,sklearn,lasso"]
     assert main([*SMALL, *arguments, "--out", str(tmp_path)]) == 1
     assert "no backend could solve" in capsys.readouterr().out
     # named twice, tried once
@@ -164,7 +164,7 @@ def test_demo_is_compare_at_its_defaults(monkeypatch, tmp_path, capsys):
     assert main(["compare", "--out", str(tmp_path)]) == 0
     assert jobs == [Job(out=str(tmp_path))] * 2
     job = jobs[0]
-    assert (job.task, job.loss, job.strength, job.subnetworks) == ("digits", "squared", 0.1, 16)
+    assert (job.task, job.loss, job.share, job.subnetworks) == ("digits", "squared", 0.1, 16)
     assert job.backends == tuple(bd.BACKENDS)
 
 
@@ -239,8 +239,8 @@ def test_compare_trains_a_softmax_readout(tmp_path, capsys, penalty):
         (["--penalty", "l0"], "penalty: expected one of .*group.*l1.*l0"),
         (["--backends", "lasso,gurobi"], "backends: expected names of .*lasso.*gurobi"),
         (["--backends", ","], "backends: expected at least one"),
-        (["--strength", "-0.1"], "strength: .*-0.1"),
-        (["--strength", "nan"], "strength: .*nan"),
+        (["--share", "-0.1"], "share: .*-0.1"),
+        (["--share", "nan"], "share: .*nan"),
         (["--gap", "0"], "gap"),
         (["--time-limit", "-1"], "time-limit"),
         (["--subnetworks", "0"], "subnetworks"),

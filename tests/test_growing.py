@@ -10,7 +10,7 @@ import pytest
 import bidual as bd
 from bidual.dictionaries import check_sequences, roll_columns
 from bidual.solvers.growing import column_generation
-from bidual.solvers.growing.grow import Growth, Stopped, grow
+from bidual.solvers.growing.grow import Growth, StopReason, grow
 from bidual.solvers.growing.pricing import Question, RefinementPricing, SearchPricing
 
 LIF = bd.LIF(hidden=(1,), leak=0.9)
@@ -68,8 +68,8 @@ def check_optimum(grown, best, X, bias=False):
     assert abs(grown.solution.certificate.primal - best.certificate.primal) <= GAP * reference
     # float sums of the two programs differ by some 1e-15 of the reference
     assert grown.bound <= best.certificate.primal + 1e-12 * reference
-    assert grown.stopped is Stopped.GAP
-    assert grown.gap <= GAP
+    assert grown.stopped is StopReason.GAP
+    assert grown.relative_gap <= GAP
     assert len(grown.history) <= 40
 
 
@@ -104,7 +104,7 @@ def test_branch_and_bound_grows_to_the_optimum():
     grown = grow(LIF, X, y, strength=strength, atoms=start, pricing=pricing)
     check_growth(grown, X)
     assert grown.grounds == "exact"
-    assert grown.gap <= GAP
+    assert grown.relative_gap <= GAP
     assert (
         grown.solution.certificate.primal - best.certificate.primal <= GAP * grown.program.reference
     )
@@ -119,7 +119,7 @@ def test_mixed_integer_bounds_close_the_gap_and_say_so():
     best, strength = optimum(class_, class_.complete(X), y, "squared", 0.2)
     grown = grow(class_, X, y, strength=strength, pricing="milp", gap=1e-5)
     check_growth(grown, X, bias=True)
-    assert (grown.stopped, grown.grounds) == (Stopped.GAP, "milp")
+    assert (grown.stopped, grown.grounds) == (StopReason.GAP, "milp")
     assert abs(grown.solution.certificate.primal - best.certificate.primal) <= (
         1e-5 * grown.program.reference
     )
@@ -149,8 +149,8 @@ def test_a_search_bounds_nothing_and_stays_above_the_optimum():
     best, strength = optimum(LIF, bd.complete_lif(X, "9/10"), y, "squared", 0.1)
     grown = grow(LIF, X, y, strength=strength, pricing="search", rounds=12, seed=1)
     check_growth(grown, X)
-    assert (grown.bound, grown.gap, grown.grounds) == (None, None, None)
-    assert grown.stopped in (Stopped.PLATEAU, Stopped.ROUNDS)
+    assert (grown.bound, grown.relative_gap, grown.grounds) == (None, None, None)
+    assert grown.stopped in (StopReason.PLATEAU, StopReason.ROUNDS)
     reference = grown.program.reference
     primal = grown.solution.certificate.primal
     assert primal >= best.certificate.dual - 1e-12 * reference
@@ -203,16 +203,16 @@ def test_a_full_hand_is_a_budget_and_no_optimum():
         LIF, X, y, strength=strength, pricing="exact", most_atoms=needed // 2, per_round=10
     )
     check_growth(grown, X)
-    assert grown.stopped is Stopped.ATOMS
+    assert grown.stopped is StopReason.ATOMS
     assert all(each.atoms <= needed // 2 for each in grown.history)
-    assert grown.gap > GAP
+    assert grown.relative_gap > GAP
     assert grown.bound <= best.certificate.primal <= grown.solution.certificate.primal
     # as many as are needed, and some to work with: atoms without a weight make room
     enough = grow(
         LIF, X, y, strength=strength, pricing="exact", most_atoms=2 * needed, per_round=10
     )
     check_growth(enough, X)
-    assert enough.stopped is Stopped.GAP
+    assert enough.stopped is StopReason.GAP
 
 
 def test_rounds_and_time_end_it_with_an_answer():
@@ -220,12 +220,12 @@ def test_rounds_and_time_end_it_with_an_answer():
     told = []
     grown = grow(LIF, X, y, strength=1e-3, rounds=2, callback=told.append)
     check_growth(grown, X)
-    assert grown.stopped is Stopped.ROUNDS
+    assert grown.stopped is StopReason.ROUNDS
     assert told == grown.history
     assert len(told) == 2
     late = grow(LIF, X, y, strength=1e-3, time_limit=1e-3, pricing="search")
     check_growth(late, X)
-    assert late.stopped is Stopped.TIME
+    assert late.stopped is StopReason.TIME
 
 
 def test_an_interrupt_ends_it_with_the_answer_so_far():
@@ -239,7 +239,7 @@ def test_an_interrupt_ends_it_with_the_answer_so_far():
 
     grown = grow(LIF, X, y, strength=1e-3, pricing=Interrupted())
     check_growth(grown, X)
-    assert grown.stopped is Stopped.INTERRUPTED
+    assert grown.stopped is StopReason.INTERRUPTED
 
 
 @pytest.mark.parametrize("last", [0, 2])
@@ -260,7 +260,7 @@ def test_an_interrupt_within_a_solve_ends_it_too(last, monkeypatch):
     monkeypatch.setattr(column_generation, "solve", interrupted)
     grown = grow(LIF, X, y, strength=1e-3)
     check_growth(grown, X)
-    assert grown.stopped is Stopped.INTERRUPTED
+    assert grown.stopped is StopReason.INTERRUPTED
     assert len(found) == last + 1
     if last:
         assert grown.solution.certificate.primal == found[-2].certificate.primal

@@ -104,7 +104,7 @@ def test_only_so_many_subnetworks_are_looked_at(X):
     many = quietly(X, bank(subnetworks=5), subnetworks=2)
     assert np.array_equal(few.rates, many.rates)
     assert few.columns == many.columns
-    with pytest.raises(ValueError, match=r"^subnetworks: expected at least 1"):
+    with pytest.raises(ValueError, match=r"^subnetworks: expected a whole number of at least 1"):
         bd.health(X, bank(), subnetworks=0)
 
 

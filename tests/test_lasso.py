@@ -174,7 +174,7 @@ def test_a_sweep_leaves_the_optimum_where_it_is(loss, penalty, intercept):
     answer = solve(program, "lasso", gap=1e-12)
     _, _, _, lowered = swept(program, answer.weights, answer.intercept)
     # what is above the optimum is all that there is to lower
-    assert lowered <= answer.certificate.gap + ROUNDING * program.reference
+    assert lowered <= answer.certificate.absolute_gap + ROUNDING * program.reference
 
 
 def test_one_step_on_one_column_is_exact_for_the_squared_loss():
@@ -235,7 +235,7 @@ def test_the_radius_of_screening_can_be_no_smaller():
             # from 1 on W = 0 is the optimum, and below it is not
             at = program.with_strength(strength)
             certificate = bd.certify(at, weights=[0.0])
-            shrunk = replace(certificate, gap=0.5 * (1 - t) ** 2)
+            shrunk = replace(certificate, absolute_gap=0.5 * (1 - t) ** 2)
             # what rounding is allowed for moves the radius by 1e-13 of its square's inverse
             found = lasso_._may_matter(at, shrunk, np.array([t]), np.ones(1))
             assert found.tolist() == [may]
@@ -253,14 +253,14 @@ def test_screened_columns_are_not_needed(program, gap):
             weights=np.zeros((dropped.size, program.outputs)),
             intercept=program.null_intercept,
         )
-        assert kept.gap <= 1e-9 * program.reference
+        assert kept.absolute_gap <= 1e-9 * program.reference
         return
     whole = solve(program, "clarabel", gap=1e-8)
     V = whole.dual_point
     slack = program.strength - np.linalg.norm(program.design.rmatvec(V), axis=1)
     # a column's share of the gap is at least its weight times its slack
     carried = np.linalg.norm(whole.weights, axis=1)[dropped]
-    room = whole.certificate.gap + ROUNDING * program.reference
+    room = whole.certificate.absolute_gap + ROUNDING * program.reference
     assert (carried * slack[dropped] <= room).all()
     # and without them nothing is lost
     rest = bd.ConvexProgram(
@@ -307,12 +307,12 @@ def test_working_sets_double_what_is_in_use_and_are_solved_to_a_share(monkeypatc
     def spy(alone, curvatures, weights, intercept, goal, late):
         sets.append((alone.design, np.count_nonzero(weights.any(axis=1))))
         W, b, stalled = descend(alone, curvatures, weights, intercept, goal, late)
-        left.append(bd.certify(alone, weights=W, intercept=b).gap)
+        left.append(bd.certify(alone, weights=W, intercept=b).absolute_gap)
         return W, b, stalled
 
     def heard(monitor, *arguments, **named):
         certificate = certify(monitor, *arguments, **named)
-        gaps.append(certificate.gap)
+        gaps.append(certificate.absolute_gap)
         return certificate
 
     monkeypatch.setattr(lasso_, "_descend", spy)
@@ -408,7 +408,7 @@ def test_the_wrong_intercept_is_mended_where_no_column_can_do_anything():
     program = bd.ConvexProgram(D, [1.0, 2.0, 3.0, 6.0], "squared", 0.1, intercept=True)
     monitor = Monitor(program, 1e-9, np.inf)
     monitor.weights[:], monitor.intercept[:] = 1.0, 7.0
-    monitor.gaps[:] = np.inf
+    monitor.absolute_gaps[:] = np.inf
     lasso = bd.BACKENDS["lasso"]
     assert lasso.solve(lasso.compile(program), monitor, {}) == "gap reached"
     assert not monitor.weights.any()

@@ -1,6 +1,7 @@
 """The house: folders and packages agree, imports only fall, and importing costs nothing."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 import tomllib
@@ -69,6 +70,39 @@ def test_imports_are_relative_and_fall(path):
         assert module or path.parent.name == "cli", f"{names} imported from the root"
         for target in targets:
             assert FLOORS[target] < here, f"{path.name} imports {target}, which is not below it"
+
+
+def imported(path):
+    """Modules of the package that a module imports when it is loaded, as paths."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
+            for name in (alias.name for alias in node.names):
+                for found in (base / f"{name}.py", base / name / "__init__.py"):
+                    if found.exists():
+                        yield found
+                        break
+                else:
+                    yield (
+                        base.with_suffix(".py")
+                        if base.with_suffix(".py").exists()
+                        else (base / "__init__.py")
+                    )
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph = {path: set(imported(path)) for path in MODULES}
+    # TopologicalSorter raises CycleError, which names the circle
+    order = list(graphlib.TopologicalSorter(graph).static_order())
+    assert set(MODULES) <= set(order)
+
+
+def test_a_circle_within_a_room_is_found(tmp_path):
+    for name, other in (("one", "two"), ("two", "one")):
+        (tmp_path / f"{name}.py").write_text(f"from .{other} import x\n")
+    graph = {path: set(imported(path)) for path in tmp_path.glob("*.py")}
+    with pytest.raises(graphlib.CycleError):
+        list(graphlib.TopologicalSorter(graph).static_order())
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "kernels").glob("*.py")), ids=lambda p: p.name)

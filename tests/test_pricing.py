@@ -65,8 +65,8 @@ def test_enumeration_prices_every_trajectory(readout, reset):
     found = pricing.price(question)
     assert found.largest == pytest.approx(prices.max(axis=0), rel=1e-12)
     check_atoms(found, question, X, readout)
-    steepest = np.sort(prices.max(axis=1))[::-1][: len(found.witnesses)]
-    assert np.abs(found.atoms.rmatvec(V)).max(axis=1) == pytest.approx(steepest, rel=1e-12)
+    largest_price = np.sort(prices.max(axis=1))[::-1][: len(found.witnesses)]
+    assert np.abs(found.atoms.rmatvec(V)).max(axis=1) == pytest.approx(largest_price, rel=1e-12)
     columns = {words.tobytes() for words in found.atoms.words}
     others = pricing.price(asked(V, 0.8 * prices.max(), most=7, known=columns))
     check_atoms(others, asked(V, 0.8 * prices.max(), most=7, known=columns), X, readout)
@@ -95,26 +95,28 @@ def test_branch_and_bound_finds_the_steepest_trajectory(steps, readout, reset):
     for k in range(3):
         v = rng.normal(size=dictionary.atoms.shape[0])
         v[rng.random(len(v)) < 0.3 * k] = 0.0
-        steepest = np.abs(complete.atoms.rmatvec(v)).max()
-        bound, paths = pricing.steepest(v)
+        largest_price = np.abs(complete.atoms.rmatvec(v)).max()
+        bound, paths = pricing.largest_price(v)
         # node weights are rounded to 2**-40 of the largest
-        assert bound == pytest.approx(steepest, rel=1e-9)
-        assert bound >= steepest
+        assert bound == pytest.approx(largest_price, rel=1e-9)
+        assert bound >= largest_price
         assert [abs(path.pays) for path in paths] == sorted(abs(path.pays) for path in paths)
-        question = asked(v, 0.99 * steepest)
+        question = asked(v, 0.99 * largest_price)
         found = pricing.price(question)
         check_atoms(found, question, X, readout)
-        assert np.abs(found.atoms.rmatvec(v)).max() == pytest.approx(steepest, rel=1e-12)
+        assert np.abs(found.atoms.rmatvec(v)).max() == pytest.approx(largest_price, rel=1e-12)
         # a bar that nothing passes is proven, and so is whatever the clock leaves open
-        assert pricing.steepest(v, floor=1.5 * steepest)[1] == []
-        assert pricing.steepest(v, floor=1.5 * steepest)[0] == pytest.approx(1.5 * steepest)
-        assert pricing.steepest(v, seconds=1e-9)[0] >= steepest
+        assert pricing.largest_price(v, floor=1.5 * largest_price)[1] == []
+        assert pricing.largest_price(v, floor=1.5 * largest_price)[0] == pytest.approx(
+            1.5 * largest_price
+        )
+        assert pricing.largest_price(v, seconds=1e-9)[0] >= largest_price
 
 
 def test_branch_and_bound_knows_that_a_dual_point_of_zero_costs_nothing():
     X = check_sequences(strings(3))
     pricing = RefinementPricing.of(X, lif_dictionary(X))
-    bound, paths = pricing.steepest(np.zeros(8))
+    bound, paths = pricing.largest_price(np.zeros(8))
     assert paths == []
     assert 0.0 <= bound <= 1e-9  # some 2**-40 of room
 
@@ -123,9 +125,9 @@ def test_branch_and_bound_takes_one_input_and_scaled_ones():
     X = check_sequences(np.random.default_rng(2).integers(-3, 4, (6, 4, 1)) / 4)
     pricing = RefinementPricing.of(X, lif_dictionary(X))
     v = np.random.default_rng(3).normal(size=6)
-    steepest = np.abs(bd.complete_lif(X, "9/10").atoms.rmatvec(v)).max()
-    found = pricing.price(asked(v, 0.99 * steepest))
-    assert np.abs(found.atoms.rmatvec(v)).max() == pytest.approx(steepest, rel=1e-12)
+    largest_price = np.abs(bd.complete_lif(X, "9/10").atoms.rmatvec(v)).max()
+    found = pricing.price(asked(v, 0.99 * largest_price))
+    assert np.abs(found.atoms.rmatvec(v)).max() == pytest.approx(largest_price, rel=1e-12)
 
 
 @pytest.mark.parametrize("pricing", [RefinementPricing, ThresholdMILPPricing])

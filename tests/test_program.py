@@ -184,7 +184,7 @@ def test_dual_equals_primal_at_a_known_optimum(loss, intercept, data):
 @pytest.mark.parametrize("outputs", [1, 2, 4])
 @pytest.mark.parametrize("seed", range(3))
 def test_dual_equals_primal_at_a_known_optimum_of_the_group_norm(intercept, outputs, seed):
-    # choose V, the row of W along its steepest prices, and targets to which both belong
+    # choose V, the row of W along its largest prices, and targets to which both belong
     rng = np.random.default_rng([seed, outputs])
     D = rng.integers(0, 2, (9, 5))
     V, a = rng.normal(size=(9, outputs)), rng.uniform(0.1, 1.0, 9)
@@ -465,7 +465,7 @@ def test_zero_is_not_optimal_just_below_lambda_max(loss, intercept, data):
     prices = below.design.rmatvec(below.dual_at(start))
     norms = norms_of(program, prices)
     assert norms.max() == pytest.approx(program.lambda_max, rel=1e-14)
-    # the steepest entry, or the steepest row along its prices
+    # the largest entry, or the longest row along its prices
     direction = np.where(norms == norms.max(), prices, 0.0)
     direction[np.flatnonzero(direction.any(axis=1))[1:]] = 0.0
     if program.penalty.separable:
@@ -614,7 +614,7 @@ def test_blocks_are_single_outputs_where_all_is_a_sum_over_them(loss, penalty, o
     if len(program.blocks) == 1:
         np.testing.assert_array_equal(program.by_block(whole), whole)
     assert program.references.shape == (len(program.blocks),)
-    assert program.steepest(np.zeros((4, outputs))).shape == (len(program.blocks),)
+    assert program.largest_prices(np.zeros((4, outputs))).shape == (len(program.blocks),)
 
 
 @some
@@ -715,7 +715,7 @@ def test_prices_are_those_of_dense_numpy(program, points, data):
     assert largest.shape == ((len(program.blocks),) if points == 1 else expected.shape)
     # whole numbers have exact sums; a root rounds
     np.testing.assert_allclose(np.atleast_2d(largest), expected, rtol=1e-15)
-    np.testing.assert_array_equal(program.steepest(V), largest)
+    np.testing.assert_array_equal(program.largest_prices(V), largest)
 
 
 @each_loss
@@ -732,7 +732,7 @@ def test_lambda_max_is_the_largest_price_without_weights(loss, penalty, intercep
     prices = D.T @ V
     expected = np.abs(prices).max() if penalty == "l1" else np.linalg.norm(prices, axis=1).max()
     assert program.lambda_max == pytest.approx(expected, rel=1e-14)
-    assert program.steepest(V).max() == program.lambda_max
+    assert program.largest_prices(V).max() == program.lambda_max
 
 
 @some

@@ -89,7 +89,7 @@ def assert_pruned(before, after):
     assert counted(after) <= bound(program)
     assert counted(after) == after.support_rank <= before.support_rank
     assert after.certificate.primal <= before.certificate.primal + room
-    assert after.certificate.gap <= before.certificate.gap + room
+    assert after.certificate.absolute_gap <= before.certificate.absolute_gap + room
     fits = [program.affine(each.weights, each.intercept) for each in (before, after)]
     # a fit is a sum of at most 200 weights, each with its rounding
     size = program.affine(np.abs(before.weights), np.abs(before.intercept)).max(axis=0)

@@ -168,7 +168,7 @@ def test_exact_values_are_those_of_the_program(name):
     b = rng.normal(size=program.outputs) * program.intercept
     assert float(exact_primal(program, W, b)) == pytest.approx(program.primal(W, b), rel=1e-13)
     v = program.dual_at(program.affine(W, b))
-    v *= program.strength / max(program.strength, program.steepest(v).max())
+    v *= program.strength / max(program.strength, program.largest_prices(v).max())
     assert float(exact_dual(program, v)) == pytest.approx(program.dual(v), rel=1e-11)
 
 

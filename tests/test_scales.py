@@ -158,4 +158,4 @@ def test_constant_targets_have_a_size_too(loss):
     assert (units.size, units.price) == (1.0, 1.0)
     assert units.centre.tolist() == [5.0]
     solution = bd.solve(program, "admm")
-    assert solution.certificate.gap == 0.0
+    assert solution.certificate.absolute_gap == 0.0

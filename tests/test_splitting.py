@@ -102,7 +102,7 @@ def plain_lagrangian(p):
             total += rho / 2 * (errors(p, layer, t) ** 2).sum()
             if layer < last:
                 apart = a[layer][t] - np.where(z[layer][t] > equations.threshold, 1.0, 0.0)
-                total += equations.beta[layer] / 2 * (apart**2).sum()
+                total += equations.spike_rho[layer] / 2 * (apart**2).sum()
     for W in p.weights:
         costs = np.abs(W) if equations.l1 else W**2 / 2
         total += equations.decay * costs.sum()
@@ -155,7 +155,7 @@ def test_what_is_measured_adds_up_to_the_lagrangian(seed, leak, threshold, l1, s
     held = p.samples.multiplier * output_error(p.samples, currents(p, last), leak)
     total = p.loss.value(p.samples.membranes[-1][-1], p.samples.targets).sum() + held.sum()
     total += sum(rho / 2 * v.dynamics for rho, v in zip(p.equations.rho, found, strict=True))
-    total += sum(b / 2 * v.spikes for b, v in zip(p.equations.beta, found[:-1], strict=True))
+    total += sum(b / 2 * v.spikes for b, v in zip(p.equations.spike_rho, found[:-1], strict=True))
     total += p.equations.weight_decay(p.weights)
     # sums of at most some hundred terms, of which only the multiplier's has both signs
     size = plain_lagrangian(p) + 2 * np.abs(held).sum()
@@ -177,7 +177,7 @@ def membrane_cost(p, layer, t, before, after):
     """The cost of one membrane as a function of it, and of its parabola alone; (n, m) or more."""
     equations, c = p.equations, currents(p, layer)
     leak, threshold, a = equations.leak, equations.threshold, p.samples.spikes[layer]
-    rho, beta = equations.rho[layer], equations.beta[layer]
+    rho, beta = equations.rho[layer], equations.spike_rho[layer]
 
     def parabola(z):
         error = z - c[t]
@@ -288,7 +288,7 @@ def test_at_the_last_step_rho_weighs_the_equation_once(rho, side, a):
     q = 1.0 + side * d
     assert first_rule(q, a, rho, 1.0, 1.0, True) != first_rule(q, a, rho, 1.0, 1.0, False)
     p = problem(hidden=(1,), n=1, steps=1)
-    equations = replace(p.equations, rho=np.array([rho, 1.0]), beta=np.array([1.0]))
+    equations = replace(p.equations, rho=np.array([rho, 1.0]), spike_rho=np.array([1.0]))
     p.samples.spikes[0][:] = a
     relax_membranes(p.samples, 0, np.full((1, 1, 1), q), equations, p.loss, False)
     assert p.samples.membranes[0].item() == first_rule(q, a, rho, 1.0, 1.0, False)
@@ -386,7 +386,7 @@ def spike_rows(p, layer, t):
     equations = p.equations
     above, m = p.weights[layer + 1], p.weights[layer].shape[1]
     a = p.samples.spikes[layer]
-    rho_above, beta = np.sqrt(equations.rho[layer + 1]), np.sqrt(equations.beta[layer])
+    rho_above, beta = np.sqrt(equations.rho[layer + 1]), np.sqrt(equations.spike_rho[layer])
     wanted = errors(p, layer + 1, t) + a[t] @ above
     if layer + 2 == len(p.weights) and t + 1 == p.samples.steps:
         wanted = wanted + p.samples.multiplier / equations.rho[layer + 1]
@@ -616,7 +616,7 @@ def cost_of_step(p, layer):
     equations, z = p.equations, p.samples.membranes[layer]
     between = (z > equations.threshold) & (z < equations.threshold + equations.step)
     k = equations.rho[layer] * (1 + equations.leak**2)
-    one = k / 2 * equations.step * (2 * np.sqrt(equations.beta[layer] / k) + equations.step)
+    one = k / 2 * equations.step * (2 * np.sqrt(equations.spike_rho[layer] / k) + equations.step)
     return between.sum() * one
 
 

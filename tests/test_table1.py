@@ -77,8 +77,8 @@ def test_the_gap_of_a_row_is_proven_by_the_checker_alone(tmp_path):
     certificate.save(tmp_path / "row.cert")
     proven = checker.check(tmp_path / "row.cert")
     row = table1.measure(SMALL, 2, False)
-    assert Fraction(proven.claims["gap"], 2**proven.bound_bits) == certificate.gap
-    assert str(certificate.gap) == row["exact_gap_fraction"]
+    assert Fraction(proven.claims["gap"], 2**proven.bound_bits) == certificate.absolute_gap
+    assert str(certificate.absolute_gap) == row["exact_gap_fraction"]
 
 
 def test_apart_no_string_is_on_both_sides_and_shared_some_are():

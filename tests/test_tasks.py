@@ -233,15 +233,15 @@ def test_addition_is_a_program_at_every_step():
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"base": 1}, "base: expected a whole number, 2 to 65536, got 1"),
-        ({"base": 2.0}, "base: expected a whole number, 2 to 65536, got 2.0"),
-        ({"digits": 0}, "digits: expected a whole number, at least 1, got 0"),
-        ({"digits": True}, "digits: expected a whole number, at least 1, got True"),
-        ({"samples": 9}, "samples: expected a whole number, at least 10, got 9"),
+        ({"base": 1}, "base: expected a whole number from 2 to 65536, got 1"),
+        ({"base": 2.0}, "base: expected a whole number from 2 to 65536, got 2.0"),
+        ({"digits": 0}, "digits: expected a whole number of at least 1, got 0"),
+        ({"digits": True}, "digits: expected a whole number of at least 1, got True"),
+        ({"samples": 9}, "samples: expected a whole number of at least 10, got 9"),
         ({"digits": 8}, "samples: expected how many of the 131072 sums to draw, got None"),
         ({"head": "sum"}, "head: expected 'digit' or 'carry', got 'sum'"),
-        ({"seed": -1}, "seed: expected a whole number, at least 0, got -1"),
-        ({"samples": 50, "seed": "a"}, "seed: expected a whole number, at least 0, got 'a'"),
+        ({"seed": -1}, "seed: expected a whole number of at least 0, got -1"),
+        ({"samples": 50, "seed": "a"}, "seed: expected a whole number of at least 0, got 'a'"),
     ],
 )
 def test_addition_refuses_by_name(parts, message):
@@ -284,12 +284,12 @@ def test_another_seed_samples_other_strings():
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"steps": 2}, "steps: expected a whole number, 3 to 62, got 2"),
-        ({"steps": 63}, "steps: expected a whole number, 3 to 62, got 63"),
-        ({"steps": 6.0}, "steps: expected a whole number, 3 to 62, got 6.0"),
-        ({"samples": 66}, "samples: expected a whole number, 8 to 64, got 66"),
+        ({"steps": 2}, "steps: expected a whole number from 3 to 62, got 2"),
+        ({"steps": 63}, "steps: expected a whole number from 3 to 62, got 63"),
+        ({"steps": 6.0}, "steps: expected a whole number from 3 to 62, got 6.0"),
+        ({"samples": 66}, "samples: expected a whole number from 8 to 64, got 66"),
         ({"samples": 9}, "samples: expected an even number, got 9"),
-        ({"seed": -1}, "seed: expected a whole number, at least 0, got -1"),
+        ({"seed": -1}, "seed: expected a whole number of at least 0, got -1"),
         (
             {"steps": 17},
             "samples: expected a number of strings for more than 16 steps, got None",

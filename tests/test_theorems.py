@@ -226,8 +226,8 @@ def test_ergen_proposition_2_4_the_least_weights_that_interpolate_are_a_gauge_of
     # the least t with y in t Conv{+-d_j}: the facets of the hull, u x <= 1, are found by geometry
     hull = ConvexHull(np.c_[D, -D].T)
     facets = hull.equations[:, :-1] / -hull.equations[:, -1:]
-    steepest = facets[(facets @ y).argmax()]
-    gauge = steepest @ y
+    largest_price = facets[(facets @ y).argmax()]
+    gauge = largest_price @ y
     assert np.abs(D.T @ facets.T).max() == pytest.approx(1.0, rel=1e-12)  # they do enclose it
     least = linprog(np.ones(2 * P), A_eq=np.c_[D, -D], b_eq=y)  # min |w|_1 with D w = y
     assert least.fun == pytest.approx(gauge, rel=1e-9)
@@ -238,12 +238,12 @@ def test_ergen_proposition_2_4_the_least_weights_that_interpolate_are_a_gauge_of
         program = ergen.program(atoms, y, beta=beta, row_weights=np.ones(n))
         solution = bd.solve(program, gap=1e-12)
         room = 1e-12 * program.reference
-        below = beta * gauge - 0.5 * beta**2 * (steepest @ steepest)
+        below = beta * gauge - 0.5 * beta**2 * (largest_price @ largest_price)
         assert below - room <= solution.certificate.primal <= beta * gauge + room
         network = ergen.network(atoms, solution)
         left = network.predict(POINTS) - y
         # the residual V is best in y V - |V|^2 / 2, and in y V alone beta u is: V is no longer
-        assert np.linalg.norm(left) <= beta * np.linalg.norm(steepest) + np.sqrt(2 * room)
+        assert np.linalg.norm(left) <= beta * np.linalg.norm(largest_price) + np.sqrt(2 * room)
         assert abs(network.readout_weights).sum() <= gauge * (1 + 1e-9) + room / beta
 
 

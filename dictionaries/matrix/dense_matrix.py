@@ -10,13 +10,12 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy import sparse
 
+from ..validation import Array
 from .binary_matrix import BinaryMatrix
 from .operands import check_width, column_numbers, finite_operand, is_frozen, places, real_operand
-
-Array = NDArray[np.float64]
 
 _EPSILON = float(np.finfo(np.float64).eps)  # twice the rounding of one operation
 _SPARSE = 4  # of all columns, how many to one in use make it worth while to gather those

@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import accumulate, pairwise
-from operator import index
 
 from numba import config
 
+from ..validation import check_whole
 from .pool import Helpers
 
 # Registers (512 bits) handled per thread before a second one pays: waking it takes
@@ -56,7 +56,9 @@ def set_threads(count: int | None) -> None:
     >>> set_threads(None)
     """
     global _for_all
-    _for_all = None if count is None else _checked(count)
+    if count is not None:
+        check_whole("count", count, 1)
+    _for_all = count
 
 
 @contextmanager
@@ -75,7 +77,8 @@ def use_threads(count: int) -> Iterator[None]:
     ...     get_threads()
     3
     """
-    token = _for_this.set(_checked(count))
+    check_whole("count", count, 1)
+    token = _for_this.set(count)
     try:
         yield
     finally:
@@ -142,13 +145,3 @@ def _forget_helpers() -> None:
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_helpers)
 atexit.register(lambda: _helpers.close())
-
-
-def _checked(count: int) -> int:
-    try:
-        whole = index(count)
-    except TypeError:
-        whole = 0
-    if whole < 1:
-        raise ValueError(f"count: expected a whole number of threads, at least 1, got {count!r}")
-    return whole

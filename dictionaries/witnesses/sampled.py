@@ -17,7 +17,7 @@ recurrent weights, biases, leaks, thresholds; arrays row by row.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from scipy.special import ndtri
 
 from ...kernels.orthogonal import orthonormalise
 from ..neuron import Layer, Neuron, Range
+from ..validation import check_whole
 
 WEIGHT_GRID = 2.0**-14
 
@@ -73,20 +74,14 @@ def _probabilities(words: NDArray[np.uint64]) -> NDArray[np.float64]:
 def check_widths(hidden: Sequence[int]) -> tuple[int, ...]:
     """Return layer widths as ints; ValueError unless there are some, all whole and at least 1."""
     try:
-        widths = tuple(_whole("hidden", width) for width in hidden)
+        widths = tuple(hidden)
+        for width in widths:
+            check_whole("hidden", width, 1)
     except (TypeError, ValueError):
         widths = ()
-    if not widths or min(widths) < 1:
+    if not widths:
         raise ValueError(f"hidden: expected whole widths of at least 1, got {hidden!r}")
-    return widths
-
-
-def _whole(name: str, value: Any) -> int:
-    """Return a whole number as an int; ValueError by its name unless it is one."""
-    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-    if whole or (isinstance(value, float) and value.is_integer()):
-        return int(value)
-    raise ValueError(f"{name}: expected a whole number, got {value!r}")
+    return tuple(map(int, widths))
 
 
 @dataclass(frozen=True)
@@ -139,22 +134,21 @@ class SampledWitnesses:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hidden", check_widths(self.hidden))
-        for name in ("inputs", "subnetworks", "seed"):
-            object.__setattr__(self, name, _whole(name, getattr(self, name)))
+        for name, low, high in (
+            ("inputs", 1, None),
+            ("subnetworks", 1, 2**64),
+            ("seed", 0, 2**64 - 1),
+        ):
+            check_whole(name, getattr(self, name), low, high)
+            object.__setattr__(self, name, int(getattr(self, name)))
         if not isinstance(self.neuron, Neuron):
             raise ValueError(f"neuron: expected a Neuron, got {self.neuron!r}")
-        if self.inputs < 1:
-            raise ValueError(f"inputs: expected at least 1, got {self.inputs}")
-        if not 1 <= self.subnetworks <= 2**64:
-            raise ValueError(f"subnetworks: expected 1 to 2**64, got {self.subnetworks}")
-        if not 0 <= self.seed < 2**64:
-            raise ValueError(f"seed: expected 0 <= seed < 2**64, got {self.seed}")
         if self.law not in get_args(Law):
             raise ValueError(f"law: expected one of {get_args(Law)}, got {self.law!r}")
 
     def layers(self, index: int) -> list[Layer]:
         """Layers of subnetwork ``index``, from its own stream; IndexError past the last."""
-        index = _whole("index", index)
+        check_whole("index", index, -(2**64))  # an IndexError beyond the bank
         if not 0 <= index < self.subnetworks:
             raise IndexError(f"index: expected 0 to {self.subnetworks - 1}, got {index}")
         stream = np.random.Philox(key=np.array([index, self.seed], dtype=np.uint64))

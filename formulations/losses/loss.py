@@ -16,10 +16,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ...dictionaries.validation import Array
 from ...kernels import proximal
 from ..epigraph import Cone, Epigraph
-
-Array = NDArray[np.float64]
 
 
 class Loss(ABC):

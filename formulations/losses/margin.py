@@ -5,8 +5,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import expit, xlog1py, xlogy
 
+from ...dictionaries.validation import Array
 from ..epigraph import Block, Cone, Epigraph, half_squares
-from .loss import Array, Loss, divide
+from .loss import Loss, divide
 from .regression import split_blocks, split_sides
 
 

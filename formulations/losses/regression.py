@@ -4,9 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..arrays import is_number
+from ...dictionaries.validation import Array, check_number
 from ..epigraph import Block, Cone, Epigraph, half_squares
-from .loss import Array, Loss, divide
+from .loss import Loss, divide
 
 
 class Squared(Loss):
@@ -136,8 +136,7 @@ class Huber(Loss):
     curvature = 1.0
 
     def __init__(self, delta: float = 1.0) -> None:
-        if not (is_number(delta) and 0 < delta < np.inf):
-            raise ValueError(f"delta: expected a finite number above 0, got {delta!r}")
+        check_number("delta", delta)
         self.delta = float(delta)
 
     def __repr__(self) -> str:

@@ -4,8 +4,9 @@ import numpy as np
 from scipy import sparse
 from scipy.special import log_softmax, logsumexp, softmax, xlog1py, xlogy
 
+from ...dictionaries.validation import Array
 from ..epigraph import Block, Cone, Epigraph
-from .loss import Array, Loss, divide, labels_too
+from .loss import Loss, divide, labels_too
 
 # log frequency of a class without rows, whose best constant is minus infinity: exp(-800) is 0
 _ABSENT = -800.0

@@ -17,9 +17,10 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, lstsq
 
 from ...dictionaries import Design
+from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
 from ...kernels import proximal
-from ..backend import Array, Backend
+from ..backend import Backend
 from ..monitor import Monitor
 
 _RELAXATION = 1.6
@@ -159,7 +160,7 @@ class ADMM(Backend):
                     return f"gap reached after {step} steps"
                 if monitor.out_of_time:
                     return f"time limit after {step} steps"
-                gap = float(monitor.gaps.sum())
+                gap = float(monitor.absolute_gaps.sum())
                 waited = 0 if gap < best else waited + 1
                 best = min(best, gap)
                 if waited == _PATIENCE:

@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.sparse.linalg import lsqr
 
+from ...dictionaries.validation import Array
 from ...formulations import ConicForm, ConvexProgram, Huber, Loss
-from ..backend import Array, Backend
+from ..backend import Backend
 from ..monitor import Monitor
 
 TIGHTENINGS = (1e-1, 1e-3, 1e-5)
@@ -182,13 +183,15 @@ class ConicBackend(Backend):
                     return message
                 # a fair share of the time left, so that each block gets an answer
                 seconds = monitor.remaining / (len(pending) - done)
-                answer = self.run(part, Request(k, tightening * monitor.gap, seconds, options))
+                answer = self.run(
+                    part, Request(k, tightening * monitor.asked_gap, seconds, options)
+                )
                 message = answer.message
                 monitor.iterations += answer.iterations
                 if answer.x is not None:
                     part.answers[k] = answer
                     _offer(model, part, k, answer, monitor)
-                if monitor.gaps[numbers[part.blocks[k]]] > monitor.share:
+                if monitor.absolute_gaps[numbers[part.blocks[k]]] > monitor.block_gap:
                     left.append((part, k))
             pending = left
             if not pending or monitor.done:
@@ -280,5 +283,5 @@ def offer_without_dust(
         sizes = np.linalg.norm(weights, axis=1, keepdims=True)  # rows come and go as a whole
     kept = sizes > _NEGLIGIBLE * sizes.max(axis=0, initial=0.0)
     certificate = monitor.offer(np.where(kept, weights, 0.0), intercept, dual_point, outputs)
-    if certificate is not None and certificate.gap > monitor.share:
+    if certificate is not None and certificate.absolute_gap > monitor.block_gap:
         monitor.offer(weights, intercept, dual_point, outputs)

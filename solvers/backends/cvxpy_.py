@@ -111,7 +111,9 @@ class CVXPY(Backend):
         message = "not started"
         least, _ = _TOLERANCES.get(solver, (np.inf, ()))
         # each once: below the least there is nothing more to ask for
-        for tolerance in dict.fromkeys(max(each * monitor.gap, least) for each in TIGHTENINGS):
+        for tolerance in dict.fromkeys(
+            max(each * monitor.asked_gap, least) for each in TIGHTENINGS
+        ):
             seconds = monitor.remaining
             if seconds == 0:  # which SCS and OSQP would take for no limit
                 break

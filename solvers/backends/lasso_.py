@@ -29,9 +29,10 @@ from numpy.typing import NDArray
 
 from ...certificates import Certificate, certify
 from ...dictionaries import DenseMatrix
+from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
 from ...kernels import descent
-from ..backend import Array, Backend
+from ..backend import Backend
 from ..monitor import Monitor
 
 _FIRST = 10  # columns of the first working set
@@ -109,7 +110,7 @@ def _solve_block(model: DescentModel, k: int, monitor: Monitor, deadline: float)
     dual_point = monitor.dual_point[:, block]  # zeros, which prove nothing, in a cold start
     certificate = monitor.offer(weights, intercept, dual_point if dual_point.any() else None, block)
     while certificate is not None:
-        if monitor.gaps[k] <= monitor.share:
+        if monitor.absolute_gaps[k] <= monitor.block_gap:
             return "gap reached"
         if monitor.seconds >= deadline:
             return _LATE
@@ -118,7 +119,7 @@ def _solve_block(model: DescentModel, k: int, monitor: Monitor, deadline: float)
         weights[~free] = 0.0
         if not free.any():
             monitor.offer(weights, program.null_intercept, outputs=block)
-            return "gap reached" if monitor.gaps[k] <= monitor.share else _STUCK
+            return "gap reached" if monitor.absolute_gaps[k] <= monitor.block_gap else _STUCK
         in_use = np.flatnonzero(weights.any(axis=1))
         left = int(free.sum())
         size = max(size, 2 * in_use.size)
@@ -129,7 +130,7 @@ def _solve_block(model: DescentModel, k: int, monitor: Monitor, deadline: float)
         if stalled and np.isin(working, before).all():
             return _STUCK
         # what is screened away leaves no gap
-        goal = monitor.share if working.size == left else _SHARE * certificate.gap
+        goal = monitor.block_gap if working.size == left else _SHARE * certificate.absolute_gap
         alone = program.take(working)
         W, b, stalled = _descend(
             alone,
@@ -153,7 +154,7 @@ def _may_matter(
     ``lengths`` (P,) are those of their prices at the certificate's dual point,
     ``curvatures`` (P,) the centred kappa_j where there is an intercept.
     """
-    gap = certificate.gap + _ROUNDING * program.reference
+    gap = certificate.absolute_gap + _ROUNDING * program.reference
     may: NDArray[np.bool_] = lengths + np.sqrt(2.0 * gap * curvatures) >= program.strength
     return may
 
@@ -208,16 +209,19 @@ def _descend(
         state[:] = _extrapolate(np.array(points))
         there = certify(program, weights=W, intercept=b)
         # two primals that are one in float64 leave it to the gap
-        if there.gap < certificate.gap and there.primal <= (1.0 + 1e-15) * certificate.primal:
+        if (
+            there.absolute_gap < certificate.absolute_gap
+            and there.primal <= (1.0 + 1e-15) * certificate.primal
+        ):
             certificate = there
         else:
             state[:] = points[-1]
-        if certificate.gap <= goal:
+        if certificate.absolute_gap <= goal:
             break
-        vain = 0 if certificate.primal < lowest or certificate.gap < least else vain + 1
+        vain = 0 if certificate.primal < lowest or certificate.absolute_gap < least else vain + 1
         if vain == _PATIENCE:
             return W, b, True
-        lowest, least = min(certificate.primal, lowest), min(certificate.gap, least)
+        lowest, least = min(certificate.primal, lowest), min(certificate.absolute_gap, least)
         fit = np.array(program.affine(W, b).T, order="C")  # without the rounding of many steps
     return W, b, False
 

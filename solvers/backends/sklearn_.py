@@ -8,8 +8,9 @@ import numpy as np
 from scipy import sparse
 
 from ...dictionaries import DenseMatrix
+from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
-from ..backend import Array, Backend
+from ..backend import Backend
 from ..monitor import Monitor
 
 _FIRST, _LAST = 20, 1_000_000  # iterations of the first fit, doubled up to the last
@@ -94,7 +95,7 @@ class ScikitLearn(Backend):
             while waited < _PATIENCE and estimator.max_iter <= _LAST:
                 if monitor.out_of_time:
                     return message
-                before = monitor.gaps[number]
+                before = monitor.absolute_gaps[number]
                 start = perf_counter()
                 status = _fit(estimator, design, target, sample_weight)
                 seconds = perf_counter() - start
@@ -103,10 +104,10 @@ class ScikitLearn(Backend):
                 monitor.iterations += iterations
                 if STATUSES.get(status, False):
                     monitor.offer(*_answer(part, estimator), outputs=block)
-                if monitor.gaps[number] <= monitor.share:
+                if monitor.absolute_gaps[number] <= monitor.block_gap:
                     break
                 if status == "converged" or estimator.max_iter >= whole:
-                    waited = 0 if monitor.gaps[number] < before else waited + 1
+                    waited = 0 if monitor.absolute_gaps[number] < before else waited + 1
                     _tighten(estimator)
                 # twice as many iterations, or as many as fit into the time
                 if longest:  # it begins anew each time

@@ -20,8 +20,8 @@ import numpy as np
 from ...certificates import certify
 from ...certificates.certify import certify_priced
 from ...dictionaries import BinaryMatrix, GivenWitnesses, Layer, SpikeDictionary
+from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
-from ..backend import Array
 from ..solution import Solution, Status
 from ..solve import solve
 from .pricing import Priced, Pricing, Question, Witness
@@ -32,7 +32,7 @@ _EMPTY = 3  # rounds of a search without a new atom, after which it ends
 _PATIENCE = 10  # rounds of evictions, or of a search, without progress
 
 
-class Stopped(Enum):
+class StopReason(Enum):
     """Why growing ended."""
 
     GAP = "the asked global gap is reached"
@@ -150,7 +150,7 @@ class ColumnGeneration:
     """Rounds of solving and pricing, and the best answer and bound so far."""
 
     def __init__(self, hand: AtHand, oracle: Pricing, gap: float, deadline: float) -> None:
-        self.hand, self.oracle, self.gap, self.deadline = hand, oracle, gap, deadline
+        self.hand, self.oracle, self.asked_gap, self.deadline = hand, oracle, gap, deadline
         self.solution: Solution | None = None
         self.state = hand.as_it_is()  # that it is an answer to
         self._start: Solution | None = None  # the last answer, padded for the atoms added since
@@ -178,7 +178,7 @@ class ColumnGeneration:
     def _seconds(self) -> float:
         return max(self.deadline - time.perf_counter(), 0.0)
 
-    def round(self) -> tuple[Stopped | None, int]:
+    def round(self) -> tuple[StopReason | None, int]:
         """Solve, price and add; why to stop, and how many atoms were added."""
         solution = self._solved()
         if self._before is not None:
@@ -190,25 +190,25 @@ class ColumnGeneration:
                 self._swap //= 2
         self.solution, self.state = solution, self.hand.as_it_is()
         if solution.status is Status.INTERRUPTED:
-            return Stopped.INTERRUPTED, 0
+            return StopReason.INTERRUPTED, 0
         if self._seconds == 0.0:
-            return Stopped.TIME, 0
+            return StopReason.TIME, 0
         free = self.hand.room(solution.active.size)
         room = max(free, self._swap)
         found = self._priced(solution, max(room, 1))
-        if self.global_gap is not None and self.global_gap <= self.gap:
-            return Stopped.GAP, 0
+        if self.global_gap is not None and self.global_gap <= self.asked_gap:
+            return StopReason.GAP, 0
         if self._seconds == 0.0:
-            return Stopped.TIME, 0
+            return StopReason.TIME, 0
         if not found.witnesses:
             self._empty += 1
             proven = found.largest is not None
-            return (Stopped.PLATEAU if proven or self._empty == _EMPTY else None), 0
+            return (StopReason.PLATEAU if proven or self._empty == _EMPTY else None), 0
         self._empty = 0
         if room == 0:
-            return Stopped.ATOMS, 0
+            return StopReason.ATOMS, 0
         if self._at_rest(solution):
-            return Stopped.PLATEAU, 0
+            return StopReason.PLATEAU, 0
         if len(found.witnesses) > free:
             self._before = self.hand.as_it_is(), solution
         self._start = self.hand.add(found, solution)
@@ -221,7 +221,7 @@ class ColumnGeneration:
             before = None
         solution = solve(
             program,
-            gap=_ALONE * self.gap,
+            gap=_ALONE * self.asked_gap,
             time_limit=max(self._seconds, 1e-3),
             warm_start=before,
         )
@@ -266,16 +266,20 @@ class ColumnGeneration:
             found = self.oracle.price(question).first(room)
             if found.largest is not None:
                 self._bounded(solution, point, found.largest)
-            if found.witnesses or (self.global_gap is not None and self.global_gap <= self.gap):
+            if found.witnesses or (
+                self.global_gap is not None and self.global_gap <= self.asked_gap
+            ):
                 break
         return found
 
     def _bounded(self, solution: Solution, point: Array, largest: Array) -> None:
         """Keep what a dual point proves of all witnesses, block by block."""
         program = solution.program
-        steepest = largest.reshape(len(program.blocks), -1).max(axis=1)
-        proven = certify_priced(program, solution.weights, solution.intercept, point, steepest)
-        bounds = proven.primals - proven.gaps
+        largest_prices = largest.reshape(len(program.blocks), -1).max(axis=1)
+        proven = certify_priced(
+            program, solution.weights, solution.intercept, point, largest_prices
+        )
+        bounds = proven.primals - proven.absolute_gaps
         if self._bounds is None or self._best is None:
             self._bounds, self._best = bounds, proven.dual_point.copy()
             return
@@ -291,6 +295,6 @@ class ColumnGeneration:
         if len(self._progress) <= _PATIENCE:
             return False
         primal, lower = self._progress[-1 - _PATIENCE]
-        least = self.gap * solution.program.reference
+        least = self.asked_gap * solution.program.reference
         still = primal - solution.certificate.primal < least and not bound > lower
         return still and (self.hand.evicts or self.oracle.grounds is None)

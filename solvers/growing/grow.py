@@ -16,12 +16,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...dictionaries import Budget, BudgetExceeded, SpikeDictionary, roll_columns
+from ...dictionaries.validation import Array, check_number, check_seconds, check_whole
 from ...formulations import ConvexProgram, NetworkClass
-from ...formulations.arrays import is_number
 from ...formulations.losses import Loss
-from ..backend import Array
 from ..solution import Solution
-from .column_generation import AtHand, ColumnGeneration, Stopped
+from .column_generation import AtHand, ColumnGeneration, StopReason
 from .pricing import (
     EnumerationPricing,
     Grounds,
@@ -44,7 +43,8 @@ class Round:
 
     ``seconds`` since it began; ``atoms`` at hand, of which ``active`` carry a weight; ``added``
     new ones for the next round; ``primal``, the objective; ``bound``, the best so far on the
-    global optimum, and ``gap``, the distance relative to the reference; both None without a bound.
+    global optimum, and ``relative_gap``, the distance relative to
+    the reference; both None without a bound.
     """
 
     seconds: float
@@ -53,7 +53,7 @@ class Round:
     added: int
     primal: float
     bound: float | None
-    gap: float | None
+    relative_gap: float | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +70,12 @@ class Growth:
     history : list of Round
     bound : float or None
         No network of the class has a lower objective.
-    gap : float or None
+    relative_gap : float or None
         Global: primal minus bound, relative to the program's reference.
     grounds : {"exact", "milp"} or None
         What the bound rests on: every witness was priced, in whole numbers or over an enumeration;
         HiGHS's bounds, floating and to its tolerances; or nothing, for a search proves none.
-    stopped : Stopped
+    stopped : StopReason
     """
 
     dictionary: SpikeDictionary
@@ -83,18 +83,18 @@ class Growth:
     solution: Solution
     history: list[Round] = field(repr=False)
     bound: float | None
-    gap: float | None
+    relative_gap: float | None
     grounds: Grounds | None
-    stopped: Stopped
+    stopped: StopReason
 
     def __str__(self) -> str:
         last = self.history[-1]
         known = f"{last.primal:.9g} over {last.atoms} atoms, {last.active} in use"
-        if self.gap is None:
+        if self.relative_gap is None:
             return f"{known}; no bound on the global optimum ({self.stopped.value})"
         how = {"exact": "every witness priced", "milp": "by HiGHS, to its tolerances"}
         grounds = how[self.grounds or "milp"]
-        return f"{known}; global gap {self.gap:.2g}, {grounds} ({self.stopped.value})"
+        return f"{known}; global gap {self.relative_gap:.2g}, {grounds} ({self.stopped.value})"
 
 
 def grow(
@@ -173,7 +173,7 @@ def grow(
     >>> strings = np.array(list(product((0, 1), repeat=4)))
     >>> X, y = np.eye(2)[strings], strings[:, 0] ^ strings[:, -1]
     >>> grown = grow(bd.LIF(hidden=(1,), leak=0.5), X, y, "hinge", strength=0.02)
-    >>> grown.stopped.name, grown.grounds, grown.gap < 1e-6
+    >>> grown.stopped.name, grown.grounds, grown.relative_gap < 1e-6
     ('GAP', 'exact', True)
     """
     start = time.perf_counter()
@@ -183,7 +183,9 @@ def grow(
             f"got {type(formulation).__name__}"
         )
     _check(gap, per_round, most_atoms, rounds, time_limit)
-    count = 0 if isinstance(atoms, SpikeDictionary) else _whole("atoms", atoms)
+    if not isinstance(atoms, SpikeDictionary):
+        check_whole("atoms", atoms, 1)
+    count = 0 if isinstance(atoms, SpikeDictionary) else int(atoms)
     # what the class is, its own sampler tells, whatever there is to start with
     own = formulation.sample(X, subnetworks=max(count, _TOLD_BY), seed=seed)
     sequences = formulation.sequences(X)
@@ -201,12 +203,12 @@ def grow(
     growing = ColumnGeneration(hand, oracle, gap, start + time_limit)
     history: list[Round] = []
     solution: Solution | None = None
-    stopped: Stopped | None = None
+    stopped: StopReason | None = None
     while stopped is None or solution is None:
         try:
             stopped, added = growing.round()
         except KeyboardInterrupt:
-            stopped, added = Stopped.INTERRUPTED, 0
+            stopped, added = StopReason.INTERRUPTED, 0
         solution = growing.solution
         if solution is None:
             raise KeyboardInterrupt
@@ -218,13 +220,13 @@ def grow(
                 added=added,
                 primal=solution.certificate.primal,
                 bound=growing.bound,
-                gap=growing.global_gap,
+                relative_gap=growing.global_gap,
             )
         )
         if callback is not None:
             callback(history[-1])
         if stopped is None and len(history) == rounds:
-            stopped = Stopped.ROUNDS
+            stopped = StopReason.ROUNDS
     hand.restore(growing.state)
     return Growth(
         dictionary=hand.dictionary(solution.program.design),
@@ -232,7 +234,7 @@ def grow(
         solution=solution,
         history=history,
         bound=growing.bound,
-        gap=growing.global_gap,
+        relative_gap=growing.global_gap,
         grounds=oracle.grounds if growing.bound is not None else None,
         stopped=stopped,
     )
@@ -296,20 +298,12 @@ def _oracle(
     )
 
 
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ValueError(f"{name}: expected a whole number of at least 1, got {value!r}")
-    return int(value)
-
-
 def _check(
     gap: float, per_round: int, most_atoms: int | None, rounds: int, time_limit: float
 ) -> None:
-    if not (is_number(gap) and 0 < gap < np.inf):
-        raise ValueError(f"gap: expected a finite number > 0, got {gap!r}")
-    if not (is_number(time_limit) and time_limit > 0):
-        raise ValueError(f"time_limit: expected seconds > 0, got {time_limit!r}")
-    _whole("per_round", per_round)
-    _whole("rounds", rounds)
+    check_number("gap", gap)
+    check_seconds(time_limit)
+    check_whole("per_round", per_round, 1)
+    check_whole("rounds", rounds, 1)
     if most_atoms is not None:
-        _whole("most_atoms", most_atoms)
+        check_whole("most_atoms", most_atoms, 1)

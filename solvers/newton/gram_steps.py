@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ...dictionaries.validation import Array
 from ...formulations.penalties import L1
-from ..backend import Array
 from .kept_factor import KeptFactor
 from .proximal_steps import INEXACT, MOST_NEWTON, NOTHING, SHARE, Scales, search
 
@@ -121,8 +121,8 @@ class GramSteps:
         what the norm costs beyond the prices.
         """
         quadratic, prices = self._quadratic, point.prices
-        steepest = float(np.abs(prices).max())
-        share = quadratic.strength / steepest if steepest > quadratic.strength else 1.0
+        largest = float(np.abs(prices).max())
+        share = quadratic.strength / largest if largest > quadratic.strength else 1.0
         lost = 1.0 - share
         misfit = quadratic.square - float((quadratic.linear + prices) @ point.x)
         losses = 0.5 * (size - 2.0 * lost * float(residual @ prices) + lost**2 * misfit)

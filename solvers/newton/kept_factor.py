@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.linalg import lu_factor, lu_solve
 from scipy.linalg.lapack import dpotrf, dpotrs
 
-from ..backend import Array
+from ...dictionaries.validation import Array
 
 _CHANGED = 0.1  # share of the columns up to which a change is cheaper than a new factor
 _SMALL = 100  # columns up to which it never is

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from ...dictionaries import BinaryMatrix, DenseMatrix, Design
+from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
-from ..backend import Array
 
 _BITS, _MOST_BITS = 8, 40  # of the smallest weight in a Gram matrix, and of the largest
 _DISTINCT = 4  # weights that are few are taken as they are

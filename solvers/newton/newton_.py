@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
-from ..backend import Array, Backend
+from ..backend import Backend
 from ..monitor import Monitor
 from .proximal_steps import Scales
 from .working_set import descend
@@ -91,12 +92,12 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
     if not np.isfinite(dual_point).all():
         return "overflow in float64"
     # as fine as the last will be: from lambda_max on there is no other
-    sizes, steepest = _price(program, dual_point, _PRICED * monitor.gap)
-    monitor.offer(weights, intercept, dual_point, block, steepest)
-    scales = Scales.of(program, min(1.0, program.relative(float(monitor.gaps[k]))))
+    sizes, largest_prices = _price(program, dual_point, _PRICED * monitor.asked_gap)
+    monitor.offer(weights, intercept, dual_point, block, largest_prices)
+    scales = Scales.of(program, min(1.0, program.relative(float(monitor.absolute_gaps[k]))))
     working = np.zeros(0, dtype=np.intp)
     stuck, waited, share, by_rows = False, 0, _SHARES[1], False
-    while monitor.gaps[k] > monitor.share:
+    while monitor.absolute_gaps[k] > monitor.block_gap:
         if monitor.seconds >= deadline:
             return "time limit"
         before = working
@@ -104,7 +105,7 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
         if waited == _PATIENCE or (stuck and np.array_equal(before, working)):
             return _STUCK
         alone = program.take(working)
-        goal = max(share * monitor.gaps[k], 0.5 * monitor.share)
+        goal = max(share * monitor.absolute_gaps[k], 0.5 * monitor.block_gap)
         answer, steps = descend(
             alone,
             weights[working],
@@ -120,13 +121,13 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
         weights = np.zeros_like(weights)
         weights[working], intercept = answer.weights, answer.intercept
         dual_point, feasible = answer.v, answer.certificate.dual_point
-        sizes, steepest = _price(program, feasible, _PRICED * program.relative(goal))
-        gap = monitor.gaps[k]
-        monitor.offer(weights, intercept, feasible, block, steepest)
-        waited = 0 if monitor.gaps[k] < gap else waited + 1
+        sizes, largest_prices = _price(program, feasible, _PRICED * program.relative(goal))
+        gap = monitor.absolute_gaps[k]
+        monitor.offer(weights, intercept, feasible, block, largest_prices)
+        waited = 0 if monitor.absolute_gaps[k] < gap else waited + 1
         stuck = answer.stuck
         # whether columns outside cost little beside what the working set left open
-        settled = monitor.gaps[k] < _SETTLED * answer.certificate.gap
+        settled = monitor.absolute_gaps[k] < _SETTLED * answer.certificate.absolute_gap
         share = min(max(share * (0.2 if settled else 3.0), _SHARES[0]), _SHARES[1])
         if not settled:  # steps as long as the last ones were for columns that have changed since
             scales.grow(0.2)

@@ -18,8 +18,8 @@ import numpy as np
 
 from ...certificates.certify import certify_priced
 from ...dictionaries import BinaryMatrix
+from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
-from ..backend import Array
 from .gram_steps import GramSteps, Quadratic
 from .linear_system import rounded_gram
 from .proximal_steps import Answer, Scales, follow
@@ -135,12 +135,12 @@ def descend_by_quadratics(
             break
         weights, intercept, fit, objective = ahead, intercept + step * shift, there, then
         v = model.dual_at(x)
-        certificate = certify_priced(program, weights, intercept, v, program.steepest(v))
-        if best is None or certificate.gap < best.certificate.gap:
+        certificate = certify_priced(program, weights, intercept, v, program.largest_prices(v))
+        if best is None or certificate.absolute_gap < best.certificate.absolute_gap:
             best, waited = Answer(weights, intercept, v, certificate), 0
         else:
             waited += 1
-        if certificate.gap <= goal or late() or waited == _PATIENCE:
+        if certificate.absolute_gap <= goal or late() or waited == _PATIENCE:
             break
-        wanted = max(_SHARE * certificate.gap, _LAST * goal)
+        wanted = max(_SHARE * certificate.absolute_gap, _LAST * goal)
     return best, newton_steps

@@ -16,8 +16,8 @@ from scipy.optimize import brentq
 
 from ...certificates import Certificate
 from ...dictionaries import DenseMatrix
+from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
-from ..backend import Array
 
 MOST_NEWTON = 40  # steps in one proximal step
 INEXACT = 0.2  # residual that a step may leave, in units of its length

@@ -20,8 +20,8 @@ import numpy as np
 
 from ...certificates import Certificate, certify
 from ...dictionaries import BinaryMatrix, DenseMatrix, Design
+from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
-from ..backend import Array
 from . import linear_system
 from .proximal_steps import (
     INEXACT,
@@ -132,7 +132,7 @@ class RowSteps:
             self._program, weights=point.weights, intercept=point.intercept, dual_point=point.v
         )
         self._last = point, certificate
-        return certificate.gap, taken
+        return certificate.absolute_gap, taken
 
     def keep(self) -> None:
         """See :class:`Steps`."""

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import replace
 
+from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
-from ..backend import Array
 from .proximal_newton import descend_by_quadratics, has_quadratics
 from .proximal_steps import Answer, Scales
 from .row_steps import descend_by_rows
@@ -28,7 +28,7 @@ def descend(
     if not by_rows and has_quadratics(program):
         first = replace(scales)
         found, before = descend_by_quadratics(program, weights, intercept, scales, goal, late)
-        if found is not None and (found.certificate.gap <= goal or late()):
+        if found is not None and (found.certificate.absolute_gap <= goal or late()):
             return found, before
         # prices by a Gram matrix round to a share of those at W = 0, by rows to one of their own;
         # weights that were stuck are no better a start, nor are steps that grew in vain

@@ -4,36 +4,27 @@ The problem is that of ``formulations/splitting.py``; a sweep goes up the layers
 sets weights, spikes and membranes to the best for all others. It is not convex and
 nothing bounds its optimum: what is proven is that blocks minimised exactly never raise the
 augmented Lagrangian. The readout of what comes out can be solved to its optimum, with a
-certificate, by ``convex_readout``.
+certificate, by ``readout_program``.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...dictionaries.witnesses.sampled import check_widths
-from ...formulations.arrays import is_number
+from ...dictionaries.validation import check_seconds, check_whole
 from ...formulations.losses import Loss, find_loss
 from ...formulations.targets import encode
 from ...networks import SpikingNetwork
 from ..registry import BACKENDS
+from .settings import SplittingSettings
 from .sweeps import Sweep, Training
 
-_LIMITS = {"leak": (0.0, 1.0, "in [0, 1]"), "weight_decay": (0.0, np.inf, "of at least 0")}
-_CHOICES = {
-    "weight_norm": ("l2", "l1"),
-    "initial": ("simulated", "uniform"),
-    "order": ("gauss-seidel", "jacobi"),
-    "spikes": ("clipped", "exact"),
-}
 
-
-class SplittingStopped(Enum):
+class SplittingStopReason(Enum):
     """Why training ended."""
 
     SWEEPS = "budget: out of sweeps"
@@ -50,12 +41,12 @@ class Splitting:
     network : SpikingNetwork
         One subnetwork, whose output leaks as its neurons do.
     history : list of Sweep
-    stopped : SplittingStopped
+    stopped : SplittingStopReason
     """
 
     network: SpikingNetwork
     history: list[Sweep] = field(repr=False)
-    stopped: SplittingStopped
+    stopped: SplittingStopReason
     _training: Training = field(repr=False)
 
     def __str__(self) -> str:
@@ -68,7 +59,7 @@ class Splitting:
 
 
 @dataclass(frozen=True)
-class ADMMSplitting:
+class ADMMSplitting(SplittingSettings):
     """Spiking networks trained by ADMM splitting (Perin, Bidini, Mazzieri and Rossi 2025).
 
     Neurons fire above the threshold, a spike takes the threshold from the membrane of the
@@ -85,8 +76,8 @@ class ADMMSplitting:
         Above 0.
     rho : float
         Penalty of the membranes' equations.
-    beta : float
-        Penalty of relaxed spikes apart from those of the membranes.
+    spike_rho : float
+        Penalty of relaxed spikes apart from those of the membranes; beta in the paper.
     weight_decay : float
         Of all weights, 0 or more; at 0 least squares of the smallest norm.
     weight_norm : {"l2", "l1"}
@@ -103,7 +94,7 @@ class ADMMSplitting:
         Whether relaxed spikes are the paper's ridge solution clipped to [0, 1], which
         can raise the Lagrangian, or the best in [0, 1].
     adaptive : bool
-        Whether each layer's rho and beta are doubled or halved where its primal and dual
+        Whether each layer's rho and spike_rho are doubled or halved where its primal and dual
         residuals are ten times apart.
     acceleration : int
         Sweeps that Anderson acceleration looks back; 0 for none. A step is taken
@@ -125,35 +116,6 @@ class ADMMSplitting:
     >>> trained.history[-1].lagrangian < trained.history[0].lagrangian
     True
     """
-
-    hidden: Sequence[int]
-    leak: float = 0.95
-    threshold: float = 1.0
-    rho: float = 1.0
-    beta: float = 0.1
-    weight_decay: float = 0.0
-    weight_norm: Literal["l2", "l1"] = "l2"
-    initial: Literal["simulated", "uniform"] = "simulated"
-    order: Literal["gauss-seidel", "jacobi"] = "gauss-seidel"
-    spikes: Literal["clipped", "exact"] = "clipped"
-    adaptive: bool = False
-    acceleration: int = 0
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "hidden", check_widths(self.hidden))
-        for name in ("leak", "threshold", "rho", "beta", "weight_decay"):
-            value = getattr(self, name)
-            least, most, limits = _LIMITS.get(name, (np.nextafter(0.0, 1.0), np.inf, "above 0"))
-            if not (is_number(value) and least <= value <= most and value < np.inf):
-                raise ValueError(f"{name}: expected a finite number {limits}, got {value!r}")
-        for name, known in _CHOICES.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name}: expected one of {known}, got {getattr(self, name)!r}")
-        if self.weight_norm == "l1" and self.weight_decay == 0:
-            raise ValueError("weight_decay: expected a number above 0 for weight_norm 'l1', got 0")
-        if not isinstance(self.adaptive, bool | np.bool_):
-            raise ValueError(f"adaptive: expected True or False, got {self.adaptive!r}")
-        _check_whole("acceleration", self.acceleration, 0)
 
     def fit(
         self,
@@ -218,13 +180,11 @@ class ADMMSplitting:
             or ``start`` is of other data or settings, or something went on from it already.
         """
         begun = time.perf_counter()
-        _check_whole("sweeps", sweeps, 1)
-        _check_whole("warm_up", warm_up, 0)
+        check_whole("sweeps", sweeps, 1)
+        check_whole("warm_up", warm_up, 0)
         if batch is not None:
-            _check_whole("batch", batch, 1)
-        _check_whole("seed", seed, 0)
-        if seed >= 2**64:
-            raise ValueError(f"seed: expected a whole number below 2**64, got {seed!r}")
+            check_whole("batch", batch, 1)
+        check_whole("seed", seed, 0, 2**64 - 1)
         if backend not in ("auto", *BACKENDS):
             raise ValueError(
                 f"backend: expected 'auto' or one of {list(BACKENDS)}, got {backend!r}"
@@ -233,8 +193,8 @@ class ADMMSplitting:
             raise ValueError(f"start: expected a Splitting, got {type(start).__name__}")
         if callback is not None and not callable(callback):
             raise ValueError(f"callback: expected a callable, got {type(callback).__name__}")
-        if not is_number(time_limit) or not time_limit >= 0:
-            raise ValueError(f"time_limit: expected seconds, at least 0, got {time_limit!r}")
+        if time_limit != 0:  # which asks for one sweep
+            check_seconds(time_limit)
         found = find_loss(loss)
         targets, classes = encode(y, _samples(X), found)
         if start is None:
@@ -254,13 +214,13 @@ class ADMMSplitting:
                 if callback is not None:
                     callback(history[-1])
                 if done == sweeps:
-                    stopped = SplittingStopped.SWEEPS
+                    stopped = SplittingStopReason.SWEEPS
                 elif time.perf_counter() - begun > time_limit:
-                    stopped = SplittingStopped.TIME
+                    stopped = SplittingStopReason.TIME
         except KeyboardInterrupt:
             if not history:
                 raise
-            stopped = SplittingStopped.INTERRUPTED
+            stopped = SplittingStopReason.INTERRUPTED
         return Splitting(training.network(), history, stopped, training)
 
 
@@ -274,8 +234,3 @@ def _samples(X: ArrayLike) -> int:
     if 0 in shape:
         raise ValueError(f"X: expected at least one entry, got shape {shape}")
     return int(shape[0])
-
-
-def _check_whole(name: str, value: Any, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{name}: expected a whole number of at least {least}, got {value!r}")

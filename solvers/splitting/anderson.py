@@ -4,9 +4,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from ...dictionaries.validation import Array
 
 _RIDGE = 1e-10  # of the least squares, relative to the mean diagonal
 _PIECE = 2**14  # numbers: 128 KB

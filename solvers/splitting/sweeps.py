@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ...dictionaries import Layer, check_sequences
+from ...dictionaries.validation import Array
 from ...formulations.losses import Loss
 from ...formulations.splitting import (
     Equations,
@@ -32,11 +33,7 @@ from ...networks import SpikingNetwork
 from ..solution import Status
 from ..solve import solve
 from .anderson import Anderson
-
-if TYPE_CHECKING:
-    from .admm_splitting import ADMMSplitting
-
-Array = NDArray[np.float64]
+from .settings import SplittingSettings
 
 _BALANCE, _FACTOR = 10.0, 2.0  # residual balancing, as in Boyd et al. (2011), section 3.4.1
 _RANGE = 1e3  # how far penalties may go from where they began, either way
@@ -75,7 +72,7 @@ class Sweep:
         Mean loss of the network itself, simulated forward, over the samples trained on.
     accuracy : float or None
         Share of them that it classifies; None in regression.
-    rho, beta : tuple of float
+    rho, spike_rho : tuple of float
         The penalties of the sweep.
     accelerated : bool
         Whether an Anderson step was taken.
@@ -95,7 +92,7 @@ class Sweep:
     simulated_loss: float
     accuracy: float | None
     rho: tuple[float, ...]
-    beta: tuple[float, ...]
+    spike_rho: tuple[float, ...]
     accelerated: bool
 
 
@@ -116,8 +113,8 @@ class _Sums:
 
     def spikes(self, equations: Equations) -> tuple[float, ...]:
         """Penalty of each hidden layer's relaxed spikes."""
-        pairs = zip(equations.beta, self.layers[:-1], strict=True)
-        return tuple(0.5 * float(beta) * found.spikes for beta, found in pairs)
+        pairs = zip(equations.spike_rho, self.layers[:-1], strict=True)
+        return tuple(0.5 * float(spike_rho) * found.spikes for spike_rho, found in pairs)
 
     def lagrangian(self, equations: Equations) -> float:
         """The sum of all."""
@@ -130,7 +127,7 @@ class Training:
 
     def __init__(
         self,
-        settings: "ADMMSplitting",
+        settings: SplittingSettings,
         X: ArrayLike,
         targets: Array,
         loss: Loss,
@@ -146,7 +143,7 @@ class Training:
             float(settings.leak),
             float(settings.threshold),
             np.full(len(self._widths), float(settings.rho)),
-            np.full(len(settings.hidden), float(settings.beta)),
+            np.full(len(settings.hidden), float(settings.spike_rho)),
             float(settings.weight_decay),
             settings.weight_norm == "l1",
         )
@@ -172,7 +169,7 @@ class Training:
 
     def again(
         self,
-        settings: "ADMMSplitting",
+        settings: SplittingSettings,
         X: ArrayLike,
         targets: Array,
         loss: Loss,
@@ -225,7 +222,7 @@ class Training:
             simulated_loss=simulated_loss,
             accuracy=accuracy,
             rho=tuple(equations.rho.tolist()),
-            beta=tuple(equations.beta.tolist()),
+            spike_rho=tuple(equations.spike_rho.tolist()),
             accelerated=accelerated,
         )
         if self._settings.adaptive:
@@ -387,19 +384,21 @@ class Training:
         """Double or halve penalties whose primal and dual residuals are far apart.
 
         The dual residual of an equation is rho times how its membranes moved, that of
-        spikes beta times how those of membranes did. The multiplier is that of the unscaled
+        spikes spike_rho times how those of membranes did. The multiplier is that of the unscaled
         equation, and stays.
         """
         old, settings = self._equations, self._settings
-        rho, beta = old.rho.copy(), old.beta.copy()
+        rho, spike_rho = old.rho.copy(), old.spike_rho.copy()
         for layer, ((squares, flips), found) in enumerate(
             zip(moves, self._sums.layers, strict=True)
         ):
             rho[layer] = _balanced(rho[layer], settings.rho, found.dynamics, squares)
-            if layer < beta.size:
-                beta[layer] = _balanced(beta[layer], settings.beta, found.spikes, flips)
-        if (rho != old.rho).any() or (beta != old.beta).any():
-            self._equations = replace(old, rho=rho, beta=beta)
+            if layer < spike_rho.size:
+                spike_rho[layer] = _balanced(
+                    spike_rho[layer], settings.spike_rho, found.spikes, flips
+                )
+        if (rho != old.rho).any() or (spike_rho != old.spike_rho).any():
+            self._equations = replace(old, rho=rho, spike_rho=spike_rho)
             if self._anderson:
                 self._anderson.forget()
 

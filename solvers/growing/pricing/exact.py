@@ -6,8 +6,9 @@ import numpy as np
 
 from ....dictionaries.complete.budget import Budget
 from ....dictionaries.spike_dictionary import SpikeDictionary
+from ....dictionaries.validation import Array
 from .one_neuron import OneNeuron
-from .oracle import Array, Grounds, Priced, Question, Witness
+from .oracle import Grounds, Priced, Question, Witness
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,9 @@ from ....dictionaries.complete.budget import Budget
 from ....dictionaries.complete.prefix_trie import SoftReset, plain_fraction
 from ....dictionaries.neuron import Layer
 from ....dictionaries.spike_dictionary import SpikeDictionary
+from ....dictionaries.validation import Array
 from ....dictionaries.witnesses.sampled import Witnesses
-from .oracle import Array, Witness, rolled_rows
+from .oracle import Witness, rolled_rows
 
 
 @dataclass(frozen=True)

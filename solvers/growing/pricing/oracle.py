@@ -12,8 +12,8 @@ from ....dictionaries.matrix.binary_matrix import BinaryMatrix
 from ....dictionaries.neuron import Layer
 from ....dictionaries.rollout import roll_columns
 from ....dictionaries.spike_dictionary import Readout
+from ....dictionaries.validation import Array
 
-Array = NDArray[np.float64]
 Grounds = Literal["exact", "milp"]
 Witness = tuple[list[Layer], int]  # a subnetwork, and the neuron of its last layer
 
@@ -70,7 +70,7 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Priced:
-    """New atoms that violate their constraints, steepest first, and what bounds all others.
+    """New atoms that violate their constraints, largest prices first, and what bounds all others.
 
     Attributes
     ----------

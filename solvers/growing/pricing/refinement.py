@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from ....dictionaries.complete.prefix_trie import PrefixTrie, Refinement
 from ....dictionaries.complete.trajectory_cells import Cone, Ray, inner_point, orthants, split
 from ....dictionaries.spike_dictionary import Readout, SpikeDictionary
+from ....dictionaries.validation import Array
 from .one_neuron import OneNeuron
-from .oracle import Array, Grounds, Priced, Pricing, Question, Witness, new_atoms
+from .oracle import Grounds, Priced, Pricing, Question, Witness, new_atoms
 
 _BITS = 40  # of the largest node weight
 _MOST_INPUTS = 2  # beyond, cells have too many rays
@@ -85,11 +86,11 @@ class RefinementPricing:
         witnesses: list[Witness] = []
         for c in range(outputs):
             left = (deadline - time.perf_counter()) / (outputs - c)
-            largest[c], paths = self.steepest(question.V[:, c], question.strength, left)
+            largest[c], paths = self.largest_price(question.V[:, c], question.strength, left)
             witnesses += [self._witness(path.point) for path in reversed(paths)]
         return new_atoms(witnesses, question, self.sequences, self.readout, largest)
 
-    def steepest(
+    def largest_price(
         self, v: Array, floor: float = 0.0, seconds: float = inf
     ) -> tuple[float, list[Path]]:
         """Bound |d'v| over all trajectories d, and the best paths on the way, the last the best.

@@ -1,6 +1,6 @@
 """Pricing by search, for any class of networks: it finds atoms and proves nothing.
 
-Random subnetworks of the class are priced; the steepest of them and those in use climb by random
+Random subnetworks of the class are priced; the best of them and those in use climb by random
 changes of their weights, and then along surrogate gradients (a spike's derivative is replaced by
 that of an arctangent; Fang et al. 2021), the best network by its *hard* spikes being kept.
 Weights stay on the grid, and an atom is what ``rollout.py`` says that its network fires.
@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from ....dictionaries.neuron import Layer
 from ....dictionaries.spike_dictionary import Readout, SpikeDictionary
 from ....dictionaries.threads.threads import split
+from ....dictionaries.validation import Array
 from ....dictionaries.witnesses.sampled import WEIGHT_GRID, normal_weights
 from ....kernels import growing as kernels
-from .oracle import Array, Grounds, Priced, Question, Witness, new_atoms
+from .oracle import Grounds, Priced, Question, Witness, new_atoms
 
 _LANES = 64
 _WORK = 2e9  # weights times samples times steps, which one call may roll out
@@ -125,24 +126,24 @@ class SearchPricing:
         return here
 
     def _ascend(self, found: "_Found", starts: _Networks) -> None:
-        """Adam along surrogate gradients from each network, at its steepest neuron and output."""
-        neurons, directions = found.steepest(starts)
+        """Adam along surrogate gradients from each network, at its best neuron and output."""
+        neurons, directions = found.largest_prices(starts)
         weights = starts.weights.copy()
         first, second = np.zeros_like(weights), np.zeros_like(weights)
-        best, steepest = starts.weights.copy(), np.zeros(len(weights))
+        best, largest_price = starts.weights.copy(), np.zeros(len(weights))
         for step in range(1, _GRADIENTS + 1):
             if found.late:
                 break
             there = replace(starts, weights=_on_grid(weights))
             prices, gradients = found.ascent(there, neurons, directions)
-            better = prices > steepest
-            best[better], steepest[better] = there.weights[better], prices[better]
+            better = prices > largest_price
+            best[better], largest_price[better] = there.weights[better], prices[better]
             first += 0.1 * (gradients - first)
             second += 0.001 * (gradients**2 - second)
             mean, square = first / (1.0 - 0.9**step), second / (1.0 - 0.999**step)
             length = np.sqrt(square)
             weights += _RATE * self._scales * mean / np.where(length > 0.0, length, 1.0)
-        found.keep(replace(starts, weights=best), steepest > found.question.bar)
+        found.keep(replace(starts, weights=best), largest_price > found.question.bar)
 
     def _drawn(self, count: int) -> _Networks:
         weights = _on_grid(self._normals((count, self._scales.size)) * self._scales)
@@ -284,11 +285,11 @@ class _Found:
         return out
 
     def best(self, networks: _Networks) -> Array:
-        """The steepest price of each network, (K,)."""
+        """The largest prices of each network, (K,)."""
         sizes: Array = self.question.sizes(self._prices(networks)).max(axis=(1, 2))
         return sizes
 
-    def steepest(self, networks: _Networks) -> tuple[NDArray[np.int64], Array]:
+    def largest_prices(self, networks: _Networks) -> tuple[NDArray[np.int64], Array]:
         """The neuron (K,) that pays most, and in which direction (K, C) of the outputs."""
         prices = self._prices(networks)
         sizes = self.question.sizes(prices)
@@ -319,11 +320,11 @@ class _Found:
             self._kept.append((kept.weights, kept.constants, sizes))
 
     def priced(self) -> Priced:
-        """Roll the steepest out: those that are new and violate their constraints."""
+        """Roll the best networks out: those that are new and violate their constraints."""
         search = self.search
-        return new_atoms(self._steepest(), self.question, search._sequences, search._readout)
+        return new_atoms(self._violating(), self.question, search._sequences, search._readout)
 
-    def _steepest(self) -> Iterator[Witness]:
+    def _violating(self) -> Iterator[Witness]:
         if not self._kept:
             return
         weights, constants, sizes = map(np.concatenate, zip(*self._kept, strict=True))

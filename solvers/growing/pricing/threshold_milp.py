@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from ....dictionaries.spike_dictionary import Readout, SpikeDictionary
+from ....dictionaries.validation import Array
 from .one_neuron import OneNeuron
-from .oracle import Array, Grounds, Priced, Pricing, Question, Witness, new_atoms
+from .oracle import Grounds, Priced, Pricing, Question, Witness, new_atoms
 
 _GRIDS = range(10, 25, 2)  # bits of the weights that are tried, the fewest first
 _LONGEST = 1e9  # seconds, where there is no limit
@@ -69,13 +70,13 @@ class ThresholdMILPPricing:
         for k in range(2 * outputs):
             c, sign = k // 2, 1.0 - 2.0 * (k % 2)
             left = (deadline - time.perf_counter()) / (2 * outputs - k)
-            bound, weights = self.steepest(sign * question.V[:, c], left)
+            bound, weights = self.largest_price(sign * question.V[:, c], left)
             largest[c] = max(largest[c], bound)
             if weights is not None:
                 witnesses.append(self.neuron.witness(weights))
         return new_atoms(witnesses, question, self.sequences, self.readout, largest)
 
-    def steepest(self, v: Array, seconds: float = inf) -> tuple[float, Array | None]:
+    def largest_price(self, v: Array, seconds: float = inf) -> tuple[float, Array | None]:
         """Bound d'v over all patterns d, and the weights (d,) of a steep one, if any was found.
 
         Equal rows are one; rows without a price play no part. ``seconds`` is when to stop, with
@@ -121,11 +122,11 @@ class ThresholdMILPPricing:
         highest = float(sums[up].sum())
         told_bound = found.mip_dual_bound
         bound = highest if told_bound is None else min(highest, -float(told_bound))
-        steepest = max(zero, bound * unit + constant)
+        largest_price = max(zero, bound * unit + constant)
         if found.x is None:
-            return steepest, None
+            return largest_price, None
         fires = found.x[inputs : inputs + n] > 0.5
-        return steepest, self._polished(rows, fires, found.x[:inputs])
+        return largest_price, self._polished(rows, fires, found.x[:inputs])
 
     def _polished(self, rows: Array, fires: NDArray[np.bool_], h: Array) -> Array:
         """Weights of the largest margin that fire so, in few bits; HiGHS's own where none do.

@@ -1,0 +1,127 @@
+"""ExactCertificate: what integers prove of an answer, and the file that carries the proof."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..formulations import ConvexProgram
+from . import cert_file
+from .exact_terms import dyadic, to_integers
+
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class ExactCertificate:
+    """What is proven of an answer, in integers.
+
+    Attributes
+    ----------
+    primal, dual, absolute_gap, reference : Fraction
+        Objective of ``weights`` and ``intercept`` (at most), bound on every
+        objective (at least), their difference, and the objective at W = 0 and
+        ``null_intercept`` (at least), in units of the objective.
+    relative_gap : float
+        ``absolute_gap`` / reference, rounded up; where the reference is 0, 0 for no gap,
+        else infinity.
+    program : ConvexProgram
+    weights : (P, C) int64 array
+        W, over 2^weight_bits.
+    intercept, null_intercept : (C,) int64 arrays
+        b and b0, over 2^weight_bits.
+    dual_point : (N, C) int64 array
+        V, over 2^dual_bits.
+    weight_bits, dual_bits, bound_bits : int
+        Of weights, of the dual point, and of all four values.
+    """
+
+    primal: Fraction
+    dual: Fraction
+    absolute_gap: Fraction
+    reference: Fraction
+    relative_gap: float
+    program: ConvexProgram = field(repr=False)
+    weights: Integers = field(repr=False)
+    intercept: Integers = field(repr=False)
+    null_intercept: Integers = field(repr=False)
+    dual_point: Integers = field(repr=False)
+    weight_bits: int = field(repr=False)
+    dual_bits: int = field(repr=False)
+    bound_bits: int = field(repr=False)
+
+    def save(self, path: str | PathLike[str], completeness: dict[str, Any] | None = None) -> None:
+        """Write a ``.cert`` file, which ``checker.py`` proves with nothing but Python.
+
+        Parameters
+        ----------
+        path : path
+            Replaced if it is there; nothing half-written is left behind.
+        completeness : dict, optional
+            What shows that the atoms are all of a class (:func:`bidual.completeness`).
+
+        Raises
+        ------
+        OSError
+            If it cannot be written.
+        """
+        statement = _statement(self, cert_file.columns_sha256(self.program.design))
+        cert_file.write(path, statement, self.program.design, completeness)
+
+
+def _statement(certificate: ExactCertificate, sha256: str) -> dict[str, Any]:
+    """All of ``statement.json``; docs/certificate_format.md describes every field."""
+    program = certificate.program
+    n, atoms = program.design.shape
+    bits = certificate.bound_bits
+
+    def part(scale: int, integers: Any) -> dict[str, Any]:
+        return {"bits": scale, "integers": integers}
+
+    def number(value: float) -> dict[str, int]:
+        integer, scale = dyadic(value)
+        return {"integer": integer, "bits": scale}
+
+    a, y = to_integers(program.row_weights[None]), to_integers(program.target.ravel()[None])
+    places = np.argwhere(certificate.weights)
+    values = certificate.weights[tuple(places.T)]
+    statement = {
+        "format": "bidual-certificate",
+        "version": 1,
+        "rows": n,
+        "atoms": atoms,
+        "outputs": program.outputs,
+        "loss": program.loss.name,
+        "penalty": program.penalty.name,
+        "intercept": program.intercept,
+        "strength": number(program.strength),
+        "columns_sha256": sha256,
+        "row_weights": part(a.bits, a.integers[0].tolist()),
+        "targets": part(y.bits, y.integers[0].tolist()),
+        "weights": {
+            "bits": certificate.weight_bits,
+            "entries": [
+                [*place, value]
+                for place, value in zip(places.tolist(), values.tolist(), strict=True)
+            ],
+            "intercept": certificate.intercept.tolist(),
+            "null_intercept": certificate.null_intercept.tolist(),
+        },
+        "dual_point": part(certificate.dual_bits, certificate.dual_point.ravel().tolist()),
+        "bounds": {"bits": bits}
+        | {
+            name: int(value * Fraction(2) ** bits)
+            for name, value in (
+                ("primal", certificate.primal),
+                ("dual", certificate.dual),
+                ("gap", certificate.absolute_gap),
+                ("reference", certificate.reference),
+            )
+        },
+    }
+    if program.loss.name == "huber":
+        statement["delta"] = number(program.loss.delta)
+    return statement
