@@ -17,6 +17,8 @@ optimum, and rebuild the network:
 (2,)
 """
 
+from importlib.metadata import version as _version
+
 from . import tasks
 from .certificates import Certificate, ExactCertificate, certify
 from .certificates.complete_statement import completeness
@@ -87,6 +89,8 @@ from .solvers import (
     path,
     solve,
 )
+
+__version__ = _version("bidual")
 
 __all__ = [
     "BACKENDS",
