@@ -109,9 +109,15 @@ class Solution:
         other than 0 that are bounded, of which an atom may have one for each output.
         Where there are few atoms, ``support_rank`` says more than the bound.
 
-        Fits stay as they are, and with them the loss; the penalty does not rise. Both
-        hold up to rounding in float64. Should rounding raise the objective by more
-        than that, atoms stay, and ``message`` says so.
+        Pruning keeps the fits, and with them the loss, and does not raise the penalty.
+        Rounding in float64 may raise the objective in exact arithmetic by at most
+
+            2 (N + s + C + 16) eps (objective + sum_i a_i g_i r),
+
+        which bounds four times the rounding of evaluating it: s atoms are in use, g_i
+        is the largest slope of the loss of row i within rounding of its fit, and r the
+        largest entry of ``|D| |W| + |b|``. Where rounding could raise it by more,
+        atoms stay, and ``message`` says so.
 
         Returns
         -------

@@ -169,9 +169,11 @@ TABLE = {
         kinks=nowhere,
         cones=EXPONENTIAL,
         cancelling=[
-            # shares 1/2 + 1e-7, 1/4, 1/4 - 1e-7 against the softmax of log 2, 0, 0
-            ((np.log(2), 0.0, 0.0), (0.5 - 1e-7, -0.25, -0.25 + 1e-7), (1.0, 0.0, 0.0), 1.0),
-            ((1e3, 1e3), (-1.0 - 2e-6, 1.0 + 2e-6), (0.0, 1.0), 2.0),
+            # Loss, conjugate and z v are above 1/4, so that their sum in float64 is a multiple of
+            # 2^-54, and the terms are 3 2^-58 and 2^-58: no exp or log can round to within 1e-4.
+            # shares 1/2 + 2^-29, 1/4, 1/4 - 2^-29 against the softmax of log 2, 0, 0
+            ((np.log(2), 0.0, 0.0), (0.5 - 2**-29, -0.25, -0.25 + 2**-29), (1.0, 0.0, 0.0), 1.0),
+            ((1024.0, 1024.0), (-1.0 - 2**-29, 1.0 + 2**-29), (0.0, 1.0), 2.0),
         ],
         loss=SOFTMAX,
     ),
