@@ -1,10 +1,11 @@
 """Settings of all tests, and the option that ``make quick`` takes."""
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # a busy machine is slow too: what may take how long, tests of time say themselves
-settings.register_profile("bidual", deadline=None)
+slow = [HealthCheck.too_slow]
+settings.register_profile("bidual", deadline=None, suppress_health_check=slow)
 settings.load_profile("bidual")
 
 
