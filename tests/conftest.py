@@ -1,7 +1,9 @@
-"""Settings of all tests, and the option that ``make quick`` takes."""
+"""Settings of all tests, and which of a test's parameters are slow or left out."""
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from covering import beyond_pairs
 
 # a busy machine is slow too: what may take how long, tests of time say themselves
 slow = [HealthCheck.too_slow]
@@ -15,8 +17,11 @@ def pytest_addoption(parser):
     )
 
 
-@pytest.hookimpl(trylast=True)  # after -m and -k
+@pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config, items):
+    for item in beyond_pairs(items):
+        item.add_marker(pytest.mark.slow)
+    yield  # -m and -k choose
     if config.getoption("first_cases"):
         first = {}
         for item in items:

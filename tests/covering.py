@@ -1,10 +1,10 @@
-"""A pairwise covering of a grid: few of its cells that have between them every pair of levels."""
+"""Pairwise coverings: few cells of a grid that have between them every pair of its levels."""
 
 from itertools import combinations
 
 
 def levels(program):
-    """Levels of the factors that a program is a cell of."""
+    """Level of each factor of a program, by the factor's name."""
     a = program.row_weights
     return {
         "loss": program.loss.name,
@@ -15,14 +15,29 @@ def levels(program):
     }
 
 
-def covering(cells, kind):
-    """Names of cells, chosen greedily until each pair of levels and each kind is among them.
+def pairs_of(levels):
+    """Pairs of levels, or the only level there is."""
+    return {*combinations(levels.items(), min(2, len(levels)))}
 
-    ``cells`` are levels by name; ``kind`` gives that of a name.
+
+def covering(met):
+    """Cells chosen greedily until between them they meet all that any cell meets.
+
+    ``met`` holds what each cell meets.
     """
-    has = {name: {*combinations(each.items(), 2), kind(name)} for name, each in cells.items()}
-    left, chosen = set().union(*has.values()), []
+    left, chosen = set().union(*met.values()), []
     while left:
-        chosen.append(max(has, key=lambda name: len(has[name] & left)))
-        left -= has[chosen[-1]]
+        chosen.append(max(met, key=lambda cell: len(met[cell] & left)))
+        left -= met[chosen[-1]]
     return chosen
+
+
+def beyond_pairs(items):
+    """Tests that a covering goes without: of each function, all pairs of parameters remain."""
+    functions = {}
+    for item in items:
+        if hasattr(item, "callspec"):
+            # a value is one object in all the tests that take it
+            values = {name: id(value) for name, value in item.callspec.params.items()}
+            functions.setdefault(item.nodeid.split("[")[0], {})[item] = pairs_of(values)
+    return [item for met in functions.values() for item in set(met).difference(covering(met))]

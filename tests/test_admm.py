@@ -376,7 +376,7 @@ def plain(monkeypatch):
     monkeypatch.setattr(Extrapolation, "next", lambda self, state, guess: None)
 
 
-@each_shape
+@pytest.mark.parametrize("shape", [pytest.param("tall", marks=pytest.mark.slow), "wide"])
 def test_extrapolation_saves_steps_of_the_absolute_loss(shape, monkeypatch):
     programs = [
         random_program("absolute", penalty, intercept, shape, seed)

@@ -292,7 +292,7 @@ def test_a_uniform_beginning_is_without_weights():
     assert np.mean(batch.spikes[1]) == pytest.approx(0.5, abs=5 * np.sqrt(1 / 12 / 900))
 
 
-@pytest.mark.parametrize("initial", ["simulated", "uniform"])
+@pytest.mark.parametrize("initial", [pytest.param("simulated", marks=pytest.mark.slow), "uniform"])
 def test_a_seed_gives_one_network_whatever_the_threads(initial, monkeypatch):
     monkeypatch.setattr("bidual.dictionaries.threads.threads._REGISTERS_PER_THREAD", 1)
     X, y = digits(150)
@@ -563,6 +563,7 @@ def test_files_of_batches_are_gone_with_the_result(acceleration, tmp_path, monke
 
 
 @pytest.mark.parametrize("acceleration", [0, 3])
+@pytest.mark.slow
 def test_memory_is_that_of_a_batch(acceleration):
     rng = np.random.default_rng(0)
     n, steps, batch = 400, 10, 20

@@ -118,6 +118,7 @@ def test_patterns_are_those_of_one_lp_each(kind, seed):
 
 
 @pytest.mark.parametrize("seed", range(2))
+@pytest.mark.slow
 def test_ten_rows_by_lp(seed):
     X = KINDS["ternary"](np.random.default_rng(seed), 10, 4)
     assert listed(X) == lp_patterns(X)
@@ -230,6 +231,7 @@ def test_witnesses_are_short():
     assert bits.max() < 40  # with the 11 of the data, exact as float64
 
 
+@pytest.mark.slow
 def test_order_does_not_depend_on_hash_seeds():
     code = (
         "import hashlib, numpy as np\n"

@@ -139,6 +139,7 @@ KILLED = """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+@pytest.mark.slow
 def test_a_build_killed_at_any_of_its_writes_ends_with_the_same_bytes(tmp_path):
     # every moment of the file itself is in test_packed_file; this is the way through sampling
     def build(path, kill_at):

@@ -234,7 +234,8 @@ def _patterns(X):
 
 
 @pytest.mark.parametrize(
-    ("n", "d", "count"), [(100, 4, 323_600), (60, 5, 978_812), (20, 8, 188_368)]
+    ("n", "d", "count"),
+    [(100, 4, 323_600), pytest.param(60, 5, 978_812, marks=pytest.mark.slow), (20, 8, 188_368)],
 )
 def test_cells_in_general_position_are_those_of_cover(n, d, count):
     # 30 bits: in general position but for a chance of n**d / 2**30; the count says it is
@@ -662,7 +663,9 @@ def test_what_is_refused_takes_little_memory_and_time(name, tmp_path):
     assert done.returncode == 1
 
 
-@pytest.mark.parametrize("name", ["long witnesses", "wide fields", "long entries"])
+@pytest.mark.parametrize(
+    "name", ["long witnesses", "wide fields", pytest.param("long entries", marks=pytest.mark.slow)]
+)
 def test_files_of_long_integers_end_within_the_bounds_promised(name, tmp_path):
     path = hostile(name, tmp_path)
     done = run(path, folder=tmp_path, memory=2**30, seconds=60)

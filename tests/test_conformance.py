@@ -12,7 +12,7 @@ import pytest
 import bidual as bd
 from bidual.solvers.monitor import Monitor
 
-from covering import covering, levels
+from covering import covering, levels, pairs_of
 from exact_values import exact_dual, exact_primal
 from programs import KNOWN, RANDOM
 from tolerances import GAPS, LEAST_SQUARES, gap_for
@@ -32,7 +32,7 @@ def kind(problem):
 
 def marked(problems):
     """Each program with its marks: slow where a covering of the programs goes without it."""
-    short = covering({problem: LEVELS[problem] for problem in problems}, kind)
+    short = covering({each: pairs_of(LEVELS[each]) | {kind(each)} for each in problems})
     return {problem: [] if problem in short else [pytest.mark.slow] for problem in problems}
 
 

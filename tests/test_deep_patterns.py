@@ -92,7 +92,9 @@ def brute_deep(rows, hidden):
     return set().union(*(brute_deep(np.array(group).T, hidden[1:]) for group in groups))
 
 
-@pytest.mark.parametrize("hidden", [(1,), (2,), (1, 1), (1, 2), (2, 1)])
+@pytest.mark.parametrize(
+    "hidden", [(1,), (2,), (1, 1), (1, 2), pytest.param((2, 1), marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("X", [EXAMPLE, [[1, 2], [-1, 1], [2, -3]], [[1, 1], [-1, -1], [1, 0]]])
 def test_deep_patterns_are_those_of_lps(X, hidden):
     assert columns(deep_patterns(X, hidden).patterns) == brute_deep(X, hidden)
@@ -174,6 +176,7 @@ def test_recurrent_trajectories_are_those_of_lps(shape, width, seed):
         ([[[1, 0], [-1, 1], [-1, -1]]], (2, 1)),
     ],
 )
+@pytest.mark.slow
 def test_deep_recurrent_trajectories_are_those_of_lps(X, hidden):
     expected = {
         column

@@ -55,6 +55,7 @@ def test_readme_gives_the_two_commands():
 
 
 @pytest.mark.skipif(not SPLITTING.exists(), reason="needs the checkout, not an installed wheel")
+@pytest.mark.slow
 def test_blocks_of_the_page_on_splitting_print_what_it_shows():
     blocks = re.findall(
         r"```python\n(.*?)```\n\n```text\n(.*?)```", SPLITTING.read_text(), re.DOTALL

@@ -227,7 +227,13 @@ def test_known_answers_are_proven(name, tmp_path):
             assert exact.absolute_gap <= 1e-11 * max(program.reference, 1e-300)
 
 
-@pytest.mark.parametrize("backend", ["newton", "clarabel", "lasso", "highs"])
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "newton",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("clarabel", "lasso", "highs")),
+    ],
+)
 def test_solutions_of_known_programs_are_proven(backend, tmp_path):
     ready = bd.BACKENDS[backend]
     if (reason := ready.available()) is not None:
@@ -584,6 +590,7 @@ def programs_of_integers(draw):
 
 @settings(deadline=None, max_examples=600)
 @given(program=programs_of_integers(), copies=st.integers(1, 3))
+@pytest.mark.slow
 def test_sums_are_the_checkers_whatever_the_lengths(program, copies):
     def held(rows, bits):
         flat = integer_array([x for row in rows for x in row])

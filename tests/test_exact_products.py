@@ -361,6 +361,7 @@ HASWELL = "+avx,+avx2,+bmi,+bmi2,+fma,+lzcnt,+popcnt"
     ("cpu", "features"), [("haswell", HASWELL), ("x86-64", "")], ids=["haswell", "x86-64"]
 )
 @pytest.mark.skipif(os.uname().machine != "x86_64", reason="names processors of x86-64")
+@pytest.mark.slow
 def test_smaller_machines_give_the_same_bits(cpu, features, tmp_path, capsys):
     exec(EVERY_PRODUCT, {})
     here = capsys.readouterr().out.strip()

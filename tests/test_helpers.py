@@ -238,6 +238,7 @@ def test_closed_helpers_leave_the_work_to_the_caller():
     assert helpers._awake == 0
 
 
+@pytest.mark.slow
 def test_an_interpreter_ends_while_helpers_linger():
     code = """
 from bidual.dictionaries.threads.pool import Helpers

@@ -323,6 +323,7 @@ def test_without_a_licence_models_compile_and_an_optimisation_ends_in_words(loss
 
 
 @unlicensed
+@pytest.mark.slow
 def test_without_a_licence_compare_tells_so_and_has_no_traceback(tmp_path):
     command = [sys.executable, "-m", "bidual", "compare", "--subnetworks", "1"]
     command += ["--backends", "mosek", "--out", str(tmp_path)]

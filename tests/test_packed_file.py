@@ -596,7 +596,7 @@ def assert_absent_or_whole(path):
 
 
 @forks
-@pytest.mark.parametrize("torn", [False, True])
+@pytest.mark.parametrize("torn", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_kill_at_any_step_leaves_a_build_that_ends_with_the_same_bytes(tmp_path, torn):
     killed = 0
     for step in itertools.count():
@@ -618,6 +618,7 @@ def test_a_kill_at_any_step_leaves_a_build_that_ends_with_the_same_bytes(tmp_pat
 
 
 @forks
+@pytest.mark.slow
 def test_kills_over_and_over_end_with_the_same_bytes(tmp_path):
     rng = np.random.default_rng(5)
     for run in range(20):
@@ -636,6 +637,7 @@ def test_kills_over_and_over_end_with_the_same_bytes(tmp_path):
 
 
 @forks
+@pytest.mark.slow
 def test_a_kill_while_another_build_is_thrown_away_leaves_one_of_the_two(tmp_path):
     told = set()
     for step in itertools.count():
@@ -662,6 +664,7 @@ def test_a_kill_while_another_build_is_thrown_away_leaves_one_of_the_two(tmp_pat
 
 
 @forks
+@pytest.mark.slow
 def test_a_power_cut_at_any_step_takes_no_chunk_that_was_done(tmp_path):
     images = 0
     for step in itertools.count():

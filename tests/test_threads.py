@@ -143,6 +143,7 @@ print(threading.active_count())
 @pytest.mark.parametrize(
     "end", ["threading.Thread(target=late).start()", "import atexit; atexit.register(late)"]
 )
+@pytest.mark.slow
 def test_products_work_while_the_interpreter_ends(end):
     code = f"""
 import threading, time
