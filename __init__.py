@@ -12,7 +12,7 @@ optimum, and rebuild the network:
 >>> solution = bd.solve(program, backend="auto", gap=1e-6)
 >>> solution.status.name
 'CERTIFIED'
->>> network = lif.network(atoms, solution)
+>>> network = solution.network()
 >>> network.predict(X[100:102]).shape
 (2,)
 """
@@ -64,13 +64,21 @@ from .formulations import (
     Group,
     Heads,
     Huber,
+    NetworkClass,
     Primal,
     QuadraticProgram,
     Recurrent,
+    class_of,
     complete_arrangement,
     readout_program,
 )
-from .networks import RecurrentNetwork, SpikingNetwork, SynapticOperations, ThresholdNetwork
+from .networks import (
+    Network,
+    RecurrentNetwork,
+    SpikingNetwork,
+    SynapticOperations,
+    ThresholdNetwork,
+)
 from .solvers import (
     BACKENDS,
     ADMMSplitting,
@@ -123,6 +131,8 @@ __all__ = [
     "Health",
     "Huber",
     "Layer",
+    "Network",
+    "NetworkClass",
     "Neuron",
     "Primal",
     "ProgramNotAccepted",
@@ -144,6 +154,7 @@ __all__ = [
     "SynapticOperations",
     "ThresholdNetwork",
     "certify",
+    "class_of",
     "complete_arrangement",
     "complete_lif",
     "complete_thresholds",

@@ -14,6 +14,7 @@ file format, ``interop/`` the readers of other libraries' networks, ``complete/`
 enumerations, ``threads/`` the thread pool.
 """
 
+from .class_record import ClassRecord
 from .complete import (
     Budget,
     BudgetExceeded,
@@ -47,6 +48,7 @@ __all__ = [
     "BinaryMatrix",
     "Budget",
     "BudgetExceeded",
+    "ClassRecord",
     "CompletePatterns",
     "CompleteTrajectories",
     "DeadLayerWarning",

@@ -233,6 +233,11 @@ class Layer:
         """Neurons m of the layer."""
         return int(self.weights.shape[1])
 
+    @property
+    def forgets(self) -> bool:
+        """Whether neurons are threshold units, whose membranes forget all from step to step."""
+        return not (self.leak.any() or self.reset.any() or self.hard)
+
     def take(self, neurons: ArrayLike) -> "Layer":
         """Return the layer of the chosen neurons, repeats allowed.
 

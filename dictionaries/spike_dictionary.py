@@ -2,13 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b, sha256
-from typing import Literal, Self, get_args
+from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .class_record import ClassRecord
+from .class_record import Readout as Readout
 from .files.packed_file import open_packed
 from .files.packed_head import Path
 from .files.packed_writer import PackedWriter, write_packed
@@ -17,8 +19,6 @@ from .matrix.binary_matrix import BinaryMatrix
 from .rollout import check_sequences, roll_columns
 from .witnesses.records import from_record, to_record
 from .witnesses.sampled import Witnesses
-
-Readout = Literal["last", "every"]
 
 _CHUNK_BYTES = 2**25
 
@@ -39,6 +39,10 @@ class SpikeDictionary:
         Whether rows are samples at the last step or at every step.
     samples, steps : int
         n and T of the sequences.
+    record : ClassRecord, optional
+        The network class that the dictionary is of, where a class made it.
+    sequences : (n, T, d) array, optional
+        X of a complete dictionary, of which proofs of completeness are made.
     """
 
     atoms: BinaryMatrix
@@ -47,21 +51,32 @@ class SpikeDictionary:
     readout: Readout
     samples: int
     steps: int
+    record: ClassRecord | None = None
+    sequences: NDArray[np.float64] | None = None
 
     @classmethod
-    def sample(cls, X: ArrayLike, witnesses: Witnesses, readout: Readout = "last") -> Self:
+    def sample(
+        cls,
+        X: ArrayLike,
+        witnesses: Witnesses,
+        readout: Readout = "last",
+        record: ClassRecord | None = None,
+    ) -> Self:
         """Roll every subnetwork of a bank out over ``X`` (n, T, d) and keep distinct atoms.
 
         An atom that several neurons fire is kept once, for the first of them.
-        Takes the packed atoms and one subnetwork's spikes of memory.
+        Takes the packed atoms and one subnetwork's spikes of memory. ``record`` is that of the
+        network class whose subnetworks these are, ``network_class.record()``.
 
         Raises
         ------
         ValueError
             If X is not what :func:`check_sequences` takes, the readout is neither
-            of the two, or no neuron ever fires.
+            of the two, the bank is not of the recorded class, or no neuron ever fires.
         """
         sequences = check_readout(X, witnesses, readout)
+        if record is not None:
+            record.check(witnesses, readout)
         n, steps, _ = sequences.shape
         found = list(distinct_atoms(sequences, witnesses, readout, DistinctColumns()))
         rows = n * steps if readout == "every" else n
@@ -69,7 +84,7 @@ class SpikeDictionary:
         if atoms.shape[1] == 0:
             raise ValueError(NOTHING_FIRES)
         origin = np.concatenate([origins for _, origins in found])
-        return cls(atoms, witnesses, origin, readout, n, steps)
+        return cls(atoms, witnesses, origin, readout, n, steps, record)
 
     @classmethod
     def build(
@@ -79,6 +94,7 @@ class SpikeDictionary:
         witnesses: Witnesses,
         readout: Readout = "last",
         report: Callable[[int, int, int], None] | None = None,
+        record: ClassRecord | None = None,
     ) -> Self:
         """Sample a dictionary into a file, chunk by chunk, and map it.
 
@@ -91,7 +107,7 @@ class SpikeDictionary:
         ----------
         path : path
             The file; ``path.partial`` and ``path.journal`` stand beside it meanwhile.
-        X, witnesses, readout
+        X, witnesses, readout, record
             As for :meth:`sample`.
         report : callable, optional
             Called after each chunk with the subnetworks done, all subnetworks, and
@@ -107,17 +123,15 @@ class SpikeDictionary:
             If the file can't be written; what is done stays.
         """
         sequences = check_readout(X, witnesses, readout)
-        record, arrays = to_record(witnesses)
+        if record is not None:
+            record.check(witnesses, readout)
+        bank, arrays = to_record(witnesses)
         n, steps, _ = sequences.shape
         rows = n * steps if readout == "every" else n
         bytes_each = witnesses.hidden[-1] * 64 * -(-rows // 512)
         together = max(1, _CHUNK_BYTES // bytes_each)  # subnetworks a chunk
         metadata = {
-            "contents": "spike dictionary",
-            "witnesses": record,
-            "readout": readout,
-            "samples": n,
-            "steps": steps,
+            **_metadata(bank, readout, n, steps, record),
             "sequences_sha256": sha256(np.ascontiguousarray(sequences, "<f8").data).hexdigest(),
             "subnetworks_per_chunk": together,
         }
@@ -157,14 +171,10 @@ class SpikeDictionary:
         OSError
             If the file can't be written; what was there stays.
         """
-        record, arrays = to_record(self.witnesses)
-        metadata = {
-            "contents": "spike dictionary",
-            "witnesses": record,
-            "readout": self.readout,
-            "samples": self.samples,
-            "steps": self.steps,
-        }
+        bank, arrays = to_record(self.witnesses)
+        metadata = _metadata(bank, self.readout, self.samples, self.steps, self.record)
+        if self.sequences is not None:
+            arrays = {**arrays, "sequences": self.sequences}
         write_packed(path, self.atoms.words, self.atoms.shape[0], metadata, self.origin, arrays)
 
     @classmethod
@@ -182,13 +192,33 @@ class SpikeDictionary:
         told = found.metadata
         if told.get("contents") != "spike dictionary" or found.origins.shape[1] != 2:
             raise ValueError(f"{os.fspath(path)}: expected a spike dictionary, got {told!r:.200}")
+        arrays = dict(found.arrays)
+        sequences = arrays.pop("sequences", None)
         try:
-            witnesses = from_record(told["witnesses"], found.arrays)
+            witnesses = from_record(told["witnesses"], arrays)
             shape = (told["readout"], told["samples"], told["steps"])
+            record = None
+            if "network_class" in told:
+                record = ClassRecord.from_json(told["network_class"])
+                record.check(witnesses, told["readout"])
+            if sequences is not None:
+                wanted = (told["samples"], told["steps"], witnesses.inputs)
+                _check_sequences(sequences, wanted, record)
         except (KeyError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)}: expected a spike dictionary: {error}") from error
         atoms = BinaryMatrix(found.words, found.n_rows)
-        return cls(atoms, witnesses, found.origins, *shape)
+        return cls(atoms, witnesses, found.origins, *shape, record, sequences)
+
+    def take(self, columns: ArrayLike) -> Self:
+        """Return the dictionary of some atoms, as ``atoms.take`` chooses them.
+
+        It does not count as complete.
+        """
+        record = self.record
+        if record is not None and record.complete:
+            record = replace(record, complete=False, exact_leak=None)
+        atoms, origin = self.atoms.take(columns), self.origin[np.asarray(columns)]
+        return replace(self, atoms=atoms, origin=origin, record=record, sequences=None)
 
     def __repr__(self) -> str:
         rows, columns = self.atoms.shape
@@ -203,6 +233,35 @@ NOTHING_FIRES = (
     "raise the inputs or the number of subnetworks, or lower the threshold; "
     "bidual.health(X, witnesses) tells in which layer they fall silent"
 )
+
+
+def _metadata(
+    bank: dict[str, Any], readout: Readout, samples: int, steps: int, record: ClassRecord | None
+) -> dict[str, Any]:
+    """What a file says of a dictionary; nothing about a class where there is none."""
+    metadata = {
+        "contents": "spike dictionary",
+        "witnesses": bank,
+        "readout": readout,
+        "samples": samples,
+        "steps": steps,
+    }
+    return metadata if record is None else metadata | {"network_class": record.to_json()}
+
+
+def _check_sequences(
+    sequences: NDArray[Any], shape: tuple[int, int, int], record: ClassRecord | None
+) -> None:
+    """Raise ValueError unless a file holds the sequences of its complete dictionary."""
+    if record is None or not record.complete:
+        raise ValueError("sequences: expected none, except of complete dictionaries")
+    if sequences.dtype != np.float64 or sequences.shape != shape:
+        raise ValueError(
+            f"sequences: expected float64 of shape {shape}, got {sequences.dtype} of "
+            f"{sequences.shape}"
+        )
+    if not np.array_equal(check_sequences(sequences), sequences):
+        raise ValueError("sequences: expected multiples of 2**-20")
 
 
 class DistinctColumns:

@@ -8,10 +8,12 @@ gradient of the weighted loss at Z; ``strength`` is lambda, the factor of the
 penalty, and beta / m**(1/q) is applied in :class:`NetworkClass` alone.
 
 ``losses/__init__.py`` says how to add a loss. To add a network class: a class from
-:class:`NetworkClass` in a file of its own, a line below, and a line in the table of
+:class:`NetworkClass` in a file of its own, its kind in ``dictionaries/class_record.py`` and
+``class_of.py``, a line below, and a line in the table of
 ``tests/test_theorems.py``.
 """
 
+from .class_of import class_of
 from .complete_arrangement import CompleteArrangement, complete_arrangement
 from .conic import ConicForm
 from .dual import Dual, DualPoint
@@ -47,6 +49,7 @@ __all__ = [
     "Primal",
     "QuadraticProgram",
     "Recurrent",
+    "class_of",
     "complete_arrangement",
     "readout_program",
 ]

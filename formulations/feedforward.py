@@ -7,8 +7,8 @@ is that of the sampled atoms.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -25,8 +25,9 @@ from ..dictionaries import (
     complete_thresholds,
     deep_patterns,
 )
+from ..dictionaries.class_record import Gauge, Kind
 from ..networks import ThresholdNetwork
-from .network_class import Gauge, NetworkClass, dictionary_of
+from .network_class import NetworkClass, dictionary_of
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Feedforward(NetworkClass):
     array([0, 1, 1, 0])
     """
 
+    kind: ClassVar[Kind] = "Feedforward"
     hidden: Sequence[int]
     bias: bool = False
     p: float = 2.0
@@ -74,22 +76,10 @@ class Feedforward(NetworkClass):
 
     def __post_init__(self) -> None:
         self._check()
-        if not isinstance(self.bias, bool | np.bool_):
-            raise ValueError(f"bias: expected True or False, got {self.bias!r}")
 
-    def sample(self, X: ArrayLike, subnetworks: int = 64, seed: int = 0) -> SpikeDictionary:
-        """Sample Gaussian subnetworks and evaluate them on X (n, d) into a dictionary.
-
-        Raises
-        ------
-        ValueError
-            If X is not finite or not two-dimensional, or if nothing fires.
-        """
-        sequences = self.sequences(X)
-        witnesses = SampledWitnesses(
-            sequences.shape[2], self.hidden, subnetworks, seed, THRESHOLD_UNIT
-        )
-        return SpikeDictionary.sample(sequences, witnesses)
+    def witnesses(self, inputs: int, subnetworks: int = 64, seed: int = 0) -> SampledWitnesses:
+        """Draw Gaussian subnetworks for so many inputs, the ones of a bias among them."""
+        return SampledWitnesses(inputs, self.hidden, subnetworks, seed, THRESHOLD_UNIT)
 
     def complete(self, X: ArrayLike, budget: Budget | None = None) -> SpikeDictionary:
         """Return every pattern that a last unit can have on X (n, d) as a dictionary.
@@ -105,14 +95,15 @@ class Feedforward(NetworkClass):
             As :func:`threshold_patterns` and :func:`deep_patterns`.
         """
         sequences = self.sequences(X)
+        record = self.record(complete=True)
         if len(self.hidden) == 1:
-            return complete_thresholds(sequences[:, 0], budget)
+            return replace(complete_thresholds(sequences[:, 0], budget), record=record)
         found = deep_patterns(sequences[:, 0], self.hidden[:-1], budget)
         subnetworks = [
             [Layer.build(matrix[k], 0.0, 0.0, 0.0) for matrix in found.weights]
             for k in range(found.patterns.shape[1])
         ]
-        return dictionary_of(sequences, found.patterns, GivenWitnesses(subnetworks), "last")
+        return dictionary_of(sequences, found.patterns, GivenWitnesses(subnetworks), "last", record)
 
     def network(self, dictionary: SpikeDictionary, solution: Any) -> ThresholdNetwork:
         """Rebuild the K-parallel network that computes D W + b of a solution.
@@ -125,10 +116,6 @@ class Feedforward(NetworkClass):
             If the dictionary is one of another class, or the solution over another dictionary.
         """
         return ThresholdNetwork.rebuild(*self._rebuilt(dictionary, solution))
-
-    def refuses(self, layer: Layer) -> str:
-        """As :meth:`NetworkClass.refuses`."""
-        return ThresholdNetwork.refuses(layer)
 
     def sequences(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return X (n, d), with ones where there is a bias, as sequences of one step (n, 1, d).
@@ -158,4 +145,10 @@ class Feedforward(NetworkClass):
         if dictionary.steps != 1:
             raise ValueError(
                 f"dictionary: expected one of sequences of one step, got {dictionary.steps} steps"
+            )
+        record, sequences = dictionary.record, dictionary.sequences
+        ones = sequences is not None and bool((sequences[..., -1] == 1).all())
+        if self.bias and record is not None and not (record.bias or ones):
+            raise ValueError(
+                "dictionary: expected one of inputs with a column of ones, the bias of this class"
             )

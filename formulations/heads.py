@@ -29,13 +29,9 @@ class Heads(Mapping[str, ConvexProgram]):
 
     def __init__(
         self,
-        formulation: Any,
-        dictionary: SpikeDictionary,
         programs: dict[str, ConvexProgram],
         weights: dict[str, float],
     ) -> None:
-        self._formulation = formulation
-        self._dictionary = dictionary
         self._programs = programs
         self.weights = weights
 
@@ -71,7 +67,10 @@ class Heads(Mapping[str, ConvexProgram]):
     def networks(self, solutions: Mapping[str, Any]) -> dict[str, Any]:
         """Rebuild the network of each head."""
         self._check(solutions)
-        return {name: self._formulation.network(self._dictionary, solutions[name]) for name in self}
+        return {
+            name: program.source.network(program.dictionary, solutions[name])
+            for name, program in self.items()
+        }
 
     def _check(self, solutions: Mapping[str, Any]) -> None:
         _expect_names("solutions", solutions, self)

@@ -7,27 +7,24 @@ trajectories. Over a sampled dictionary the optimum is that of the sampled atoms
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from ..dictionaries import (
     Budget,
-    Layer,
     Neuron,
     Readout,
     SampledWitnesses,
     SpikeDictionary,
     complete_lif,
 )
+from ..dictionaries.class_record import Gauge, Kind
 from ..dictionaries.complete.prefix_trie import plain_fraction
 from ..dictionaries.neuron import Range, Reset
 from ..networks import SpikingNetwork
-from .network_class import Gauge, NetworkClass
-
-_FLOAT32 = 2.0**-22  # relative room for constants of networks that were trained in float32
+from .network_class import NetworkClass
 
 
 @dataclass(frozen=True)
@@ -70,6 +67,7 @@ class LIF(NetworkClass):
     (0.017678, 'group')
     """
 
+    kind: ClassVar[Kind] = "LIF"
     hidden: Sequence[int]
     leak: Range = 0.99
     threshold: Range = 1.0
@@ -82,30 +80,18 @@ class LIF(NetworkClass):
     def __post_init__(self) -> None:
         self._check()
         object.__setattr__(self, "neuron", Neuron(self.leak, self.threshold, self.reset))
-        if not np.min(self.threshold) > 0:
-            raise ValueError(f"threshold: expected numbers above 0, got {self.threshold}")
 
-    def sample(self, X: ArrayLike, subnetworks: int = 64, seed: int = 0) -> SpikeDictionary:
-        """Sample Gaussian subnetworks and roll them out over X (n, T, d) into a dictionary.
-
-        Raises
-        ------
-        ValueError
-            If X is not finite or not three-dimensional, or if nothing fires.
-        """
-        sequences = self.sequences(X)
-        witnesses = SampledWitnesses(
-            sequences.shape[2], self.hidden, subnetworks, seed, self.neuron
-        )
-        return SpikeDictionary.sample(sequences, witnesses, self.readout)
+    def witnesses(self, inputs: int, subnetworks: int = 64, seed: int = 0) -> SampledWitnesses:
+        """Draw Gaussian subnetworks, whose constants lie within the ranges of the class."""
+        return SampledWitnesses(inputs, self.hidden, subnetworks, seed, self.neuron)
 
     def complete(self, X: ArrayLike, budget: Budget | None = None) -> SpikeDictionary:
         """Return every atom of networks of one layer on X (n, T, d), as ``complete_lif`` does.
 
         The leak is taken as the fraction that it is meant as, one that float64 rounds to it: of
         a denominator up to 1,000 (0.9 is nine tenths, 1 / 3 a third) or else the decimal that it
-        is written as. ``completeness`` takes the same fraction, ``leak="1/3"``. Atoms are those
-        of all thresholds, which are the same as those of one (Lemma 3.5).
+        is written as; the dictionary's record keeps it. Atoms are those of all thresholds, which
+        are the same as those of one (Lemma 3.5).
 
         Raises
         ------
@@ -124,7 +110,10 @@ class LIF(NetworkClass):
             raise ValueError(
                 f"reset: expected 'delayed' or 'immediate' to list atoms of, got {reset!r}"
             )
-        return complete_lif(X, plain_fraction(leak), reset, self.readout, budget)
+        share = plain_fraction(leak)
+        found = complete_lif(X, share, reset, self.readout, budget)
+        record = self.record(complete=True, exact_leak=share.as_integer_ratio())
+        return replace(found, record=record)
 
     def network(self, dictionary: SpikeDictionary, solution: Any) -> SpikingNetwork:
         """Rebuild the K-parallel network that computes D W + b of a solution.
@@ -135,26 +124,3 @@ class LIF(NetworkClass):
             If the dictionary is one of another class, or the solution over another dictionary.
         """
         return SpikingNetwork.rebuild(*self._rebuilt(dictionary, solution))
-
-    def refuses(self, layer: Layer) -> str:
-        """As :meth:`NetworkClass.refuses`; LIF layers may be recurrent, as trained ones are."""
-        leaks, thresholds = np.resize(self.neuron.leak, 2), np.resize(self.neuron.threshold, 2)
-        low, high = leaks * (1.0 + np.array([-_FLOAT32, _FLOAT32]))
-        if not ((layer.leak >= low) & (layer.leak <= high)).all():
-            return f"neurons of leak {_shown(self.neuron.leak)}"
-        if not (layer.threshold > 0).all():
-            return "neurons of thresholds above 0"
-        taken = self.neuron.reset
-        if taken == "hard" or layer.hard:
-            return "" if layer.hard and taken == "hard" else f"neurons of reset {taken!r}"
-        # as a share of the threshold, which alone is free of the membrane's scale
-        shares: Any = {"delayed": 1.0, "immediate": layer.leak}
-        least, most = (shares[taken],) * 2 if isinstance(taken, str) else taken / thresholds[::-1]
-        share = layer.reset / layer.threshold
-        if not ((share >= least * (1.0 - _FLOAT32)) & (share <= most * (1.0 + _FLOAT32))).all():
-            return f"neurons of threshold {_shown(self.neuron.threshold)} and reset {taken!r}"
-        return ""
-
-
-def _shown(between: Range) -> str:
-    return " to ".join(f"{end:g}" for end in np.atleast_1d(between))

@@ -21,8 +21,8 @@ lambda = beta / m**(1/q) for the first and beta for the second.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,6 +30,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..dictionaries import (
     BinaryMatrix,
     Budget,
+    ClassRecord,
     Layer,
     Readout,
     SpikeDictionary,
@@ -37,9 +38,9 @@ from ..dictionaries import (
     check_sequences,
     roll_columns,
 )
+from ..dictionaries.class_record import Gauge, Kind
 from ..dictionaries.spike_dictionary import NOTHING_FIRES
-from ..dictionaries.validation import Array, check_number, finite_array, is_number
-from ..dictionaries.witnesses.sampled import check_widths
+from ..dictionaries.validation import Array, check_number, finite_array
 from .dual import Dual
 from .heads import Heads, head_programs
 from .losses import Loss, find_loss
@@ -49,7 +50,6 @@ from .primal import Primal
 from .program import ConvexProgram
 from .targets import encode
 
-Gauge = Literal["subnetwork", "neuron"]
 StepWeights = ArrayLike | Literal["ramp"]
 
 
@@ -63,26 +63,58 @@ class NetworkClass(ABC):
     readout : {"last", "every"}
     p : float
     gauge : {"subnetwork", "neuron"}
+    kind : {"LIF", "Feedforward", "Recurrent"} or None
+        What a record calls the class; None if records do not know it.
     """
 
+    kind: ClassVar[Kind | None] = None
     hidden: Any
     readout: Readout
     p: float
     gauge: Gauge
 
+    def record(self, **parts: Any) -> ClassRecord | None:
+        """Return what dictionaries keep of the class; None if records do not know its kind.
+
+        ``parts`` are those of a complete dictionary: ``complete`` and ``exact_leak``. With
+        :func:`bidual.class_of` a record becomes the class again.
+        """
+        if self.kind is None:
+            return None
+        own = {part.name for part in fields(self) if part.init} & _RECORDED  # type: ignore[arg-type]
+        return ClassRecord(self.kind, **{name: getattr(self, name) for name in own}, **parts)
+
     def _check(self) -> None:
-        """Check what all classes have; ValueError by the name of the part."""
-        object.__setattr__(self, "hidden", check_widths(self.hidden))
-        if self.readout not in get_args(Readout):
-            raise ValueError(f"readout: expected 'last' or 'every', got {self.readout!r}")
-        if not (is_number(self.p) and self.p >= 1):
-            raise ValueError(f"p: expected a number in [1, inf], got {self.p!r}")
-        if self.gauge not in get_args(Gauge):
-            raise ValueError(f"gauge: expected 'subnetwork' or 'neuron', got {self.gauge!r}")
+        """Check the parts of the class, as its record does; ValueError by the name of the part."""
+        record = self.record()
+        if record is not None:
+            object.__setattr__(self, "hidden", record.hidden)
 
     @abstractmethod
+    def witnesses(self, inputs: int, subnetworks: int = 64, seed: int = 0) -> Witnesses:
+        """Draw subnetworks of the class for sequences of so many inputs."""
+
     def sample(self, X: ArrayLike, subnetworks: int = 64, seed: int = 0) -> SpikeDictionary:
-        """Sample subnetworks of the class and roll them out over X into a dictionary."""
+        """Sample subnetworks of the class and roll them out over X into a dictionary.
+
+        Parameters
+        ----------
+        X : array
+            Inputs as the networks of the class take them: (n, T, d), or (n, d) for threshold
+            units.
+        subnetworks : int
+            K, at least 1.
+        seed : int
+            0 to 2**64 - 1.
+
+        Raises
+        ------
+        ValueError
+            If X is not finite or of another shape, or if nothing fires.
+        """
+        sequences = self.sequences(X)
+        bank = self.witnesses(sequences.shape[2], subnetworks, seed)
+        return SpikeDictionary.sample(sequences, bank, self.readout, self.record())
 
     @abstractmethod
     def complete(self, X: ArrayLike, budget: Budget | None = None) -> SpikeDictionary:
@@ -92,13 +124,13 @@ class NetworkClass(ABC):
     def network(self, dictionary: SpikeDictionary, solution: Any) -> Any:
         """Rebuild the network of the class that computes D W + b of a solution."""
 
-    @abstractmethod
     def refuses(self, layer: Layer) -> str:
-        """Tell what neurons the class expects in a layer, where it is not of these; else nothing.
+        """Tell which neurons the class has, if a layer has others; else return "".
 
-        The scale of a membrane, biases and whether a tie fires are left open: trained neurons
-        have them otherwise.
+        As :meth:`ClassRecord.refuses`; a class that records do not know takes every layer.
         """
+        record = self.record()
+        return "" if record is None else record.refuses(layer)
 
     def sequences(self, X: ArrayLike) -> Array:
         """Return X as the hidden layers read it, (n, T, d) on the grid of inputs.
@@ -198,7 +230,7 @@ class NetworkClass(ABC):
             check_number("beta", beta, zero=True)
             self._check_copies(dictionary)
             strength = self.strength(beta)
-        return ConvexProgram(
+        program = ConvexProgram(
             dictionary.atoms,
             targets,
             found,
@@ -208,6 +240,7 @@ class NetworkClass(ABC):
             classes,
             self._penalty(penalty, targets.shape[1]),
         )
+        return program.stated_by(self, dictionary)
 
     def bidual(
         self,
@@ -330,7 +363,7 @@ class NetworkClass(ABC):
         programs, shares = head_programs(
             self, dictionary, targets, loss, weights, beta, strength, options
         )
-        return Heads(self, dictionary, programs, shares)
+        return Heads(programs, shares)
 
     def _rebuilt(
         self, dictionary: SpikeDictionary, solution: Any
@@ -339,7 +372,10 @@ class NetworkClass(ABC):
         self._check_dictionary(dictionary)
         program = getattr(solution, "program", None)
         if program is None or program.design is not dictionary.atoms:
-            raise ValueError("solution: expected one of a program over this very dictionary")
+            raise ValueError(
+                "solution: expected one of a program over this very dictionary; pass the "
+                "dictionary of its program"
+            )
         rebuilt = RebuiltWitnesses(dictionary.witnesses, self.hidden, self._reads_ones)
         return (
             replace(dictionary, witnesses=rebuilt),
@@ -354,7 +390,7 @@ class NetworkClass(ABC):
         return False
 
     def _check_dictionary(self, dictionary: Any) -> None:
-        """Refuse what is no dictionary of the class, as far as its witnesses tell."""
+        """Raise ValueError if the dictionary is not of this class, TypeError if it is none."""
         check_member(dictionary, self.hidden, self.readout, self.refuses)
 
     def _check_copies(self, dictionary: SpikeDictionary) -> None:
@@ -411,9 +447,12 @@ class NetworkClass(ABC):
         return np.swapaxes(labels, 0, 1).reshape(n * steps, *labels.shape[2:])
 
 
+_RECORDED = {part.name for part in fields(ClassRecord)}
+
+
 @dataclass(frozen=True, eq=False)
 class RebuiltWitnesses:
-    """A bank as networks are rebuilt from it: final neurons to copy, and no ones to read.
+    """View of a bank for rebuilding: the bias is folded in, and the final layer is copied.
 
     Attributes
     ----------
@@ -448,7 +487,11 @@ class RebuiltWitnesses:
 
 
 def dictionary_of(
-    sequences: Array, patterns: BinaryMatrix, witnesses: Witnesses, readout: Readout
+    sequences: Array,
+    patterns: BinaryMatrix,
+    witnesses: Witnesses,
+    readout: Readout,
+    record: ClassRecord | None,
 ) -> SpikeDictionary:
     """Make a dictionary of listed patterns and a subnetwork for each, whose first neuron fires it.
 
@@ -472,7 +515,7 @@ def dictionary_of(
             )
     origin = np.stack([kept, np.zeros_like(kept)], axis=1).astype(np.int64)
     n, steps, _ = sequences.shape
-    return SpikeDictionary(atoms, witnesses, origin, readout, n, steps)
+    return SpikeDictionary(atoms, witnesses, origin, readout, n, steps, record, sequences)
 
 
 def _by_step(samples: int, steps: int, step_weights: StepWeights) -> Array:

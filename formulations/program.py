@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..dictionaries import BinaryMatrix, Design
+from ..dictionaries import BinaryMatrix, Design, SpikeDictionary
 from ..dictionaries.validation import Array, check_number, finite_array
 from .conic import ConicForm, lower
 from .epigraph import Cone
@@ -57,6 +57,10 @@ class ConvexProgram:
     ----------
     blocks : tuple of tuple of int
         The outputs, grouped by what has to be solved together.
+    source : NetworkClass, Network or None
+        The network class that stated the program, or the network whose readout it is.
+    dictionary : SpikeDictionary or None
+        That of a network class, whose atoms are the design.
 
     Raises
     ------
@@ -117,6 +121,8 @@ class ConvexProgram:
         self.row_weights = weights
         self.intercept = bool(intercept)
         self.classes = classes
+        self.source: Any = None
+        self.dictionary: SpikeDictionary | None = None
         each = tuple((c,) for c in range(self.outputs))
         apart = found.separable and norm.separable
         self.blocks = each if apart or self.outputs == 1 else (tuple(range(self.outputs)),)
@@ -160,17 +166,27 @@ class ConvexProgram:
             self.row_weights,
             self.intercept,
             penalty=self.penalty,
-        )
+        ).stated_by(self.source, self.dictionary)
 
     def take(self, columns: ArrayLike) -> "ConvexProgram":
         """Return the program over some atoms alone, as the design's ``take`` chooses them."""
-        return self.over(self.design.take(columns))
+        if self.dictionary is None:
+            return self.over(self.design.take(columns))
+        some = self.dictionary.take(columns)
+        return self.over(some.atoms).stated_by(self.source, some)
 
     def over(self, design: Design) -> "ConvexProgram":
-        """Return the same program over another design of as many rows."""
+        """Return the same program over another design of as many rows, of no network class."""
         other = copy(self)
         other.design = design
+        other.source = other.dictionary = None
         other.__dict__.pop("lambda_max", None)
+        return other
+
+    def stated_by(self, source: Any, dictionary: SpikeDictionary | None = None) -> "ConvexProgram":
+        """Return the same program with what stated it, for :meth:`Solution.network`."""
+        other = copy(self)
+        other.source, other.dictionary = source, dictionary
         return other
 
     def checked_answer(self, weights: ArrayLike, intercept: ArrayLike) -> tuple[Array, Array]:

@@ -53,7 +53,7 @@ def readout_program(
     >>> solution = bd.solve(program)
     >>> solution.status.name
     'CERTIFIED'
-    >>> better = network.with_readout(solution.weights, solution.intercept, program.classes)
+    >>> better = solution.network()  # the network with the new readout
     """
     if not isinstance(network, Network):
         raise TypeError(f"network: expected a Network, got {type(network).__name__}")
@@ -66,4 +66,7 @@ def readout_program(
     traces = network.traces(X)
     targets, classes = encode(y, len(traces), found)
     design = DenseMatrix(traces) if network.readout_leak > 0 else BinaryMatrix.from_dense(traces)
-    return ConvexProgram(design, targets, found, strength, row_weights, intercept, classes, penalty)
+    program = ConvexProgram(
+        design, targets, found, strength, row_weights, intercept, classes, penalty
+    )
+    return program.stated_by(network)

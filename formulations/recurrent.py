@@ -11,7 +11,7 @@ R. Over a sampled dictionary the optimum is that of the sampled atoms.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,8 +27,9 @@ from ..dictionaries import (
     Witnesses,
     recurrent_patterns,
 )
+from ..dictionaries.class_record import Gauge, Kind
 from ..networks import RecurrentNetwork
-from .network_class import Gauge, NetworkClass, dictionary_of
+from .network_class import NetworkClass, dictionary_of
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Recurrent(NetworkClass):
     (16,)
     """
 
+    kind: ClassVar[Kind] = "Recurrent"
     hidden: Sequence[int]
     readout: Readout = "last"
     p: float = 2.0
@@ -74,23 +76,16 @@ class Recurrent(NetworkClass):
     def __post_init__(self) -> None:
         self._check()
 
-    def sample(self, X: ArrayLike, subnetworks: int = 64, seed: int = 0) -> SpikeDictionary:
-        """Sample Gaussian subnetworks and roll them out over X (n, T, d) into a dictionary.
-
-        Raises
-        ------
-        ValueError
-            If X is not finite or not three-dimensional, or if nothing fires.
-        """
-        sequences = self.sequences(X)
-        witnesses: Witnesses = SampledWitnesses(
-            sequences.shape[2], self.hidden, subnetworks, seed, THRESHOLD_UNIT, recurrent=True
+    def witnesses(self, inputs: int, subnetworks: int = 64, seed: int = 0) -> Witnesses:
+        """Draw Gaussian subnetworks, whose final neurons hear each other or themselves alone."""
+        bank = SampledWitnesses(
+            inputs, self.hidden, subnetworks, seed, THRESHOLD_UNIT, recurrent=True
         )
-        if self.gauge == "subnetwork":
-            witnesses = GivenWitnesses(
-                [_hearing_themselves(witnesses.layers(k)) for k in range(witnesses.subnetworks)]
-            )
-        return SpikeDictionary.sample(sequences, witnesses, self.readout)
+        if self.gauge == "neuron":
+            return bank
+        return GivenWitnesses(
+            [_hearing_themselves(bank.layers(k)) for k in range(bank.subnetworks)]
+        )
 
     def complete(self, X: ArrayLike, budget: Budget | None = None) -> SpikeDictionary:
         """Return every atom of the class on X (n, T, d), at tiny sizes, as a dictionary.
@@ -117,7 +112,8 @@ class Recurrent(NetworkClass):
             ]
             for k in (range(atoms.shape[1]) if every else found.origin)
         ]
-        return dictionary_of(sequences, atoms, GivenWitnesses(subnetworks), self.readout)
+        record = self.record(complete=True)
+        return dictionary_of(sequences, atoms, GivenWitnesses(subnetworks), self.readout, record)
 
     def network(self, dictionary: SpikeDictionary, solution: Any) -> RecurrentNetwork:
         """Rebuild the K-parallel network that computes D W + b of a solution.
@@ -128,10 +124,6 @@ class Recurrent(NetworkClass):
             If the dictionary is one of another class, or the solution over another dictionary.
         """
         return RecurrentNetwork.rebuild(*self._rebuilt(dictionary, solution))
-
-    def refuses(self, layer: Layer) -> str:
-        """As :meth:`NetworkClass.refuses`."""
-        return RecurrentNetwork.refuses(layer)
 
 
 def _hearing_themselves(layers: list[Layer]) -> list[Layer]:

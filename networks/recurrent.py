@@ -2,7 +2,6 @@
 
 from ..dictionaries import Layer
 from .network import Network
-from .threshold import forgets
 
 
 class RecurrentNetwork(Network):
@@ -27,4 +26,4 @@ class RecurrentNetwork(Network):
     @staticmethod
     def refuses(layer: Layer) -> str:
         """As :meth:`Network.refuses`."""
-        return "" if forgets(layer) else "threshold units (leak and reset 0)"
+        return "" if layer.forgets else "threshold units (leak and reset 0)"

@@ -59,7 +59,7 @@ class ThresholdNetwork(Network):
     @staticmethod
     def refuses(layer: Layer) -> str:
         """As :meth:`Network.refuses`."""
-        if forgets(layer) and layer.recurrent is None:
+        if layer.forgets and layer.recurrent is None:
             return ""
         return "threshold units (leak and reset 0) without recurrence"
 
@@ -77,8 +77,3 @@ class ThresholdNetwork(Network):
 
     def _drawn(self, x: ArrayLike) -> NDArray[np.float64]:
         return self._sequences(x)
-
-
-def forgets(layer: Layer) -> bool:
-    """Whether a layer is of threshold units, whose membranes forget all from step to step."""
-    return not (layer.leak.any() or layer.reset.any() or layer.hard)

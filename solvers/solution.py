@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ..certificates import Certificate, certify
 from ..dictionaries.validation import Array
-from ..formulations import ConvexProgram
+from ..formulations import ConvexProgram, NetworkClass
+from ..networks import Network
 from . import prune
 from .monitor import Progress
 
@@ -95,6 +96,38 @@ class Solution:
         by what is left of them without their mean.
         """
         return prune.support_rank(self.program, self.weights)
+
+    def network(self) -> Network:
+        """Rebuild the network that computes D W + b.
+
+        The program knows the network class that stated it and its dictionary; for a program
+        of :func:`bidual.readout_program` it is the network with this readout.
+
+        Raises
+        ------
+        ValueError
+            If no network class stated the program.
+
+        Examples
+        --------
+        >>> import bidual as bd
+        >>> X, y = bd.tasks.first_last_xor(steps=4)
+        >>> lif = bd.LIF(hidden=(4,), leak=0.5)
+        >>> solution = bd.solve(lif.program(lif.complete(X), y, loss="hinge", beta=0.05))
+        >>> solution.network().predict(X).shape
+        (16,)
+        """
+        source, dictionary = self.program.source, self.program.dictionary
+        if isinstance(source, Network):
+            return source.with_readout(self.weights, self.intercept, self.program.classes)
+        if isinstance(source, NetworkClass) and dictionary is not None:
+            network: Network = source.network(dictionary, self)
+            return network
+        raise ValueError(
+            "program: expected one that a network class stated, such as lif.program(atoms, y), "
+            "got one of a design alone; lif.network(atoms, solution) rebuilds the network, where "
+            "the design is atoms.atoms of a dictionary of the class lif"
+        )
 
     def prune(self) -> "Solution":
         """Move to an answer whose atoms are independent, so that there are no more than their rank.

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..class_record import ClassRecord
 from ..matrix.binary_matrix import BinaryMatrix
 from ..neuron import Layer
 from ..rollout import check_sequences, roll_columns
@@ -54,9 +55,9 @@ def complete_thresholds(
     sequences = check_sequences(np.asarray(X)[:, None])
     found = threshold_patterns(sequences[:, 0], budget, report)
     weights = np.asarray(found.witnesses, dtype=np.float64).T
-    return _dictionary(
-        sequences, found.patterns, weights, "last", leak=0.0, threshold=0.0, reset=0.0
-    )
+    record = ClassRecord("Feedforward", (1,), complete=True)
+    constants = {"leak": 0.0, "threshold": 0.0, "reset": 0.0}
+    return _dictionary(sequences, found.patterns, weights, record, **constants)
 
 
 def complete_lif(
@@ -94,19 +95,26 @@ def complete_lif(
     if readout == "last":
         patterns, witnesses = found.final()
     parameters = np.asarray(witnesses, dtype=np.float64)
-    constants = {
-        "leak": float(check_neuron(leak, reset)[0]),
-        "threshold": parameters[:, -1],
-        "reset": reset,
-    }
-    return _dictionary(sequences, patterns, parameters[:, :-1].T, readout, **constants)
+    share = check_neuron(leak, reset)[0]
+    record = ClassRecord(
+        "LIF",
+        (1,),
+        leak=float(share),
+        threshold=1.0,
+        reset=reset,
+        readout=readout,
+        complete=True,
+        exact_leak=share.as_integer_ratio(),
+    )
+    constants = {"leak": float(share), "threshold": parameters[:, -1], "reset": reset}
+    return _dictionary(sequences, patterns, parameters[:, :-1].T, record, **constants)
 
 
 def _dictionary(
     sequences: NDArray[np.float64],
     patterns: BinaryMatrix,
     weights: NDArray[np.float64],
-    readout: Readout,
+    record: ClassRecord,
     **constants: Any,
 ) -> SpikeDictionary:
     """Drop the all-zero pattern, and see that each neuron fires its atom in float64 too."""
@@ -117,7 +125,7 @@ def _dictionary(
     layer = Layer.build(weights, **constants).take(kept)
     for start in range(0, layer.width, _NEURONS_PER_BLOCK):
         block = np.arange(start, min(start + _NEURONS_PER_BLOCK, layer.width))
-        fired = roll_columns(sequences, [layer.take(block)], readout == "every")
+        fired = roll_columns(sequences, [layer.take(block)], record.readout == "every")
         wrong = np.count_nonzero((fired != atoms.words[block]).any(axis=1))
         if wrong:
             raise ValueError(
@@ -126,4 +134,5 @@ def _dictionary(
             )
     origin = np.stack([np.arange(kept.size), np.zeros(kept.size, dtype=np.int64)], axis=1)
     n, steps, _ = sequences.shape
-    return SpikeDictionary(atoms, NeuronWitnesses(layer), origin, readout, n, steps)
+    witnesses = NeuronWitnesses(layer)
+    return SpikeDictionary(atoms, witnesses, origin, record.readout, n, steps, record, sequences)
