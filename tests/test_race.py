@@ -181,15 +181,14 @@ def test_a_solver_over_the_cap_is_killed_and_counts_as_a_bound(monkeypatch):
     each = replace(small_race(), data=lambda: programs.correlated(60, 200))
     monkeypatch.setattr(programs, "small", lambda program: program.take(range(10)))
     monkeypatch.setattr(peers, "small", lambda program: program.take(range(10)))
-    start = time.perf_counter()
+    cap = 5.0  # newton needs milliseconds, and on a busy machine a hundred times as many
     medians, points = race.take_turns(
-        ("newton", "sklearn"), each, each.program(), options(cap=0.5, rounds=2)
+        ("newton", "sklearn"), each, each.program(), options(cap=cap, rounds=2)
     )
-    assert time.perf_counter() - start < 30
-    assert points["sklearn"] == []
+    assert points["sklearn"] == []  # killed: it would have answered after ten minutes
     assert medians["sklearn"] == [np.inf] * 3
-    ratio, who = race.ratios_of(medians, 0.5)[1]
-    assert ratio == 0.5 / medians["newton"][1]
+    ratio, who = race.ratios_of(medians, cap)[1]
+    assert ratio == cap / medians["newton"][1]
     assert who is None
 
 

@@ -527,7 +527,8 @@ def test_memory_is_the_packed_result_and_a_block_a_thread(every_step):
     n, steps, hidden = 6000, 10, (64, 64)
     sequences = on_grid(9, n, steps, 8)
     layers = bd.SampledWitnesses(8, hidden, 1, 0, NEURON).layers(0)
-    roll_columns(sequences[:10], layers, every_step)  # what compiling takes is not looked at
+    with bd.use_threads(2):
+        roll_columns(sequences, layers, every_step)  # what compiling takes is not looked at
     block = 256 * steps * 8 * len(hidden)  # a word of spikes a sample, step and layer
     tracemalloc.start()
     try:

@@ -358,11 +358,11 @@ def test_ctrl_c_reaches_the_solver(name):
     program = program.with_strength(1e-4 * program.lambda_max)
     solve(program, name, time_limit=0.05)  # compiled kernels do not listen while they are compiled
     timer = threading.Timer(0.4, lambda: os.kill(os.getpid(), signal.SIGINT))
-    start = time.perf_counter()
+    start = time.process_time()  # of this process alone, whatever else the machine does
     timer.start()
-    solution = solve(program, name, gap=1e-14, time_limit=60.0)
+    solution = solve(program, name, gap=1e-14, time_limit=600.0)
     assert solution.status is bd.Status.INTERRUPTED, str(solution)
-    assert time.perf_counter() - start < 20.0
+    assert time.process_time() - start < 20.0
     assert np.isfinite(solution.certificate.absolute_gap)
 
 
