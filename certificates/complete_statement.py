@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..dictionaries import BinaryMatrix, Budget, lif_trajectories, threshold_patterns
+from ..dictionaries import BinaryMatrix, Budget, ClassRecord, lif_trajectories, threshold_patterns
 from ..dictionaries.complete.closed_faces import cyclic_part
 from ..dictionaries.complete.integer_rows import Row, integer_rows
 from ..dictionaries.complete.prefix_trie import PrefixTrie, SoftReset, check_neuron
@@ -22,10 +22,10 @@ from . import completeness as checked
 
 def completeness(
     program: ConvexProgram,
-    X: ArrayLike,
+    X: ArrayLike | None = None,
     leak: Any = None,
-    reset: SoftReset = "delayed",
-    readout: Readout = "last",
+    reset: SoftReset | None = None,
+    readout: Readout | None = None,
     budget: Budget | None = None,
 ) -> dict[str, Any]:
     """Return what shows that a program is one over all patterns of a class of neurons.
@@ -34,19 +34,26 @@ def completeness(
     one hidden layer of that class on ``X``, of any width. ``certificates/completeness.py``
     checks it, with nothing but Python.
 
+    A program that a network class stated over a complete dictionary knows all of this:
+    ``completeness(program)``, or ``certificate.save(path, complete=True)``. The other arguments
+    are for programs over a design alone.
+
     Parameters
     ----------
     program : ConvexProgram
-        Over a complete dictionary, such as ``complete_thresholds`` or ``complete_lif`` makes.
-    X : (n, d) array, or (n, T, d) with ``leak``
-        The inputs that the dictionary was made of. The two functions round to 2**-20: then give
-        X rounded.
+        Over a complete dictionary, such as ``network_class.complete``, ``complete_thresholds`` or
+        ``complete_lif`` makes.
+    X : (n, d) array, or (n, T, d) of LIF neurons, optional
+        The inputs that the dictionary was made of. Those functions round to 2**-20: give X
+        rounded. Unless given, they are those that the dictionary keeps.
     leak : Fraction, int, str, pair of ints or float, optional
-        Of LIF neurons, exactly as it was given to the dictionary; threshold units without it.
-    reset : {"delayed", "immediate"}
-        Of LIF neurons.
-    readout : {"last", "every"}
-        Of LIF neurons: whether the rows of the program are the last steps or all.
+        Of LIF neurons, exactly as it was given to the dictionary; without it the neurons are
+        threshold units.
+    reset : {"delayed", "immediate"}, optional
+        Of LIF neurons; "delayed" unless given.
+    readout : {"last", "every"}, optional
+        Of LIF neurons: whether the rows of the program are the last steps or all; "last" unless
+        given.
     budget : Budget, optional
         Of making the list again; ``Budget()`` unless given.
 
@@ -58,9 +65,10 @@ def completeness(
     Raises
     ------
     ValueError
-        If an argument is not what the lists of ``dictionaries/complete`` expect, if the patterns
-        of X are not the program's atoms, or with LIF neurons of more than two inputs, for which
-        the checker has no count.
+        If an argument is not what the lists of ``dictionaries/complete`` expect, or another one
+        than the dictionary's; if X is neither given nor kept; if the patterns of X are not the
+        program's atoms; with networks of several layers, recurrent units, or LIF neurons of more
+        than two inputs, for which the checker has no count.
     BudgetExceeded
         If the list takes more than the budget.
 
@@ -68,15 +76,30 @@ def completeness(
     --------
     >>> from itertools import product
     >>> import bidual as bd
-    >>> X = [(*bits, 1) for bits in product((0, 1), repeat=3)]
-    >>> parity = [(-1.0) ** sum(bits[:3]) for bits in X]
-    >>> D = bd.complete_thresholds(X).atoms
-    >>> program = bd.ConvexProgram(D, parity, loss="hinge", strength=0.01)
-    >>> shown = bd.completeness(program, X)
+    >>> X = list(product((0, 1), repeat=3))
+    >>> parity = [sum(bits) % 2 for bits in X]
+    >>> units = bd.Feedforward(hidden=(1,), bias=True)
+    >>> program = units.program(units.complete(X), parity, loss="hinge", strength=0.01)
+    >>> shown = bd.completeness(program)
     >>> shown["class"], shown["listed"]
     ('threshold', 104)
     """
-    shown = _thresholds(X, budget) if leak is None else _lif(X, leak, reset, readout, budget)
+    dictionary = program.dictionary
+    record = None if dictionary is None else dictionary.record
+    if record is not None and record.complete:
+        leak, reset, readout = _of_record(record, leak, reset, readout)
+        if X is None and dictionary is not None and dictionary.sequences is not None:
+            X = dictionary.sequences if record.kind == "LIF" else dictionary.sequences[:, 0]
+    if X is None:
+        raise ValueError(
+            "X: expected the inputs of the dictionary, which the program does not know: pass X, "
+            "and the leak of LIF neurons, or state the program by a network class over its "
+            "complete dictionary"
+        )
+    if leak is None:
+        shown = _thresholds(X, budget)
+    else:
+        shown = _lif(X, leak, reset or "delayed", readout or "last", budget)
     patterns = shown.pop("patterns")
     atoms, found = _distinct(program.design), _distinct(patterns)
     if program.design.shape[0] != patterns.shape[0] or atoms != found:
@@ -91,6 +114,28 @@ def completeness(
             f"got {shown['inputs']} and {largest.bit_length()}"
         )
     return shown
+
+
+def _of_record(
+    record: ClassRecord, leak: Any, reset: Any, readout: Any
+) -> tuple[Any, Any, Readout]:
+    """Leak, reset and readout of a complete dictionary; ValueError if others were given."""
+    if record.kind == "Recurrent" or len(record.hidden) > 1:
+        raise ValueError(
+            "program: expected one over the neurons of one hidden layer, got a dictionary of "
+            f"{record.kind} networks {record.hidden}, for which the checker has no count"
+        )
+    lif = record.kind == "LIF"
+    if leak is not None and lif:
+        leak = check_neuron(leak, record.reset)[0]
+    known = record.fraction, record.reset if lif else None, record.readout
+    given = leak, reset, readout
+    for name, own, other in zip(("leak", "reset", "readout"), known, given, strict=True):
+        if other is not None and other != own:
+            raise ValueError(
+                f"{name}: expected {own}, as of the program's dictionary, or nothing, got {other}"
+            )
+    return known
 
 
 def inputs_digest(X: ArrayLike, sequences: bool = False) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..formulations import ConvexProgram
 from . import cert_file
+from .complete_statement import completeness
 from .exact_terms import dyadic, to_integers
 
 Integers = NDArray[np.int64]
@@ -53,23 +54,29 @@ class ExactCertificate:
     dual_bits: int = field(repr=False)
     bound_bits: int = field(repr=False)
 
-    def save(self, path: str | PathLike[str], completeness: dict[str, Any] | None = None) -> None:
+    def save(self, path: str | PathLike[str], complete: bool | dict[str, Any] = False) -> None:
         """Write a ``.cert`` file, which ``checker.py`` proves with nothing but Python.
 
         Parameters
         ----------
         path : path
             Replaced if it is there; nothing half-written is left behind.
-        completeness : dict, optional
-            What shows that the atoms are all of a class (:func:`bidual.completeness`).
+        complete : bool or dict
+            Whether to write what shows that the atoms are all of a class of neurons, so that
+            ``completeness.py`` proves the bound of every network of that class. True is for
+            programs that a network class stated over a complete dictionary; for others it is
+            what :func:`bidual.completeness` returned.
 
         Raises
         ------
+        ValueError, BudgetExceeded
+            As :func:`bidual.completeness`, if ``complete`` is True.
         OSError
             If it cannot be written.
         """
+        shown = completeness(self.program) if complete is True else complete or None
         statement = _statement(self, cert_file.columns_sha256(self.program.design))
-        cert_file.write(path, statement, self.program.design, completeness)
+        cert_file.write(path, statement, self.program.design, shown)
 
 
 def _statement(certificate: ExactCertificate, sha256: str) -> dict[str, Any]:

@@ -718,7 +718,7 @@ def exact():
 
 def test_the_same_certificate_is_the_same_bytes(exact, tmp_path):
     exact.save(tmp_path / "a.cert")
-    exact.save(tmp_path / "b.cert", completeness={"of": [1, 2]})
+    exact.save(tmp_path / "b.cert", complete={"of": [1, 2]})
     exact.save(tmp_path / "c.cert")
     first, other, again = ((tmp_path / f"{x}.cert").read_bytes() for x in "abc")
     assert first == again
@@ -763,5 +763,5 @@ def test_a_full_disk_leaves_nothing_half_written(where, there, exact, tmp_path, 
 
 def test_completeness_that_is_no_json_leaves_nothing(exact, tmp_path):
     with pytest.raises(TypeError):
-        exact.save(tmp_path / "a.cert", completeness={"not": object()})
+        exact.save(tmp_path / "a.cert", complete={"not": object()})
     assert list(tmp_path.iterdir()) == []
