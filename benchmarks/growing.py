@@ -30,18 +30,6 @@ ATOMS = 200
 SHARES = 0.1, 0.02
 
 
-def first(dictionary: bd.SpikeDictionary, count: int) -> bd.SpikeDictionary:
-    """The dictionary of the first atoms."""
-    return bd.SpikeDictionary(
-        dictionary.atoms.take(np.arange(count)),
-        dictionary.witnesses,
-        dictionary.origin[:count],
-        dictionary.readout,
-        dictionary.samples,
-        dictionary.steps,
-    )
-
-
 def xor() -> list[dict[str, Any]]:
     """Rounds and seconds to the optimum over all neurons."""
     lif = bd.LIF(hidden=(1,), leak=0.9)
@@ -52,7 +40,7 @@ def xor() -> list[dict[str, Any]]:
         complete = lif.complete(X)
         strength = share * lif.program(complete, y, loss, strength=1.0).lambda_max
         best = bd.solve(lif.program(complete, y, loss, strength=strength), gap=1e-8)
-        start = first(lif.sample(X, subnetworks=1000, seed=0), 50)
+        start = lif.sample(X, subnetworks=1000, seed=0).take(np.arange(50))
         begun = time.perf_counter()
         grown = grow(lif, X, y, loss, strength=strength, atoms=start, pricing="exact")
         above = grown.solution.certificate.primal - best.certificate.primal
@@ -84,13 +72,13 @@ def digits(seconds: float) -> list[dict[str, Any]]:
     for hidden in ((1,), (8, 1)):
         lif = bd.LIF(hidden=hidden, leak=0.9)
         grow(lif, X, y, strength=30.0, row_weights=weights, pricing="search", rounds=2)
-        reference = first(lif.sample(X, subnetworks=12_000, seed=0), 4_000)
+        reference = lif.sample(X, subnetworks=12_000, seed=0).take(np.arange(4_000))
         largest = lif.program(reference, y, strength=1.0, row_weights=weights).lambda_max
         for share in SHARES:
             options = {"strength": share * largest, "row_weights": weights}
             gaussian = []
             for seed in (1, 2, 3):
-                dictionary = first(lif.sample(X, subnetworks=800, seed=seed), ATOMS)
+                dictionary = lif.sample(X, subnetworks=800, seed=seed).take(np.arange(ATOMS))
                 solution = bd.solve(lif.program(dictionary, y, **options))
                 gaussian.append(solution.certificate.primal)
             grown = grow(

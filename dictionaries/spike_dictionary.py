@@ -16,6 +16,7 @@ from .files.packed_head import Path
 from .files.packed_writer import PackedWriter, write_packed
 from .live_line import LiveLine
 from .matrix.binary_matrix import BinaryMatrix
+from .matrix.operands import column_numbers
 from .rollout import check_sequences, roll_columns
 from .witnesses.records import from_record, to_record
 from .witnesses.sampled import Witnesses
@@ -217,7 +218,8 @@ class SpikeDictionary:
         record = self.record
         if record is not None and record.complete:
             record = replace(record, complete=False, exact_leak=None)
-        atoms, origin = self.atoms.take(columns), self.origin[np.asarray(columns)]
+        chosen = column_numbers(columns, self.atoms.shape[1])
+        atoms, origin = self.atoms.take(chosen), self.origin[chosen]
         return replace(self, atoms=atoms, origin=origin, record=record, sequences=None)
 
     def __repr__(self) -> str:

@@ -140,15 +140,16 @@ class Feedforward(NetworkClass):
     def _reads_ones(self) -> bool:
         return bool(self.bias)
 
-    def _check_dictionary(self, dictionary: Any) -> None:
-        super()._check_dictionary(dictionary)
+    def check_dictionary(self, dictionary: Any, name: str = "dictionary") -> None:
+        """As :meth:`NetworkClass.check_dictionary`, and that it has a column of ones for a bias."""
+        super().check_dictionary(dictionary, name)
         if dictionary.steps != 1:
             raise ValueError(
-                f"dictionary: expected one of sequences of one step, got {dictionary.steps} steps"
+                f"{name}: expected one of sequences of one step, got {dictionary.steps} steps"
             )
         record, sequences = dictionary.record, dictionary.sequences
         ones = sequences is not None and bool((sequences[..., -1] == 1).all())
         if self.bias and record is not None and not (record.bias or ones):
             raise ValueError(
-                "dictionary: expected one of inputs with a column of ones, the bias of this class"
+                f"{name}: expected one of inputs with a column of ones, the bias of this class"
             )

@@ -16,9 +16,13 @@ from ..networks.network import hears_others
 
 
 def check_member(
-    dictionary: Any, hidden: tuple[int, ...], readout: Readout, refuses: Callable[[Layer], str]
+    name: str,
+    dictionary: Any,
+    hidden: tuple[int, ...],
+    readout: Readout,
+    refuses: Callable[[Layer], str],
 ) -> None:
-    """Refuse a dictionary that is not of a class; ``refuses`` tells which neurons the class has.
+    """Refuse, by ``name``, a dictionary that is not of a class of neurons that are not refused.
 
     Raises
     ------
@@ -28,18 +32,17 @@ def check_member(
         If it has another readout, other layers, or neurons of another kind.
     """
     if not isinstance(dictionary, SpikeDictionary):
-        raise TypeError(f"dictionary: expected a SpikeDictionary, got {type(dictionary).__name__}")
+        raise TypeError(f"{name}: expected a SpikeDictionary, got {type(dictionary).__name__}")
     if dictionary.readout != readout:
         raise ValueError(
-            f"dictionary: expected one rolled out for readout {readout!r}, "
-            f"got {dictionary.readout!r}"
+            f"{name}: expected one rolled out for readout {readout!r}, got {dictionary.readout!r}"
         )
     record = dictionary.record
-    check_layers("dictionary", _used(dictionary) if record is None else [record.layers()], refuses)
+    check_layers(name, _used(dictionary) if record is None else [record.layers()], refuses)
     widths = tuple(dictionary.witnesses.hidden)
     apart = widths[-1] != hidden[-1] and some_hear_others(dictionary)
     if widths[:-1] != hidden[:-1] or apart:
-        raise ValueError(f"dictionary: expected layers of {hidden} neurons, got {widths}")
+        raise ValueError(f"{name}: expected layers of {hidden} neurons, got {widths}")
 
 
 def some_hear_others(dictionary: SpikeDictionary) -> bool:

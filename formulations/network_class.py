@@ -219,7 +219,7 @@ class NetworkClass(ABC):
         TypeError
             If the dictionary is something else.
         """
-        self._check_dictionary(dictionary)
+        self.check_dictionary(dictionary)
         if (beta is None) == (strength is None):
             raise ValueError("beta, strength: expected exactly one of the two")
         found = find_loss(loss)
@@ -369,7 +369,7 @@ class NetworkClass(ABC):
         self, dictionary: SpikeDictionary, solution: Any
     ) -> tuple[SpikeDictionary, Array, Array, NDArray[np.generic] | None]:
         """What a network's ``rebuild`` takes, whose final neurons get m copies if they have any."""
-        self._check_dictionary(dictionary)
+        self.check_dictionary(dictionary)
         program = getattr(solution, "program", None)
         if program is None or program.design is not dictionary.atoms:
             raise ValueError(
@@ -389,9 +389,12 @@ class NetworkClass(ABC):
         """Whether the last input of the dictionary is a column of ones that the class appends."""
         return False
 
-    def _check_dictionary(self, dictionary: Any) -> None:
-        """Raise ValueError if the dictionary is not of this class, TypeError if it is none."""
-        check_member(dictionary, self.hidden, self.readout, self.refuses)
+    def check_dictionary(self, dictionary: Any, name: str = "dictionary") -> None:
+        """Raise ValueError, by ``name``, if a dictionary is not of this class; TypeError if none.
+
+        Its record tells; where it has none, the layers of its networks do.
+        """
+        check_member(name, dictionary, self.hidden, self.readout, self.refuses)
 
     def _check_copies(self, dictionary: SpikeDictionary) -> None:
         """Refuse final neurons that have no copies where weight decay counts on copies."""

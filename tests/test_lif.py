@@ -701,8 +701,9 @@ def test_listing_and_growing_read_a_leak_as_one_fraction(leak, meant, reset):
     lif = bd.LIF((2,), leak=leak, reset=reset)
     complete, expected = lif.complete(ALL_OF_3), bd.complete_lif(ALL_OF_3, meant, reset)
     assert np.array_equal(complete.atoms.words, expected.atoms.words)
-    for dictionary in (lif.sample(ALL_OF_3, 30), complete):
-        assert OneNeuron.of(dictionary.witnesses).leak == Fraction(meant)
+    assert complete.record.fraction == Fraction(meant)
+    for record in (lif.record(), lif.sample(ALL_OF_3, 30).record, complete.record):
+        assert OneNeuron.of(record).leak == Fraction(meant)
 
 
 def test_the_bound_of_growing_and_the_proof_in_integers_are_of_the_same_leak(tmp_path):

@@ -32,13 +32,11 @@ def asked(V, strength, **more):
     return Question(V.reshape(len(V), -1), strength=strength, **options)
 
 
-def lif_dictionary(X, readout="last", reset="delayed"):
-    return bd.LIF(hidden=(1,), leak=LEAK, reset=reset, readout=readout).sample(X, 30, seed=1)
+def lif(readout="last", reset="delayed"):
+    return bd.LIF(hidden=(1,), leak=LEAK, reset=reset, readout=readout)
 
 
-def thresholds(X, bias=True, copies=1, subnetworks=20):
-    bank = bd.SampledWitnesses(X.shape[2], (copies,), subnetworks, 0, bd.THRESHOLD_UNIT, bias=bias)
-    return bd.SpikeDictionary.sample(X, bank)
+THRESHOLDS = bd.Feedforward(hidden=(1,), bias=True)
 
 
 def check_atoms(found, question, X, readout):
@@ -56,10 +54,9 @@ def check_atoms(found, question, X, readout):
 @pytest.mark.parametrize("reset", ["delayed", "immediate"])
 def test_enumeration_prices_every_trajectory(readout, reset):
     X = check_sequences(strings(4))
-    dictionary = lif_dictionary(X, readout, reset)
-    pricing = EnumerationPricing.of(X, dictionary, bd.Budget())
+    pricing = EnumerationPricing.of(X, lif(readout, reset).record(), bd.Budget())
     complete = bd.complete_lif(X, "9/10", reset, readout)
-    V = np.random.default_rng(0).normal(size=(dictionary.atoms.shape[0], 2))
+    V = np.random.default_rng(0).normal(size=(complete.atoms.shape[0], 2))
     prices = np.abs(complete.atoms.to_dense().T @ V)
     question = asked(V, 0.8 * prices.max(), most=7)
     found = pricing.price(question)
@@ -74,7 +71,7 @@ def test_enumeration_prices_every_trajectory(readout, reset):
 
 def test_enumeration_prices_in_the_group_norm():
     X = check_sequences(strings(4))
-    pricing = EnumerationPricing.of(X, lif_dictionary(X), bd.Budget())
+    pricing = EnumerationPricing.of(X, lif().record(), bd.Budget())
     V = np.random.default_rng(1).normal(size=(16, 3))
     norms = np.linalg.norm(bd.complete_lif(X, "9/10").atoms.to_dense().T @ V, axis=1)
     found = pricing.price(asked(V, 0.9 * norms.max(), width=3))
@@ -88,12 +85,11 @@ def test_enumeration_prices_in_the_group_norm():
 )
 def test_branch_and_bound_finds_the_steepest_trajectory(steps, readout, reset):
     X = check_sequences(strings(steps))
-    dictionary = lif_dictionary(X, readout, reset)
-    pricing = RefinementPricing.of(X, dictionary)
+    pricing = RefinementPricing.of(X, lif(readout, reset).record())
     complete = bd.complete_lif(X, "9/10", reset, readout)
     rng = np.random.default_rng(steps)
     for k in range(3):
-        v = rng.normal(size=dictionary.atoms.shape[0])
+        v = rng.normal(size=complete.atoms.shape[0])
         v[rng.random(len(v)) < 0.3 * k] = 0.0
         largest_price = np.abs(complete.atoms.rmatvec(v)).max()
         bound, paths = pricing.largest_price(v)
@@ -115,7 +111,7 @@ def test_branch_and_bound_finds_the_steepest_trajectory(steps, readout, reset):
 
 def test_branch_and_bound_knows_that_a_dual_point_of_zero_costs_nothing():
     X = check_sequences(strings(3))
-    pricing = RefinementPricing.of(X, lif_dictionary(X))
+    pricing = RefinementPricing.of(X, lif().record())
     bound, paths = pricing.largest_price(np.zeros(8))
     assert paths == []
     assert 0.0 <= bound <= 1e-9  # some 2**-40 of room
@@ -123,7 +119,7 @@ def test_branch_and_bound_knows_that_a_dual_point_of_zero_costs_nothing():
 
 def test_branch_and_bound_takes_one_input_and_scaled_ones():
     X = check_sequences(np.random.default_rng(2).integers(-3, 4, (6, 4, 1)) / 4)
-    pricing = RefinementPricing.of(X, lif_dictionary(X))
+    pricing = RefinementPricing.of(X, lif().record())
     v = np.random.default_rng(3).normal(size=6)
     largest_price = np.abs(bd.complete_lif(X, "9/10").atoms.rmatvec(v)).max()
     found = pricing.price(asked(v, 0.99 * largest_price))
@@ -133,20 +129,19 @@ def test_branch_and_bound_takes_one_input_and_scaled_ones():
 @pytest.mark.parametrize("pricing", [RefinementPricing, ThresholdMILPPricing])
 def test_bounding_oracles_answer_with_no_more_than_they_are_asked_for(pricing):
     if pricing is RefinementPricing:
-        X = check_sequences(strings(5))
-        dictionary = lif_dictionary(X)
+        X, record = check_sequences(strings(5)), lif().record()
     else:
-        X = check_sequences(np.random.default_rng(7).normal(size=(20, 1, 2)))
-        dictionary = thresholds(X)
+        X = THRESHOLDS.sequences(np.random.default_rng(7).normal(size=(20, 2)))
+        record = THRESHOLDS.record()
     V = np.random.default_rng(8).normal(size=(len(X), 3))
     for most in (1, 2, 100):
         question = asked(V, 0.1, most=most)
-        found = pricing.of(X, dictionary).price(question)
+        found = pricing.of(X, record).price(question)
         check_atoms(found, question, X, "last")
         assert len(found.witnesses) == most or most == 100
     assert len(found.witnesses) > 2
     known = {words.tobytes() for words in found.atoms.words}
-    again = pricing.of(X, dictionary).price(asked(V, 0.1, most=100, known=known))
+    again = pricing.of(X, record).price(asked(V, 0.1, most=100, known=known))
     check_atoms(again, asked(V, 0.1, most=100, known=known), X, "last")
 
 
@@ -154,13 +149,10 @@ def test_bounding_oracles_answer_with_no_more_than_they_are_asked_for(pricing):
 @given(st.integers(0, 2**32), st.integers(2, 3), st.integers(4, 14), st.booleans())
 def test_mixed_integer_bounds_hold_for_every_threshold_pattern(seed, inputs, n, bias):
     rng = np.random.default_rng(seed)
-    X = check_sequences(rng.integers(-9, 10, (n, 1, inputs)) / 8)
-    try:
-        dictionary = thresholds(X, bias)
-    except ValueError:  # no neuron fires
-        return
-    pricing = ThresholdMILPPricing.of(X, dictionary)
-    complete = EnumerationPricing.of(X, dictionary, bd.Budget())
+    units = bd.Feedforward(hidden=(1,), bias=bias)
+    X = units.sequences(rng.integers(-9, 10, (n, inputs)) / 8)
+    pricing = ThresholdMILPPricing.of(X, units.record())
+    complete = EnumerationPricing.of(X, units.record(), bd.Budget())
     V = rng.normal(size=(n, 1))
     exact = complete.price(asked(V, 0.0)).largest
     # HiGHS is asked for an absolute gap of 1e-6 or better by itself
@@ -170,12 +162,11 @@ def test_mixed_integer_bounds_hold_for_every_threshold_pattern(seed, inputs, n, 
 @pytest.mark.parametrize("inputs", [2, 3])
 def test_mixed_integer_pricing_is_exact_in_general_position(inputs):
     rng = np.random.default_rng(inputs)
-    X = check_sequences(rng.normal(size=(20, 1, inputs)))
-    dictionary = thresholds(X)
+    X, record = THRESHOLDS.sequences(rng.normal(size=(20, inputs))), THRESHOLDS.record()
     V = rng.normal(size=(20, 1))
-    exact = EnumerationPricing.of(X, dictionary, bd.Budget()).price(asked(V, 0.0)).largest
+    exact = EnumerationPricing.of(X, record, bd.Budget()).price(asked(V, 0.0)).largest
     question = asked(V, 0.9 * exact[0])
-    found = ThresholdMILPPricing.of(X, dictionary).price(question)
+    found = ThresholdMILPPricing.of(X, record).price(question)
     assert found.largest == pytest.approx(exact, abs=1e-6)
     check_atoms(found, question, X, "last")
     assert np.abs(found.atoms.rmatvec(V)).max() == pytest.approx(exact[0], rel=1e-12)
@@ -183,11 +174,10 @@ def test_mixed_integer_pricing_is_exact_in_general_position(inputs):
 
 def test_mixed_integer_bounds_hold_when_time_is_up():
     rng = np.random.default_rng(9)
-    X = check_sequences(rng.normal(size=(60, 1, 3)))
-    dictionary = thresholds(X)
+    X, record = THRESHOLDS.sequences(rng.normal(size=(60, 3))), THRESHOLDS.record()
     V = rng.normal(size=(60, 1))
-    exact = EnumerationPricing.of(X, dictionary, bd.Budget()).price(asked(V, 0.0)).largest
-    found = ThresholdMILPPricing.of(X, dictionary).price(asked(V, 0.0, seconds=0.02))
+    exact = EnumerationPricing.of(X, record, bd.Budget()).price(asked(V, 0.0)).largest
+    found = ThresholdMILPPricing.of(X, record).price(asked(V, 0.0, seconds=0.02))
     assert found.largest >= exact - 1e-6  # HiGHS's own tolerance
 
 
@@ -212,7 +202,7 @@ def test_search_prices_what_networks_fire(name, readout):
     V[rng.random(len(V)) < 0.2] = 0.0
     largest = np.abs(dictionary.atoms.rmatvec(V)).max()
     question = asked(V, 0.9 * largest, active=[(bank.layers(k), 0) for k in range(8)])
-    found = SearchPricing(X, dictionary, seed=3).price(question)
+    found = SearchPricing(X, bank, readout, seed=3).price(question)
     assert found.largest is None
     assert len(found.witnesses) > 3  # better ones than in 8 random networks
     check_atoms(found, question, X, readout)
@@ -220,20 +210,21 @@ def test_search_prices_what_networks_fire(name, readout):
         assert [layer.width for layer in layers] == list(hidden)
         for layer in layers:
             assert np.array_equal(layer.weights * 2**14, np.rint(layer.weights * 2**14))
-    again = SearchPricing(X, dictionary, seed=3).price(question)
+    again = SearchPricing(X, bank, readout, seed=3).price(question)
     assert np.array_equal(again.atoms.words, found.atoms.words)
     known = {words.tobytes() for words in found.atoms.words}
     other = asked(V, 0.9 * largest, known=known)
-    check_atoms(SearchPricing(X, dictionary, seed=3).price(other), other, X, readout)
+    check_atoms(SearchPricing(X, bank, readout, seed=3).price(other), other, X, readout)
 
 
 def test_a_search_out_of_time_stops_after_its_batch():
     X = check_sequences(strings(5))
-    dictionary = lif_dictionary(X)
+    dictionary = lif().sample(X, 30, seed=1)
     V = np.random.default_rng(0).normal(size=(32, 1))
     question = asked(V, 0.5 * np.abs(dictionary.atoms.rmatvec(V)).max(), most=1000)
     late = replace(question, seconds=0.0)
-    found = [SearchPricing(X, dictionary, 0).price(each) for each in (question, late)]
+    bank = dictionary.witnesses
+    found = [SearchPricing(X, bank, "last", 0).price(each) for each in (question, late)]
     check_atoms(found[1], late, X, "last")
     assert 0 < len(found[1].witnesses) < len(found[0].witnesses)
 
@@ -293,9 +284,7 @@ def test_surrogate_gradients_are_those_of_forward_differentiation(name, readout)
     bank = bd.SampledWitnesses(3, hidden, 2, 0, neuron, **options)
     read = steps if readout == "every" else 1
     rows = rng.normal(size=(read, n))
-    networks = SearchPricing(X, bd.SpikeDictionary.sample(X, bank, readout), 0)._packed(
-        [(bank.layers(k), 0) for k in range(2)]
-    )
+    networks = SearchPricing(X, bank, readout, 0)._packed([(bank.layers(k), 0) for k in range(2)])
     prices, found = np.empty(2), np.empty_like(networks.weights)
     layers = bank.layers(0)
     kernels.ascent(
@@ -324,23 +313,21 @@ def test_surrogate_gradients_are_those_of_forward_differentiation(name, readout)
 def test_classes_without_exact_pricing_are_refused_with_the_reason():
     X = check_sequences(strings(3))
 
-    def of(hidden=(1,), leak=0.9, threshold=1.0, reset="delayed", **options):
-        bank = bd.SampledWitnesses(2, hidden, 9, 0, bd.Neuron(leak, threshold, reset), **options)
-        dictionary = bd.SpikeDictionary.sample(X, bank)
-        return EnumerationPricing.of(X, dictionary, bd.Budget())
+    class Own(bd.LIF):
+        kind = None  # records do not know it
 
-    of()
-    for options, reason in [
-        ({"hidden": (2, 1)}, "2 layers"),
-        ({"recurrent": True}, "recurrent weights"),
-        ({"reset": "hard"}, "hard resets"),
-        ({"reset": 0.5}, "neither delayed nor immediate"),
-        ({"leak": (0.1, 0.9)}, "different leaks"),
-        ({"bias": True}, "biases"),
+    EnumerationPricing.of(X, lif().record(), bd.Budget())
+    for formulation, reason in [
+        (bd.LIF((2, 1)), "2 layers"),
+        (bd.Recurrent((1,)), "recurrent weights"),
+        (bd.LIF((1,), reset="hard"), "the reset 'hard'"),
+        (bd.LIF((1,), reset=0.5), "the reset 0.5"),
+        (bd.LIF((1,), leak=(0.1, 0.9)), "different leaks"),
+        (Own((1,)), "a kind of its own"),
     ]:
         with pytest.raises(ValueError, match=rf"^pricing: expected 'search' .*{reason}"):
-            of(**options)
+            EnumerationPricing.of(X, formulation.record(), bd.Budget())
     with pytest.raises(ValueError, match=r"^pricing: expected another than 'milp'"):
-        ThresholdMILPPricing.of(X, lif_dictionary(X))
+        ThresholdMILPPricing.of(X, lif().record())
     with pytest.raises(ValueError, match=r"^pricing: expected LIF neurons with at most 2 inputs"):
-        RefinementPricing.of(X[:, :1], thresholds(X[:, :1]))
+        RefinementPricing.of(X[:, :1], THRESHOLDS.record())

@@ -103,30 +103,20 @@ class AtHand:
             kept[np.lexsort((prices, moves))[:excess]] = False
             self._keep(kept)
             weights = weights[kept]
-        self._design(BinaryMatrix.hstack([self.program.design, found.atoms]))
+        self.program = self.program.over(BinaryMatrix.hstack([self.program.design, found.atoms]))
         self._witnesses += found.witnesses
         padded = np.concatenate([weights, np.zeros((len(found.witnesses), weights.shape[1]))])
         return replace(solution, program=self.program, weights=padded)
 
     def _keep(self, kept: Any) -> None:
-        self._design(self.program.design.take(kept))
+        self.program = self.program.over(self.program.design.take(kept))
         self._witnesses = [w for w, stays in zip(self._witnesses, kept, strict=True) if stays]
 
-    def _design(self, design: BinaryMatrix) -> None:
-        old = self.program
-        self.program = ConvexProgram(
-            design,
-            old.target,
-            old.loss,
-            old.strength,
-            old.row_weights,
-            old.intercept,
-            old.classes,
-            old.penalty,
-        )
-
     def dictionary(self, design: BinaryMatrix) -> SpikeDictionary:
-        """The dictionary of the atoms at hand: ``design``, with a bank of their subnetworks."""
+        """The dictionary of the atoms at hand: ``design``, with a bank of their subnetworks.
+
+        It is of the class that growing started with, or of given networks if that was.
+        """
         number: dict[int, int] = {}
         subnetworks: list[list[Layer]] = []
         origin: list[tuple[int, int]] = []
@@ -135,14 +125,11 @@ class AtHand:
                 number[id(layers)] = len(subnetworks)
                 subnetworks.append(layers)
             origin.append((number[id(layers)], neuron))
-        first = self._first
-        return SpikeDictionary(
-            design,
-            GivenWitnesses(subnetworks),
-            np.array(origin, dtype=np.int64),
-            first.readout,
-            first.samples,
-            first.steps,
+        return replace(
+            self._first.take([]),
+            atoms=design,
+            witnesses=GivenWitnesses(subnetworks),
+            origin=np.array(origin, dtype=np.int64),
         )
 
 

@@ -9,8 +9,8 @@ from below; the best such bound is kept, and growing ends when primal and bound 
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,7 +24,6 @@ from .column_generation import AtHand, ColumnGeneration, StopReason
 from .pricing import (
     EnumerationPricing,
     Grounds,
-    OneNeuron,
     Pricing,
     RefinementPricing,
     SearchPricing,
@@ -32,7 +31,7 @@ from .pricing import (
 )
 
 _AUTO = Budget(patterns=300_000, seconds=5.0, nbytes=2**29)  # what "auto" enumerates
-_TOLD_BY = 16  # subnetworks, by which neurons of different leaks are told
+_LIKE = 50  # subnetworks of the class, whose constants and sizes of weights a search draws
 
 PricingName = Literal["auto", "exact", "milp", "search"]
 
@@ -185,21 +184,14 @@ def grow(
     _check(gap, per_round, most_atoms, rounds, time_limit)
     if not isinstance(atoms, SpikeDictionary):
         check_whole("atoms", atoms, 1)
-    count = 0 if isinstance(atoms, SpikeDictionary) else int(atoms)
-    # what the class is, its own sampler tells, whatever there is to start with
-    own = formulation.sample(X, subnetworks=max(count, _TOLD_BY), seed=seed)
+        atoms = formulation.sample(X, subnetworks=int(atoms), seed=seed)
     sequences = formulation.sequences(X)
-    dictionary = own
-    if isinstance(atoms, SpikeDictionary):
-        dictionary = atoms
-        _check_dictionary(dictionary, own, sequences)
-    elif count < _TOLD_BY:
-        dictionary = formulation.sample(X, subnetworks=count, seed=seed)
-    program = formulation.program(dictionary, y, loss=loss, **options)
+    _check_start(atoms, formulation, sequences)
+    program = formulation.program(atoms, y, loss=loss, **options)
     if program.strength == 0:
         raise ValueError("strength: expected a number above 0, at 0 every atom is priced too high")
-    oracle = _oracle(pricing, sequences, own, seed)
-    hand = AtHand(program, dictionary, per_round, most_atoms)
+    oracle = _oracle(pricing, sequences, formulation, seed)
+    hand = AtHand(program, atoms, per_round, most_atoms)
     growing = ColumnGeneration(hand, oracle, gap, start + time_limit)
     history: list[Round] = []
     solution: Solution | None = None
@@ -228,10 +220,12 @@ def grow(
         if stopped is None and len(history) == rounds:
             stopped = StopReason.ROUNDS
     hand.restore(growing.state)
+    dictionary = hand.dictionary(solution.program.design)
+    program = solution.program.stated_by(formulation, dictionary)
     return Growth(
-        dictionary=hand.dictionary(solution.program.design),
-        program=solution.program,
-        solution=solution,
+        dictionary=dictionary,
+        program=program,
+        solution=replace(solution, program=program),
         history=history,
         bound=growing.bound,
         relative_gap=growing.global_gap,
@@ -240,28 +234,23 @@ def grow(
     )
 
 
-def _check_dictionary(given: SpikeDictionary, own: SpikeDictionary, sequences: Array) -> None:
-    """ValueError unless a dictionary is one of X and, as far as pricing tells, of the class."""
-    if (given.samples, given.steps) != sequences.shape[:2]:
+def _check_start(given: SpikeDictionary, formulation: NetworkClass, sequences: Array) -> None:
+    """ValueError unless a dictionary is of a class, and its networks fire its atoms on X."""
+    formulation.check_dictionary(given, "atoms")
+    bank = given.witnesses
+    if tuple(bank.hidden) != tuple(formulation.hidden):  # a bank does not hold both
         raise ValueError(
-            f"atoms: expected a dictionary of X with {sequences.shape[:2]} samples and steps, "
-            f"got {(given.samples, given.steps)}"
+            f"atoms: expected layers of {formulation.hidden} neurons, got {tuple(bank.hidden)}"
         )
-    theirs, ours = given.witnesses, own.witnesses
-    if (theirs.inputs, len(theirs.hidden)) != (ours.inputs, len(ours.hidden)):
+    shape = (given.samples, given.steps, bank.inputs)
+    if shape != sequences.shape:
         raise ValueError(
-            f"atoms: expected networks of {ours.inputs} inputs and {len(ours.hidden)} layers, "
-            f"got {theirs.inputs} and {len(theirs.hidden)}"
+            f"atoms: expected a dictionary of X with {sequences.shape} samples, steps and inputs, "
+            f"got {shape}"
         )
-    try:
-        neuron = OneNeuron.of(ours)
-    except ValueError:  # searched alone, which states nothing of the class
-        neuron = None
-    if neuron is not None and not neuron.fires_as(OneNeuron.of(theirs)):
-        raise ValueError("atoms: expected neurons of the class, got others")
     every = given.readout == "every"
     for k in np.unique(given.origin[:, 0]):
-        fired = roll_columns(sequences, theirs.layers(int(k)), every)
+        fired = roll_columns(sequences, bank.layers(int(k)), every)
         of_k = np.flatnonzero(given.origin[:, 0] == k)
         if not np.array_equal(fired[given.origin[of_k, 1]], given.atoms.words[of_k]):
             raise ValueError(
@@ -270,32 +259,35 @@ def _check_dictionary(given: SpikeDictionary, own: SpikeDictionary, sequences: A
 
 
 def _oracle(
-    pricing: PricingName | Pricing, sequences: Array, dictionary: SpikeDictionary, seed: int
+    pricing: PricingName | Pricing, sequences: Array, formulation: NetworkClass, seed: int
 ) -> Pricing:
     """Make the oracle of a name."""
     if not isinstance(pricing, str):
         return pricing
-    if pricing == "search":
-        return SearchPricing(sequences, dictionary, seed)
-    if pricing == "milp":
-        search = SearchPricing(sequences, dictionary, seed)
-        return ThresholdMILPPricing.of(sequences, dictionary, search)
-    if pricing == "exact":
+    if pricing not in get_args(PricingName):
+        raise ValueError(
+            f"pricing: expected 'auto', 'exact', 'milp', 'search' or a Pricing, got {pricing!r}"
+        )
+    record = formulation.record()
+    if pricing in ("auto", "exact"):
         try:
-            return EnumerationPricing.of(sequences, dictionary, Budget())
+            return EnumerationPricing.of(
+                sequences, record, _AUTO if pricing == "auto" else Budget()
+            )
         except BudgetExceeded:
-            if sequences.shape[2] > 2 or not sequences.shape[1] > 1:
+            fits_tree = sequences.shape[2] <= 2 and sequences.shape[1] > 1
+            if pricing == "exact" and not fits_tree:
                 raise
-        search = SearchPricing(sequences, dictionary, seed)
-        return RefinementPricing.of(sequences, dictionary, search)
-    if pricing == "auto":
-        try:
-            return EnumerationPricing.of(sequences, dictionary, _AUTO)
-        except ValueError:  # not covered, or past the budget
-            return SearchPricing(sequences, dictionary, seed)
-    raise ValueError(
-        f"pricing: expected 'auto', 'exact', 'milp', 'search' or a Pricing, got {pricing!r}"
-    )
+        except ValueError:  # not covered
+            if pricing == "exact":
+                raise
+    bank = formulation.witnesses(sequences.shape[2], _LIKE, seed)
+    search = SearchPricing(sequences, bank, formulation.readout, seed)
+    if pricing == "exact":
+        return RefinementPricing.of(sequences, record, search)
+    if pricing == "milp":
+        return ThresholdMILPPricing.of(sequences, record, search)
+    return search
 
 
 def _check(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ....dictionaries.class_record import ClassRecord
 from ....dictionaries.complete.budget import Budget
 from ....dictionaries.spike_dictionary import SpikeDictionary
 from ....dictionaries.validation import Array
@@ -28,17 +29,17 @@ class EnumerationPricing:
 
     @classmethod
     def of(
-        cls, sequences: Array, dictionary: SpikeDictionary, budget: Budget
+        cls, sequences: Array, record: ClassRecord | None, budget: Budget
     ) -> "EnumerationPricing":
-        """Enumerate the class that a dictionary was drawn from.
+        """Enumerate a class.
 
         Raises
         ------
         ValueError
             If no enumeration covers the class; BudgetExceeded where it is too large.
         """
-        neuron = OneNeuron.of(dictionary.witnesses)
-        return cls(neuron, neuron.complete(sequences, dictionary, budget))
+        neuron = OneNeuron.of(record)
+        return cls(neuron, neuron.complete(sequences, budget))
 
     def price(self, question: Question) -> Priced:
         """Price every atom; see :class:`Pricing`."""
@@ -59,5 +60,4 @@ class EnumerationPricing:
 
     def _witness(self, column: int) -> Witness:
         (layer,) = self.complete.witnesses.layers(int(self.complete.origin[column, 0]))
-        threshold = None if self.neuron.kind == "threshold" else float(layer.threshold[0])
-        return self.neuron.witness(layer.weights[:, 0], threshold)
+        return self.neuron.witness(layer.weights[:, 0], float(layer.threshold[0]))

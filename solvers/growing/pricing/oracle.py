@@ -131,10 +131,3 @@ def new_atoms(
     if not kept:
         return Priced(BinaryMatrix.from_dense(np.zeros((rows, 0))), [], largest)
     return Priced(BinaryMatrix(np.array(columns), rows), kept, largest)
-
-
-def rolled_rows(sequences: Array, readout: Readout) -> Array:
-    """Inputs of the rows of D, (N, d), for neurons that look at one step alone."""
-    if readout == "last":
-        return np.ascontiguousarray(sequences[:, -1])
-    return np.ascontiguousarray(sequences.transpose(1, 0, 2)).reshape(-1, sequences.shape[2])

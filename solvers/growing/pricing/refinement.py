@@ -16,9 +16,10 @@ from math import frexp, inf, ldexp
 import numpy as np
 from numpy.typing import NDArray
 
+from ....dictionaries.class_record import ClassRecord
 from ....dictionaries.complete.prefix_trie import PrefixTrie, Refinement
 from ....dictionaries.complete.trajectory_cells import Cone, Ray, inner_point, orthants, split
-from ....dictionaries.spike_dictionary import Readout, SpikeDictionary
+from ....dictionaries.spike_dictionary import Readout
 from ....dictionaries.validation import Array
 from .one_neuron import OneNeuron
 from .oracle import Grounds, Priced, Pricing, Question, Witness, new_atoms
@@ -54,23 +55,23 @@ class RefinementPricing:
 
     @classmethod
     def of(
-        cls, sequences: Array, dictionary: SpikeDictionary, search: Pricing | None = None
+        cls, sequences: Array, record: ClassRecord | None, search: Pricing | None = None
     ) -> "RefinementPricing":
-        """Take the class that a dictionary was drawn from; ValueError if the tree does not fit."""
-        neuron = OneNeuron.of(dictionary.witnesses)
+        """Take a class; ValueError if the tree does not fit."""
+        neuron = OneNeuron.of(record)
         inputs = sequences.shape[2]
-        if neuron.kind != "lif" or inputs > _MOST_INPUTS:
+        if neuron.record.kind != "LIF" or inputs > _MOST_INPUTS:
             raise ValueError(
                 f"pricing: expected LIF neurons with at most {_MOST_INPUTS} inputs, got "
-                f"{neuron.kind} units with {inputs}"
+                f"{neuron.record.kind} with {inputs}"
             )
         trie = PrefixTrie.of(sequences)
-        reset = neuron.leak if neuron.reset == "immediate" else 1 + 0 * neuron.leak
+        reset = neuron.leak if neuron.record.reset == "immediate" else 1 + 0 * neuron.leak
         rows = trie.rows
-        if dictionary.readout == "last":
-            rows = rows[-dictionary.samples :]
+        if neuron.readout == "last":
+            rows = rows[-len(sequences) :]
         refinement = trie.refinement(neuron.leak, reset)
-        return cls(neuron, sequences, trie, refinement, rows, dictionary.readout, search)
+        return cls(neuron, sequences, trie, refinement, rows, neuron.readout, search)
 
     def price(self, question: Question) -> Priced:
         """Walk the tree once for each output; see :class:`Pricing`."""

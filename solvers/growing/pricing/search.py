@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....dictionaries.neuron import Layer
-from ....dictionaries.spike_dictionary import Readout, SpikeDictionary
+from ....dictionaries.spike_dictionary import Readout
 from ....dictionaries.threads.threads import split
 from ....dictionaries.validation import Array
-from ....dictionaries.witnesses.sampled import WEIGHT_GRID, normal_weights
+from ....dictionaries.witnesses.sampled import WEIGHT_GRID, Witnesses, normal_weights
 from ....kernels import growing as kernels
 from .oracle import Grounds, Priced, Question, Witness, new_atoms
 
@@ -46,27 +46,28 @@ class _Networks:
 
 
 class SearchPricing:
-    """Looks for steep atoms of the class that a dictionary was drawn from.
+    """Looks for steep atoms of the class that a bank was drawn from.
 
     Parameters
     ----------
     sequences : (n, T, d) array
         As :func:`check_sequences` returns them.
-    dictionary : SpikeDictionary
-        What new subnetworks look like: their shape and constants are those of its bank, and so
+    bank : Witnesses
+        What new subnetworks look like: their shape and constants are those of the bank, and so
         is the scale of their weights.
+    readout : {"last", "every"}
     seed : int
         Of all that is drawn, 0 to 2**64 - 1.
     """
 
     grounds: Grounds | None = None
 
-    def __init__(self, sequences: Array, dictionary: SpikeDictionary, seed: int) -> None:
-        bank = dictionary.witnesses
+    def __init__(self, sequences: Array, bank: Witnesses, readout: Readout, seed: int) -> None:
         subnetworks = [bank.layers(k) for k in range(min(bank.subnetworks, 1000))]
         first = subnetworks[0]
         self._sequences = sequences
-        self._readout: Readout = dictionary.readout
+        self._readout: Readout = readout
+        self._form = _form(first)
         self._widths = np.array([layer.width for layer in first], dtype=np.int64)
         self._recurrent = np.array([layer.recurrent is not None for layer in first])
         self._hard = np.array([layer.hard for layer in first])
@@ -90,9 +91,10 @@ class SearchPricing:
             return found.priced()
         best = np.argsort(-sizes, kind="stable")[: climbers - climbers // 2]
         starts = batch.take(best)
-        if question.active:
-            picked = self._integers(climbers // 2, len(question.active))
-            used = self._packed([question.active[k] for k in picked])
+        active = [each for each in question.active if _form(each[0]) == self._form]
+        if active:
+            picked = self._integers(climbers // 2, len(active))
+            used = self._packed([active[k] for k in picked])
             starts = _Networks(
                 np.concatenate([starts.weights, used.weights]),
                 np.concatenate([starts.constants, used.constants]),
@@ -332,6 +334,13 @@ class _Found:
         for flat in order[: np.count_nonzero(sizes > self.question.bar)].tolist():
             k, neuron = divmod(flat, sizes.shape[1])
             yield self.search._layers(weights[k], constants[k]), neuron
+
+
+def _form(layers: list[Layer]) -> list[tuple[int, bool, bool, bool]]:
+    """What layers have in common with those that can be changed into them."""
+    return [
+        (layer.width, layer.recurrent is not None, layer.hard, layer.strict) for layer in layers
+    ]
 
 
 def _on_grid(weights: Array) -> Array:

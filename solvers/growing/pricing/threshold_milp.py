@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
-from ....dictionaries.spike_dictionary import Readout, SpikeDictionary
+from ....dictionaries.class_record import ClassRecord
+from ....dictionaries.spike_dictionary import Readout
 from ....dictionaries.validation import Array
 from .one_neuron import OneNeuron
 from .oracle import Grounds, Priced, Pricing, Question, Witness, new_atoms
@@ -34,7 +35,7 @@ class ThresholdMILPPricing:
     Attributes
     ----------
     rows : (N, d) array
-        X, with a column of ones for a bias.
+        X, whose last column is of ones where the class has a bias.
     """
 
     neuron: OneNeuron
@@ -46,14 +47,13 @@ class ThresholdMILPPricing:
 
     @classmethod
     def of(
-        cls, sequences: Array, dictionary: SpikeDictionary, search: Pricing | None = None
+        cls, sequences: Array, record: ClassRecord | None, search: Pricing | None = None
     ) -> "ThresholdMILPPricing":
-        """Take the class that a dictionary was drawn from; ValueError unless of threshold units."""
-        neuron = OneNeuron.of(dictionary.witnesses)
-        if neuron.kind != "threshold":
+        """Take a class; ValueError unless it is of threshold units."""
+        neuron = OneNeuron.of(record)
+        if neuron.record.kind != "Feedforward":
             raise ValueError("pricing: expected another than 'milp', which is for threshold units")
-        rows = neuron.rows(sequences, dictionary)
-        return cls(neuron, sequences, rows, dictionary.readout, search)
+        return cls(neuron, sequences, sequences[:, 0], neuron.readout, search)
 
     def price(self, question: Question) -> Priced:
         """Solve two programs for each output; see :class:`Pricing`."""
