@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..formulations import ConvexProgram
+from .exact_terms import EXACT_LOSSES
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -70,13 +71,10 @@ def _most(prices: Integers, width: int) -> int:
 
 
 def _domain(program: ConvexProgram, bits: int) -> tuple[Any, Any]:
-    """Least and largest integers V (N, C) that the conjugate takes, as float64; exact.
-
-    A huber row's weight times delta may be rounded: a unit less is inside.
-    """
+    """Least and largest integers V (N, C) that the conjugate takes, as float64; exact."""
     a = program.row_weights[:, None]
     lower, upper = program.loss.domain(program.target, a)
-    spare = 1.0 if program.loss.name == "huber" else 0.0
+    spare = EXACT_LOSSES[type(program.loss)].spare
     lower = np.minimum(np.ceil(np.ldexp(lower, bits)) + spare, 0.0)
     upper = np.maximum(np.floor(np.ldexp(upper, bits)) - spare, 0.0)
     shape = program.target.shape
@@ -88,7 +86,7 @@ def _rounded(
 ) -> Integers:
     """V over 2^bits inside its domain, with zero sums where they are asked."""
     units = np.clip(np.rint(np.ldexp(v, bits)), lower, upper).astype(np.int64)
-    if program.loss.name == "softmax":
+    if not program.loss.separable:
         return _distributions(program, units, upper)
     if program.intercept:
         for c in range(units.shape[1]):

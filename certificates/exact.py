@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..formulations import LOSSES, PENALTIES, ConvexProgram
+from ..formulations import LOSSES, PENALTIES, ConvexProgram, Loss, Penalty
 from .certificate import Certificate
 from .dual_grid import feasible_integers
 from .exact_certificate import ExactCertificate, Integers
-from .exact_terms import Scaled, dyadic, to_integers, total_bound, total_loss
+from .exact_terms import EXACT_LOSSES, Scaled, dyadic, to_integers, total_bound, total_loss
 
 _WEIGHT_BITS = 52  # of the largest fit possible
 _DUAL_BITS = 52  # of the largest entry of V, and no more than its sums leave
@@ -27,9 +27,12 @@ _LEAST_BITS, _MOST_BITS = -1000, 2000
 
 def check_provable(program: ConvexProgram) -> None:
     """Raise ValueError unless loss and penalty are bidual's own, whose integers are known."""
-    for part, known in ((program.loss, LOSSES), (program.penalty, PENALTIES)):
-        if type(part) is not type(known.get(part.name)):
-            raise ValueError(f"program: expected one of {sorted(known)}, got {part!r}")
+    losses = {type(loss): name for name, loss in LOSSES.items() if type(loss) in EXACT_LOSSES}
+    penalties = {type(penalty): name for name, penalty in PENALTIES.items()}
+    part: Loss | Penalty
+    for part, known in ((program.loss, losses), (program.penalty, penalties)):
+        if type(part) not in known:
+            raise ValueError(f"program: expected one of {sorted(known.values())}, got {part!r}")
 
 
 def exact_certificate(
@@ -64,18 +67,17 @@ def exact_certificate(
     shares = 400.0 * n * program.outputs
     bound_bits = _checked(math.frexp(shares)[1] - math.frexp(smallest)[1] + 1)
 
-    delta = dyadic(getattr(program.loss, "delta", 0.0))
     a, y = to_integers(program.row_weights[None]), to_integers(program.target.T)
     fits = program.design.matvec_exact(W) + b
-    loss = program.loss.name
-    primal = total_loss(loss, delta, a, Scaled(fits.T, weight_bits), y, bound_bits, True)
+    loss = program.loss
+    primal = total_loss(loss, a, Scaled(fits.T, weight_bits), y, bound_bits, True)
     primal += _penalty(program, W, weight_bits, bound_bits)
     dual = total_bound(loss, a, Scaled(v.T, dual_bits), y, bound_bits)
     # rows have few targets and weights between them, or not much is lost
     rows, counts = _different(np.vstack([program.row_weights, program.target.T]))
     z0 = Scaled(np.repeat(b0[:, None], rows.size, axis=1), weight_bits)
     a, y = (Scaled(x.integers[:, rows], x.bits) for x in (a, y))
-    least = total_loss(loss, delta, a, z0, y, bound_bits, False, counts)
+    least = total_loss(loss, a, z0, y, bound_bits, False, counts)
     unit = Fraction(1, 1 << bound_bits) if bound_bits >= 0 else Fraction(1 << -bound_bits)
     return ExactCertificate(
         primal=primal * unit,

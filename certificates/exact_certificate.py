@@ -129,6 +129,6 @@ def _statement(certificate: ExactCertificate, sha256: str) -> dict[str, Any]:
             )
         },
     }
-    if program.loss.name == "huber":
+    if program.loss.delta:
         statement["delta"] = number(program.loss.delta)
     return statement

@@ -7,16 +7,26 @@ same one row at a time, and shares no line with this file.
 
 Arrays are int64 as long as their entries are below 2^61, so that two or three of them
 may be added, and else of Python's own integers. What makes them longer, products and
-shifts, finds out which.
+shifts, finds out which. ``EXACT_LOSSES`` has each loss that can be proven in integers.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from operator import mul
 
 import numpy as np
 
 from ..dictionaries.validation import Array
+from ..formulations.losses import (
+    Absolute,
+    Hinge,
+    Huber,
+    Logistic,
+    Loss,
+    Softmax,
+    Squared,
+    SquaredHinge,
+)
 from .integer_logs import LOG_BITS, Integers, integer_exps, integer_logs
 
 _INT64_BITS = 61  # of what may still be added
@@ -76,8 +86,7 @@ def _floors(x: Integers, shift: int) -> list[int]:
 
 
 def total_loss(
-    loss: str,
-    delta: tuple[int, int],
+    loss: Loss,
     a: Scaled,
     z: Scaled,
     y: Scaled,
@@ -87,44 +96,77 @@ def total_loss(
 ) -> int:
     """Sum over rows and outputs of a_i loss(z_i, y_i), over 2^bits, from above or from below.
 
-    ``delta`` is huber's, an integer and its bits; ``counts`` tells how many rows each
-    stands for, one unless given.
+    ``counts`` tells how many rows each stands for, one unless given.
     """
     weights = -a.integers[0] if upper else a.integers[0]
-    total = 0
-    for values, scale in _losses(loss, delta, z, y, upper):
+    values_of, total = EXACT_LOSSES[type(loss)].values, 0
+    # output by output, or all outputs of a row together
+    rows = (
+        zip(z.integers, y.integers, strict=True) if loss.separable else [(z.integers, y.integers)]
+    )
+    for fits, targets in rows:
+        values, scale = values_of(Scaled(fits, z.bits), Scaled(targets, y.bits), loss.delta, upper)
         shares = _floors(_product(weights, values), a.bits + scale - bits)
         total += sum(shares if counts is None else map(mul, shares, counts))
     return -total if upper else total
 
 
-def _losses(
-    loss: str, delta: tuple[int, int], z: Scaled, y: Scaled, upper: bool
-) -> Iterator[tuple[Integers, int]]:
-    """Losses of rows, output by output or all outputs together, and the bits that they are over."""
-    if loss == "softmax":
-        yield _cross_entropies(z, y, upper)
-        return
-    for fits, targets in zip(z.integers, y.integers, strict=True):
-        if loss == "logistic":
-            yield _logistic(fits, targets, z.bits, upper)
-            continue
-        if loss in ("hinge", "squared_hinge"):
-            scale = max(z.bits, 0)
-            ones = _shifted(np.ones_like(fits), scale)
-            margins = _shifted(_product(targets, fits), scale - z.bits)
-            values = np.maximum(ones - margins, 0)
-        else:
-            scale = max(z.bits, y.bits)
-            values = np.abs(_shifted(fits, scale - z.bits) - _shifted(targets, scale - y.bits))
-        if loss in ("squared", "squared_hinge"):
-            values, scale = _product(values, values), 2 * scale + 1
-        elif loss == "huber":
-            finer = max(scale, delta[1])
-            r = _shifted(values, finer - scale)
-            d = _shifted(integer_array([delta[0]]), finer - delta[1])
-            values, scale = np.where(r <= d, _product(r, r), _product(d, 2 * r - d)), 2 * finer + 1
-        yield values, scale
+def total_bound(loss: Loss, a: Scaled, v: Scaled, y: Scaled, bits: int) -> int:
+    """Sum over rows and outputs of -(a_i loss)*(-V_i), over 2^bits, from below."""
+    bound_of, total = EXACT_LOSSES[type(loss)].bound, 0
+    rows = (
+        zip(v.integers, y.integers, strict=True) if loss.separable else [(v.integers, y.integers)]
+    )
+    for dual, targets in rows:
+        total += bound_of(
+            Scaled(a.integers[0], a.bits), Scaled(dual, v.bits), Scaled(targets, y.bits), bits
+        )
+    return total
+
+
+def _residuals(z: Scaled, y: Scaled) -> Scaled:
+    """|z - y|."""
+    bits = max(z.bits, y.bits)
+    apart = _shifted(z.integers, bits - z.bits) - _shifted(y.integers, bits - y.bits)
+    return Scaled(np.abs(apart), bits)
+
+
+def _hinges(z: Scaled, y: Scaled) -> Scaled:
+    """max(0, 1 - y z); labels have bits 0."""
+    bits = max(z.bits, 0)
+    ones = _shifted(np.ones_like(z.integers), bits)
+    margins = _shifted(_product(y.integers, z.integers), bits - z.bits)
+    return Scaled(np.maximum(ones - margins, 0), bits)
+
+
+def _half_square(x: Scaled) -> tuple[Integers, int]:
+    return _product(x.integers, x.integers), 2 * x.bits + 1
+
+
+def _squared_values(z: Scaled, y: Scaled, delta: float, upper: bool) -> tuple[Integers, int]:
+    return _half_square(_residuals(z, y))
+
+
+def _absolute_values(z: Scaled, y: Scaled, delta: float, upper: bool) -> tuple[Integers, int]:
+    apart = _residuals(z, y)
+    return apart.integers, apart.bits
+
+
+def _huber_values(z: Scaled, y: Scaled, delta: float, upper: bool) -> tuple[Integers, int]:
+    apart, (whole, bits) = _residuals(z, y), dyadic(delta)
+    finer = max(apart.bits, bits)
+    r = _shifted(apart.integers, finer - apart.bits)
+    d = _shifted(integer_array([whole]), finer - bits)
+    return np.where(r <= d, _product(r, r), _product(d, 2 * r - d)), 2 * finer + 1
+
+
+def _hinge_values(z: Scaled, y: Scaled, delta: float, upper: bool) -> tuple[Integers, int]:
+    short = _hinges(z, y)
+    return short.integers, short.bits
+
+
+def _squared_hinge_values(z: Scaled, y: Scaled, delta: float, upper: bool) -> tuple[Integers, int]:
+    return _half_square(_hinges(z, y))
 
 
 def _log_sums(exps: Integers, upper: bool) -> Integers:
@@ -134,16 +176,16 @@ def _log_sums(exps: Integers, upper: bool) -> Integers:
     return logs
 
 
-def _logistic(fits: Integers, targets: Integers, bits: int, upper: bool) -> tuple[Integers, int]:
+def _logistic_values(z: Scaled, y: Scaled, delta: float, upper: bool) -> tuple[Integers, int]:
     """ln(1 + exp(-yz)) = ln(1 + exp(-|z|)) + max(0, -yz), and the bits that it is over."""
-    exps = integer_exps(np.abs(fits), bits)[upper]
+    exps = integer_exps(np.abs(z.integers), z.bits)[upper]
     logs = _log_sums(exps + (1 << LOG_BITS), upper)
-    scale = max(LOG_BITS, bits)
-    wrong = np.maximum(_product(-targets, fits), 0)
-    return _shifted(logs, scale - LOG_BITS) + _shifted(wrong, scale - bits), scale
+    scale = max(LOG_BITS, z.bits)
+    wrong = np.maximum(_product(-y.integers, z.integers), 0)
+    return _shifted(logs, scale - LOG_BITS) + _shifted(wrong, scale - z.bits), scale
 
 
-def _cross_entropies(z: Scaled, y: Scaled, upper: bool) -> tuple[Integers, int]:
+def _softmax_values(z: Scaled, y: Scaled, delta: float, upper: bool) -> tuple[Integers, int]:
     """Logsumexp of each row less the fit of its label, and the bits that it is over."""
     below = z.integers.max(axis=0) - z.integers
     exps = integer_exps(below.ravel(), z.bits)[upper].reshape(below.shape)
@@ -153,44 +195,40 @@ def _cross_entropies(z: Scaled, y: Scaled, upper: bool) -> tuple[Integers, int]:
     return _shifted(logs, scale - LOG_BITS) + _shifted(of_label, scale - z.bits), scale
 
 
-def total_bound(loss: str, a: Scaled, v: Scaled, y: Scaled, bits: int) -> int:
-    """Sum over rows and outputs of -(a_i loss)*(-V_i), over 2^bits, from below."""
-    fine = max(v.bits, a.bits)
-    up = fine - v.bits
-    masses = _shifted(a.integers[0], fine - a.bits)
-    if loss == "softmax":
-        parts = _product(masses, y.integers) - _shifted(v.integers, up)
-        return _entropies(parts, masses, fine, bits)
-    total = 0
-    for targets, dual in zip(y.integers, v.integers, strict=True):
-        if loss == "logistic":
-            spikes = _shifted(_product(targets, dual), up)
-            total += _entropies([spikes, masses - spikes], masses, fine, bits)
-        elif loss in ("hinge", "absolute"):
-            total += sum(_floors(_product(targets, dual), v.bits + y.bits - bits))
-        else:
-            total += _quadratic(masses, targets, dual, up, y.bits, fine, bits)
-    return total
+def _linear_bound(a: Scaled, v: Scaled, y: Scaled, bits: int) -> int:
+    """Sum of v y: hinge and absolute loss."""
+    return sum(_floors(_product(y.integers, v.integers), v.bits + y.bits - bits))
 
 
-def _quadratic(
-    masses: Integers,
-    targets: Integers,
-    dual: Integers,
-    up: int,
-    target_bits: int,
-    fine: int,
-    bits: int,
-) -> int:
+def _quadratic_bound(a: Scaled, v: Scaled, y: Scaled, bits: int) -> int:
     """Sum of v y - v^2 / 2a; rows of weight 0 have v = 0 and add nothing."""
-    coarse = max(target_bits, 0)
-    entries = _shifted(dual, up)
-    linear = _shifted(_product(masses, targets), coarse - target_bits + 1)
+    fine, masses = _finer(a, v)
+    coarse = max(y.bits, 0)
+    entries = _shifted(v.integers, fine - v.bits)
+    linear = _shifted(_product(masses, y.integers), coarse - y.bits + 1)
     above = _product(entries, linear - _shifted(entries, coarse))
     shift = 1 + coarse + fine - bits
     # floors of floors are the floors of the whole, of smaller numbers
     above = above >> shift if shift >= 0 else _shifted(above, -shift)
     return sum((above // np.maximum(masses, 1)).tolist())
+
+
+def _logistic_bound(a: Scaled, v: Scaled, y: Scaled, bits: int) -> int:
+    fine, masses = _finer(a, v)
+    spikes = _shifted(_product(y.integers, v.integers), fine - v.bits)
+    return _entropies([spikes, masses - spikes], masses, fine, bits)
+
+
+def _softmax_bound(a: Scaled, v: Scaled, y: Scaled, bits: int) -> int:
+    fine, masses = _finer(a, v)
+    parts = _product(masses, y.integers) - _shifted(v.integers, fine - v.bits)
+    return _entropies(parts, masses, fine, bits)
+
+
+def _finer(a: Scaled, v: Scaled) -> tuple[int, Integers]:
+    """The bits that take both row weights and dual points, and the weights over them."""
+    fine = max(v.bits, a.bits)
+    return fine, _shifted(a.integers, fine - a.bits)
 
 
 def _entropies(parts: Iterable[Integers], masses: Integers, fine: int, bits: int) -> int:
@@ -201,3 +239,29 @@ def _entropies(parts: Iterable[Integers], masses: Integers, fine: int, bits: int
         highs = integer_logs(np.maximum(part, 1))[1]
         sums += _product(part, np.maximum(wholes - highs, 0))
     return sum(_floors(sums, fine + LOG_BITS - bits))
+
+
+@dataclass(frozen=True)
+class ExactLoss:
+    """A loss in integers.
+
+    ``values`` gives the losses of rows at fits z, of an output or of all together, and the bits
+    that they are over; ``bound`` the sum of -(a loss)*(-v), from below. ``spare`` are the units by
+    which the domain's ends are moved inside, where they are not on the grid themselves.
+    """
+
+    values: Callable[[Scaled, Scaled, float, bool], tuple[Integers, int]]
+    bound: Callable[[Scaled, Scaled, Scaled, int], int]
+    spare: int = 0
+
+
+EXACT_LOSSES: dict[type[Loss], ExactLoss] = {
+    Squared: ExactLoss(_squared_values, _quadratic_bound),
+    Absolute: ExactLoss(_absolute_values, _linear_bound),
+    # a row's weight times delta may be rounded: a unit less is inside
+    Huber: ExactLoss(_huber_values, _quadratic_bound, spare=1),
+    Hinge: ExactLoss(_hinge_values, _linear_bound),
+    SquaredHinge: ExactLoss(_squared_hinge_values, _quadratic_bound),
+    Logistic: ExactLoss(_logistic_values, _logistic_bound),
+    Softmax: ExactLoss(_softmax_values, _softmax_bound),
+}

@@ -51,7 +51,9 @@ class ConicForm:
     has_intercept : bool
         Whether ``width`` intercepts stand in x behind w.
     norms : int
-        Entries of x that bound norms, t; their costs are the strength.
+        Entries of x that the penalty bounds, t, as the norms of weights.
+    norm_costs : (norms,) array
+        Their costs at strength 1.
     rows : (n,) int array
         Rows of D that carry weight; the others have no part in the form.
     row_count : int
@@ -79,6 +81,7 @@ class ConicForm:
     width: int
     has_intercept: bool
     norms: int
+    norm_costs: Array
     rows: NDArray[np.intp]
     row_count: int
 
@@ -94,7 +97,7 @@ class ConicForm:
         """Return the form at another strength; all but ``linear`` is shared."""
         linear = self.linear.copy(order="F")
         start = self.atoms * self.width + self.has_intercept * self.width
-        linear[start : start + self.norms] = strength
+        linear[start : start + self.norms] = strength * self.norm_costs[:, None]
         return replace(self, linear=linear)
 
     def weights(self, x: Array) -> Array:
@@ -148,26 +151,22 @@ def lower(
         "second_order": [],
         "exponential": [],
     }
-    if penalty.separable or width == 1:
-        # |w| <= t
-        norms = atoms * width
-        each = sparse.eye_array(norms)
-        for side in (each, -each):
-            row = [side, None, -each, None, None]
-            groups["nonnegative"].append((row, np.zeros((norms, columns)), 1))
-    else:
-        # (t_j, w_j1, ..., w_jC) in a cone each
-        norms = atoms
-        on_norm, on_weights = _cones_of_rows(atoms, width)
-        bounds = np.zeros((atoms * (width + 1), columns))
-        groups["second_order"].append(([on_weights, None, on_norm, None, None], bounds, width + 1))
+    charged = penalty.epigraph(atoms, width)
+    norms = charged.costs.size
+    for block in charged.blocks:
+        row = [block.on_argument, None, block.on_auxiliary, None, None]
+        bounds = np.repeat(block.bounds, columns, axis=1)
+        groups[block.cone].append((row, bounds, block.size or bounds.shape[0]))
     for block in epigraph.blocks:
-        row = [None, None, None, block.on_fit, block.on_auxiliary]
-        groups[block.cone].append((row, block.bounds, block.bounds.shape[0]))
+        row = [None, None, None, block.on_argument, block.on_auxiliary]
+        groups[block.cone].append((row, block.bounds, block.size or block.bounds.shape[0]))
     stacked = [part for group in groups.values() for part in group]
     widths = (atoms * width, ones.shape[1] * width, norms, n * width, extra)
     before = widths[0] + widths[1]
-    costs = np.zeros((before, columns)), np.full((norms, columns), strength)
+    costs = (
+        np.zeros((before, columns)),
+        np.repeat(strength * charged.costs[:, None], columns, axis=1),
+    )
     squares = np.zeros(before + norms), epigraph.fit_squares, epigraph.squares
     heights = {
         name: sum(bounds.shape[0] for _, bounds, _ in group) for name, group in groups.items()
@@ -188,20 +187,10 @@ def lower(
         width=width,
         has_intercept=intercept,
         norms=norms,
+        norm_costs=charged.costs,
         rows=rows,
         row_count=design.shape[0],
     )
-
-
-def _cones_of_rows(atoms: int, width: int) -> tuple[Any, Any]:
-    """Matrices that put (t_j, w_j1, ..., w_jC) side by side, of t (P,) and of stacked w (P C,)."""
-    height = width + 1
-    starts = height * np.arange(atoms)
-    shape = height * atoms
-    on_norm = sparse.csc_array((-np.ones(atoms), (starts, np.arange(atoms))), shape=(shape, atoms))
-    rows = (starts[None, :] + 1 + np.arange(width)[:, None]).ravel()
-    entries = (-np.ones(atoms * width), (rows, np.arange(atoms * width)))
-    return on_norm, sparse.csc_array(entries, shape=(shape, atoms * width))
 
 
 def _filled(row: list[Any], widths: tuple[int, ...]) -> Any:

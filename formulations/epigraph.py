@@ -4,7 +4,7 @@ The weighted loss at z is the least value of
 
     1/2 sum_i fit_squares_i z_i^2 + linear' z + 1/2 sum_k squares_k x_k^2 + auxiliary' x + offset
 
-over x with  bounds - on_fit z - on_auxiliary x  in the cone, block by block.
+over x with  bounds - on_argument z - on_auxiliary x  in the cone, block by block.
 """
 
 from dataclasses import dataclass
@@ -20,12 +20,28 @@ Cone = Literal["zero", "nonnegative", "second_order", "exponential"]
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of one cone: ``on_fit`` (r, n) and ``on_auxiliary`` (r, k) sparse, ``bounds`` (r, C)."""
+    """Rows of cones of one kind, on the argument (fits, or weights of a penalty) and auxiliaries.
+
+    ``on_argument`` (r, n) and ``on_auxiliary`` (r, k) are sparse, ``bounds`` is (r, C). ``size``
+    is the rows of each second-order cone; all r are one unless given.
+    """
 
     cone: Cone
-    on_fit: Any
+    on_argument: Any
     on_auxiliary: Any
     bounds: Array
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class PenaltyEpigraph:
+    """A penalty in cones: the least ``costs`` (k,)' x over x as the ``blocks`` allow.
+
+    Their arguments are the weights, stacked output by output; bounds have one column.
+    """
+
+    costs: Array
+    blocks: tuple[Block, ...]
 
 
 @dataclass(frozen=True)
@@ -70,7 +86,7 @@ def half_squares(
     beside = tuple(
         Block(
             block.cone,
-            block.on_fit,
+            block.on_argument,
             sparse.hstack([block.on_auxiliary, sparse.csc_array((block.bounds.shape[0], 1))]),
             block.bounds,
         )
@@ -94,7 +110,7 @@ def stack(parts: list[Epigraph]) -> Epigraph:
             blocks.append(
                 Block(
                     block.cone,
-                    _placed(block.on_fit, k, len(parts)),
+                    _placed(block.on_argument, k, len(parts)),
                     _placed(block.on_auxiliary, k, len(parts)),
                     block.bounds,
                 )

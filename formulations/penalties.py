@@ -1,49 +1,106 @@
-"""Penalties on the weights: the l1 norm, entry by entry, and the group norm, row by row."""
+"""Penalties on the weights: the l1 norm, entry by entry, and the group norm, row by row.
+
+``docs/elastic_net.md`` shows how to write a penalty.
+"""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
+from scipy import sparse
 
 from ..dictionaries.validation import Array
 from ..kernels import proximal
+from .epigraph import Block, PenaltyEpigraph
+
+_ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of a few terms that are added up
 
 
 class Penalty(ABC):
-    """What a program asks of a penalty.
+    """State what a program asks of a penalty; derive from it to write one.
+
+    A subclass sets ``name`` and ``separable`` and defines :meth:`value`, :meth:`prox`,
+    :meth:`conjugate` and :meth:`scaling`. The other methods have defaults, or some backends
+    need them: without :meth:`epigraph` the conic solvers refuse the penalty, without
+    :meth:`to_cvxpy` CVXPY. The first program of a penalty checks its methods against each
+    other. The value is at least 0, and 0 at W = 0.
 
     Attributes
     ----------
     name : str
-        What users write.
+        The name that messages and tables show.
     separable : bool
-        Whether it is a sum over outputs.
+        Whether it is a sum over outputs: then values have shape (C,), else (1,).
+    norm : {"entries", "rows"} or None
+        Which norm it is, for solvers that know both: the sum of absolute entries, or of
+        the 2-norms of rows. A subclass does not inherit it.
     """
 
     name: ClassVar[str]
     separable: ClassVar[bool]
+    norm: ClassVar[Literal["entries", "rows"] | None] = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "norm" not in cls.__dict__:  # the subclass may be another function
+            cls.norm = None
 
     def __repr__(self) -> str:
         return f"<penalty {self.name}>"
 
+    def lacks(self, *methods: str) -> str | None:
+        """Name the first of these optional methods that the penalty does not define, or None."""
+        for method in methods:
+            if getattr(type(self), method) is getattr(Penalty, method):
+                return f"the {self.name} penalty does not define {method}()"
+        return None
+
     @abstractmethod
     def value(self, W: Array) -> Array:
-        """The norm of W (P, C): of each column, (C,), or where they do not separate (1,)."""
-
-    @abstractmethod
-    def fenchel_young(self, W: Array, prices: Array, strength: float) -> Array:
-        """Terms of strength * norm - sum(W * prices), >= 0 where prices are feasible.
-
-        Of shape (P, C), or (P, 1) where outputs do not separate.
-        """
+        """The penalty of W (P, C): of each column, (C,), or where they do not separate (1,)."""
 
     @abstractmethod
     def prox(self, points: Array, step: float) -> Array:
-        """Minimise step * norm(W) + |W - points|**2 / 2 over W (P, C)."""
+        """Minimise step * value(W) + |W - points|**2 / 2 over W (P, C)."""
+
+    @abstractmethod
+    def conjugate(self, prices: Array, strength: float) -> Array:
+        """Return sup over W of sum(W * prices) - strength * value(W), shaped as values are.
+
+        Infinity where there is no bound, as where a price is larger than a norm allows.
+        """
+
+    @abstractmethod
+    def scaling(self, prices: Array, strength: float) -> Array:
+        """The largest t in [0, 1] for which the conjugate is finite at t * prices.
+
+        Shaped as values are; 1 where the conjugate is finite everywhere.
+        """
+
+    def fenchel_young(self, W: Array, prices: Array, strength: float) -> Array:
+        """Return strength * value(W) + conjugate(prices) - sum(W * prices); never less than it is.
+
+        Shaped as values are. The default subtracts, and adds what rounding may have taken.
+        """
+        value, conjugate = strength * self.value(W), self.conjugate(prices, strength)
+        products = W * prices
+        axis = 0 if self.separable else None
+        sizes = np.abs(value) + np.abs(conjugate) + np.abs(products).sum(axis=axis)
+        terms = value + conjugate - products.sum(axis=axis)
+        gap: Array = np.maximum(terms, 0.0) + _ROUNDING * len(W) ** 0.5 * sizes
+        return gap
+
+    def epigraph(self, atoms: int, width: int) -> PenaltyEpigraph:
+        """State the penalty of W (atoms, width) in cones, W stacked output by output."""
+        raise NotImplementedError(f"the {self.name} penalty does not define epigraph()")
+
+    def to_cvxpy(self, W: Any) -> Any:
+        """State the penalty as a CVXPY expression of W (P, C)."""
+        raise NotImplementedError(f"the {self.name} penalty does not define to_cvxpy()")
 
 
 class L1(Penalty):
-    """sum_jc |W_jc|, the outer norm of one amplitude a neuron (Ergen et al. 2023, Lemma 3.1).
+    """sum_jc |W_jc|, the outer norm of one amplitude per neuron (Ergen et al. 2023, Lemma 3.1).
 
     Outputs separate: each column of W has a norm of its own. Prices D'V are
     feasible where no entry is larger than the strength.
@@ -51,18 +108,38 @@ class L1(Penalty):
 
     name = "l1"
     separable = True
+    norm = "entries"
 
     def value(self, W: Array) -> Array:
         norms: Array = np.abs(W).sum(axis=0)
         return norms
 
-    def fenchel_young(self, W: Array, prices: Array, strength: float) -> Array:
-        return strength * np.abs(W) - W * prices
-
     def prox(self, points: Array, step: float) -> Array:
         out = np.empty_like(points)
         proximal.soft_threshold(points, step, out)
         return out
+
+    def conjugate(self, prices: Array, strength: float) -> Array:
+        return _indicator(np.abs(prices).max(axis=0, initial=0.0), strength)
+
+    def scaling(self, prices: Array, strength: float) -> Array:
+        return _shrinking(np.abs(prices).max(axis=0, initial=0.0), strength)
+
+    def fenchel_young(self, W: Array, prices: Array, strength: float) -> Array:
+        # each term is >= 0 but for rounding; atoms without a weight add nothing
+        terms: Array = np.maximum(strength * np.abs(W) - W * prices, 0.0).sum(axis=0)
+        return terms
+
+    def epigraph(self, atoms: int, width: int) -> PenaltyEpigraph:
+        entries = atoms * width
+        each, bounds = sparse.eye_array(entries), np.zeros((entries, 1))
+        sides = tuple(Block("nonnegative", side, -each, bounds) for side in (each, -each))
+        return PenaltyEpigraph(np.ones(entries), sides)
+
+    def to_cvxpy(self, W: Any) -> Any:
+        import cvxpy as cp
+
+        return cp.norm1(W)
 
 
 class Group(Penalty):
@@ -74,20 +151,57 @@ class Group(Penalty):
 
     name = "group"
     separable = False
+    norm = "rows"
 
     def value(self, W: Array) -> Array:
         norms: Array = np.linalg.norm(W, axis=1).sum(keepdims=True)
         return norms
 
-    def fenchel_young(self, W: Array, prices: Array, strength: float) -> Array:
-        lengths = np.linalg.norm(W, axis=1, keepdims=True)
-        terms: Array = strength * lengths - (W * prices).sum(axis=1, keepdims=True)
-        return terms
-
     def prox(self, points: Array, step: float) -> Array:
         out = np.empty_like(points)
         proximal.group_threshold(points, step, out)
         return out
+
+    def conjugate(self, prices: Array, strength: float) -> Array:
+        return _indicator(np.linalg.norm(prices, axis=1).max(keepdims=True, initial=0.0), strength)
+
+    def scaling(self, prices: Array, strength: float) -> Array:
+        return _shrinking(np.linalg.norm(prices, axis=1).max(keepdims=True, initial=0.0), strength)
+
+    def fenchel_young(self, W: Array, prices: Array, strength: float) -> Array:
+        terms = strength * np.linalg.norm(W, axis=1) - (W * prices).sum(axis=1)
+        gap: Array = np.maximum(terms, 0.0).sum(keepdims=True)
+        return gap
+
+    def epigraph(self, atoms: int, width: int) -> PenaltyEpigraph:
+        if width == 1:
+            return L1().epigraph(atoms, 1)
+        # (t_j, w_j1, ..., w_jC) in a cone each
+        height = width + 1
+        starts, shape = height * np.arange(atoms), height * atoms
+        on_norm = sparse.csc_array(
+            (-np.ones(atoms), (starts, np.arange(atoms))), shape=(shape, atoms)
+        )
+        rows = (starts[None, :] + 1 + np.arange(width)[:, None]).ravel()
+        entries = (-np.ones(atoms * width), (rows, np.arange(atoms * width)))
+        on_weights = sparse.csc_array(entries, shape=(shape, atoms * width))
+        cones = Block("second_order", on_weights, on_norm, np.zeros((shape, 1)), height)
+        return PenaltyEpigraph(np.ones(atoms), (cones,))
+
+    def to_cvxpy(self, W: Any) -> Any:
+        import cvxpy as cp
+
+        return cp.mixed_norm(W, 2, 1)
+
+
+def _indicator(largest: Array, strength: float) -> Array:
+    """The conjugate of a norm: 0 where prices are feasible, else infinity."""
+    return np.where(largest <= strength, 0.0, np.inf)
+
+
+def _shrinking(largest: Array, strength: float) -> Array:
+    """By how much prices have to shrink until the largest is the strength."""
+    return np.divide(strength, largest, out=np.ones_like(largest), where=largest > strength)
 
 
 PENALTIES: dict[str, Penalty] = {penalty.name: penalty for penalty in (L1(), Group())}

@@ -23,12 +23,14 @@ from ..dictionaries import BinaryMatrix, Design, SpikeDictionary
 from ..dictionaries.validation import Array, check_number, finite_array
 from .conic import ConicForm, lower
 from .epigraph import Cone
+from .laws import check_loss, check_penalty
 from .losses import Loss, find_loss
-from .losses.loss import spread
+from .losses.loss import balance_sums
 from .penalties import Penalty, find_penalty
 from .qp import QuadraticProgram, from_form
 
 _ROUNDING = 1e-12  # relative room for float64 in the constraints of the dual
+_ENDLESS = 2.0**60  # strengths past this share of the largest price are as good as infinite
 
 
 class ConvexProgram:
@@ -105,7 +107,9 @@ class ConvexProgram:
             raise ValueError(f"target: expected shape ({n},) or ({n}, C), got {targets.shape}")
         found = find_loss(loss)
         found.check_targets(targets, "target")
+        check_loss(found, targets.reshape(n, -1))
         norm = find_penalty(penalty)
+        check_penalty(norm)
         weights = np.full(n, 1.0 / n) if row_weights is None else np.array(row_weights, float)
         if weights.shape != (n,):
             raise ValueError(f"row_weights: expected shape ({n},), got {weights.shape}")
@@ -234,18 +238,39 @@ class ConvexProgram:
         """
         v = finite_array("V", V, *self.target.shape)
         inside = self.loss.contains(v, self.target, self.row_weights[:, None], _ROUNDING)
-        room = self._price_room(v)
-        priced = self.largest_prices(v).max() <= self.strength + room
         sums, sizes = np.abs(v.sum(axis=0)), np.abs(v).sum(axis=0)
         summed = not self.intercept or bool((sums <= _ROUNDING * sizes).all())
-        if not (inside and priced and summed):
+        if not (inside and summed):
             return -np.inf
-        return float(-self.loss.conjugate(v, self.target, self.row_weights[:, None]).sum())
+        paid = self._paid_prices(v)
+        return float(-self.loss.conjugate(v, self.target, self.row_weights[:, None]).sum() - paid)
+
+    def _paid_prices(self, v: Array) -> float:
+        """The penalty's conjugate at the prices of V; infinity where they are not feasible."""
+        if self.penalty.norm is not None:
+            feasible = self.largest_prices(v).max() <= self.strength + self._price_room(v)
+            return 0.0 if feasible else np.inf
+        prices = self.design.rmatvec(v)
+        scaling = self.penalty.scaling(prices, self.strength)
+        if not (scaling >= 1.0 - _ROUNDING).all():
+            return np.inf
+        return float(self.penalty.conjugate(prices * scaling, self.strength).sum())
 
     @property
     def norm_width(self) -> int:
-        """Outputs that one norm of the penalty covers: 1, or all of them."""
-        return 1 if self.penalty.separable else self.outputs
+        """Outputs that one norm of the penalty covers: 1, or all of them.
+
+        Raises
+        ------
+        ValueError
+            If the penalty is not one of the two norms.
+        """
+        if self.penalty.norm is None:
+            raise ValueError(
+                f"penalty: expected the norm l1 or group, got {self.penalty.name}, whose prices "
+                "have no largest that the strength bounds"
+            )
+        return 1 if self.penalty.norm == "entries" else self.outputs
 
     def largest_prices(self, V: Array) -> Array:
         """The largest price of each block over all atoms, in the norm that the strength bounds.
@@ -271,7 +296,9 @@ class ConvexProgram:
         if self.intercept and self.loss.curvature == np.inf:
             lower_bound, upper_bound = self.loss.domain(self.target, self.row_weights[:, None])
             kinks = self.loss.kinks(fit, self.target)
-            v = spread(v, np.where(kinks, lower_bound, v), np.where(kinks, upper_bound, v), 1.0)
+            v = balance_sums(
+                v, np.where(kinks, lower_bound, v), np.where(kinks, upper_bound, v), 1.0
+            )
         return self.into_domain(v)
 
     def into_domain(self, V: Array) -> Array:
@@ -316,9 +343,31 @@ class ConvexProgram:
         """
         start = np.broadcast_to(self.null_intercept, self.target.shape)
         v = self.dual_at(start)
+        if self.penalty.norm is None:
+            return self._least_strength(self.design.rmatvec(v))
         largest = float(self.largest_prices(v).max())
         # where every column is constant beside an intercept, rounding is all that is left
         return largest if largest > self._price_room(v) else 0.0
+
+    def _least_strength(self, prices: Array) -> float:
+        """The strength from which on the penalty's conjugate is 0 at ``prices``, rounded up.
+
+        There W = 0 attains the supremum that the conjugate is.
+        """
+
+        def attained(strength: float) -> bool:
+            return bool((self.penalty.conjugate(prices, strength) <= 0).all())
+
+        if not prices.any():
+            return 0.0
+        high = float(np.abs(prices).max())
+        while not attained(high) and high < _ENDLESS * float(np.abs(prices).max()):
+            high *= 2.0
+        low = 0.0
+        while high - low > _ROUNDING * high:
+            middle = 0.5 * (low + high)
+            low, high = (low, middle) if attained(middle) else (middle, high)
+        return high
 
     def _price_room(self, V: Array) -> float:
         """What rounding may add to a price at V."""
@@ -363,9 +412,27 @@ class ConvexProgram:
         )
 
     def cones(self, quadratic: bool = True) -> set[Cone]:
-        """Cones that :meth:`to_conic` needs beyond zero and nonnegative."""
-        norms: set[Cone] = {"second_order"} if self.norm_width > 1 else set()
-        return norms | self.loss.cones(quadratic)
+        """Cones that :meth:`to_conic` needs beyond zero and nonnegative.
+
+        Raises
+        ------
+        NotImplementedError
+            If loss or penalty do not define ``epigraph``.
+        """
+        row = np.flatnonzero(self.row_weights > 0)[:1]
+        y, a = self.target[row], self.row_weights[row, None]
+        if self.loss.separable:
+            y = y[:, :1]
+        blocks = (
+            *self.loss.epigraph(y, a, quadratic).blocks,
+            *self.penalty.epigraph(1, self.block_width).blocks,
+        )
+        return {block.cone for block in blocks} - {"zero", "nonnegative"}
+
+    @property
+    def block_width(self) -> int:
+        """Outputs of a block: 1, or all of them."""
+        return len(self.blocks[0])
 
     def to_qp(self) -> QuadraticProgram:
         """Lower to a quadratic program, rows between bounds; linear for absolute and hinge.

@@ -23,6 +23,8 @@ def _slope(code, delta, z, y, a):  # type: ignore[no-untyped-def]
         return a * y / (1.0 + math.exp(min(y * z, 700.0)))
     if code == 4:
         return a * min(max(y - z, -delta), delta)
+    if code != 5:
+        raise ValueError("code: expected that of a smooth loss of bidual's own, 0, 2, 4 or 5")
     return a * y * max(1.0 - y * z, 0.0)
 
 

@@ -66,6 +66,8 @@ def _loss_prox(code, delta, v, y, step):  # type: ignore[no-untyped-def]
         if abs(v - y) <= delta * (1.0 + step):
             return (v + step * y) / (1.0 + step)
         return v - math.copysign(step * delta, v - y)
+    if code != 5:
+        raise ValueError("code: expected that of one of bidual's own losses, 0 to 6")
     if y * v >= 1.0:
         return v
     return y * ((y * v + step) / (1.0 + step))

@@ -9,7 +9,7 @@ from .backend import Backend, BackendUnavailable, ProgramNotAccepted
 from .growing.column_generation import StopReason
 from .growing.grow import Growth, Round, grow
 from .monitor import Progress
-from .registry import BACKENDS
+from .registry import BACKENDS, register
 from .solution import Solution, Status
 from .solve import choose, path, solve
 from .splitting.admm_splitting import ADMMSplitting, Splitting, SplittingStopReason
@@ -33,5 +33,6 @@ __all__ = [
     "choose",
     "grow",
     "path",
+    "register",
     "solve",
 ]

@@ -48,13 +48,13 @@ class Backend(ABC):
     def accepts(self, program: ConvexProgram) -> str | None:
         """Which part of the program it does not take, or None if it takes it all."""
 
-    @abstractmethod
     def compile(self, program: ConvexProgram) -> Any:
-        """Build the backend's own model; needs no licence."""
+        """Build the backend's own model, without a licence; the program itself unless defined."""
+        return program
 
-    @abstractmethod
     def update(self, model: Any, program: ConvexProgram) -> Any:
-        """The model of the same program at another strength; nothing of the matrix is redone."""
+        """Return the model of the same program at another strength; the matrix is the same."""
+        return program
 
     @abstractmethod
     def solve(self, model: Any, monitor: Monitor, options: dict[str, Any]) -> str:

@@ -16,7 +16,7 @@ from scipy.linalg import qr, solve_triangular
 from threadpoolctl import threadpool_limits
 
 from ..dictionaries.validation import Array
-from ..formulations import L1, ConvexProgram, Group
+from ..formulations import ConvexProgram
 
 Columns = NDArray[np.intp]
 
@@ -71,7 +71,7 @@ def support_rank(program: ConvexProgram, weights: Array) -> int:
 
 def _parts(program: ConvexProgram) -> list[slice]:
     """Outputs that one norm of the penalty covers."""
-    if not isinstance(program.penalty, L1 | Group):
+    if program.penalty.norm is None:
         raise ValueError(
             f"program: expected the penalty l1 or group, whose atoms are known, "
             f"got {program.penalty!r}"

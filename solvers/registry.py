@@ -1,4 +1,4 @@
-"""The backends, by the word that users write; own ones first."""
+"""Registry of backends by name, built-in ones first."""
 
 from .backend import Backend
 from .backends.admm_ import ADMM
@@ -29,3 +29,71 @@ BACKENDS: dict[str, Backend] = {
         CVXPY(),
     )
 }
+
+
+def register(backend: Backend) -> None:
+    """Add a backend to ``bidual.BACKENDS``, so that its name can be given wherever one is asked.
+
+    Parameters
+    ----------
+    backend : Backend
+        An instance; ``bidual.solve(program, backend=instance)`` works without registering.
+
+    Raises
+    ------
+    TypeError
+        If it is not an instance of a subclass of :class:`Backend`.
+    ValueError
+        If it has no name, or one that is taken; "auto" is.
+
+    Examples
+    --------
+    >>> import bidual as bd
+    >>> class Nothing(bd.Backend):
+    ...     name = "nothing"
+    ...
+    ...     def accepts(self, program):
+    ...         return None
+    ...
+    ...     def solve(self, model, monitor, options):
+    ...         return "offered nothing"
+    >>> bd.register(Nothing())
+    >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
+    >>> program = bd.ConvexProgram(D, [1.0, 2.0, -1.0], strength=0.1)
+    >>> bd.solve(program, "nothing").status.name
+    'FAILED'
+    >>> del bd.BACKENDS["nothing"]
+    """
+    check_backend(backend)
+    if backend.name == "auto" or backend.name in BACKENDS:
+        raise ValueError(
+            f"backend: the name {backend.name!r} is taken; expected another than 'auto' and "
+            f"{list(BACKENDS)}"
+        )
+    BACKENDS[backend.name] = backend
+
+
+def find_backend(backend: str | Backend) -> Backend:
+    """Return the backend of that name, or the backend itself, as :func:`check_backend` takes it."""
+    if not isinstance(backend, str):
+        check_backend(backend)
+        return backend
+    if backend not in BACKENDS:
+        raise ValueError(
+            f"backend: expected 'auto', one of {list(BACKENDS)} or a Backend, got {backend!r}"
+        )
+    return BACKENDS[backend]
+
+
+def check_backend(backend: object) -> None:
+    """Raise TypeError unless this is a Backend with a name; ValueError if the name is none."""
+    if not isinstance(backend, Backend):
+        what = f"the class {backend.__name__}" if isinstance(backend, type) else repr(backend)
+        raise TypeError(
+            f"backend: expected a name or an instance of bidual.Backend, got {what:.80}"
+        )
+    name = getattr(backend, "name", None)
+    if not isinstance(name, str) or not name:
+        raise ValueError(
+            f"backend: expected a name, a string, got {name!r} as that of {backend!r:.80}"
+        )

@@ -13,7 +13,7 @@ from ..dictionaries.validation import check_number, check_seconds
 from ..formulations import ConvexProgram
 from .backend import Backend, BackendUnavailable, ProgramNotAccepted
 from .monitor import Monitor, Progress
-from .registry import BACKENDS
+from .registry import BACKENDS, find_backend
 from .solution import Solution, Status
 from .units import Units
 
@@ -47,30 +47,32 @@ def _uneven(design: Design) -> bool:
     return bool(held.size) and float(held.max()) > _UNEVEN**2 * float(held.min())
 
 
-def choose(backend: str, program: ConvexProgram) -> Backend:
+def choose(backend: str | Backend, program: ConvexProgram) -> Backend:
     """Return the backend of that name, or for "auto" the first that can solve the program.
+
+    A backend itself is returned where it takes the program.
 
     Raises
     ------
     ValueError
         If there is no backend of that name.
+    TypeError
+        If it is neither a name nor a backend.
     BackendUnavailable
         If it is not installed or has no licence.
     ProgramNotAccepted
         If it does not take some part of the program.
     """
-    if backend == "auto":
+    if isinstance(backend, str) and backend == "auto":
         return next(
             candidate
             for candidate in map(BACKENDS.__getitem__, _in_order(program))
             if candidate.available() is None and candidate.accepts(program) is None
         )
-    if backend not in BACKENDS:
-        raise ValueError(f"backend: expected 'auto' or one of {list(BACKENDS)}, got {backend!r}")
-    chosen = BACKENDS[backend]
+    chosen = find_backend(backend)
     reason = chosen.accepts(program)
     if reason is not None:
-        raise ProgramNotAccepted(f"backend {backend}: {reason}")
+        raise ProgramNotAccepted(f"backend {chosen.name}: {reason}")
     missing = chosen.available()
     if missing is not None:
         raise BackendUnavailable(missing)
@@ -79,7 +81,7 @@ def choose(backend: str, program: ConvexProgram) -> Backend:
 
 def solve(
     program: ConvexProgram,
-    backend: str = "auto",
+    backend: str | Backend = "auto",
     gap: float = 1e-6,
     time_limit: float = np.inf,
     callback: Callable[[Progress], None] | None = None,
@@ -93,8 +95,9 @@ def solve(
     Parameters
     ----------
     program : ConvexProgram
-    backend : str
-        A name in ``bidual.BACKENDS``, or "auto".
+    backend : str or Backend
+        A name in ``bidual.BACKENDS``, "auto", or an instance of a subclass of
+        :class:`bidual.Backend`.
     gap : float
         Certified relative gap to reach: (primal - dual) / reference, the
         reference being the objective at W = 0.
@@ -147,7 +150,7 @@ def solve(
 def path(
     program: ConvexProgram,
     strengths: ArrayLike,
-    backend: str = "auto",
+    backend: str | Backend = "auto",
     gap: float = 1e-6,
     time_limit: float = np.inf,
     **options: Any,
@@ -193,7 +196,7 @@ def path(
     programs = [program.with_strength(value) for value in values]
     chosen = choose(backend, programs[0])
     for each in programs:
-        choose(chosen.name, each)
+        choose(chosen, each)
     units = Units.of(program)
     solutions: list[Solution] = []
     before: Solution | None = None

@@ -25,8 +25,8 @@ class Units:
 
     @classmethod
     def of(cls, program: ConvexProgram) -> "Units":
-        """Choose a unit; at 1 the program is the same object."""
-        size = _typical(program.design)
+        """Choose a unit; at 1 the program is the same object, as where penalties are not norms."""
+        size = 1.0 if program.penalty.norm is None else _typical(program.design)
         if abs(math.log2(size)) <= _FAR:
             return cls(1.0, program)
         size = 2.0 ** round(math.log2(size))

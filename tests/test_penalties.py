@@ -55,7 +55,7 @@ def test_value_of_a_program_without_weights_is_zero():
 @given(w=NUMBERS, strength=STRENGTHS, share=st.floats(-1, 1))
 def test_fenchel_young_is_never_negative_within_the_strength(w, strength, share):
     price = strength * share
-    found = L1.fenchel_young(np.array([[w]]), np.array([[price]]), strength)[0, 0]
+    found = L1.fenchel_young(np.array([[w]]), np.array([[price]]), strength)[0]
     exact = Fraction(strength) * abs(Fraction(w)) - Fraction(w) * Fraction(price)
     assert found >= 0
     # two products and their difference, each rounded once; 1e-300 is underflow
@@ -67,27 +67,30 @@ def test_fenchel_young_is_never_negative_within_the_strength(w, strength, share)
 @given(w=NUMBERS, strength=STRENGTHS)
 def test_fenchel_young_is_zero_at_the_signed_strength(w, strength):
     price = strength * np.sign(w)
-    assert L1.fenchel_young(np.array([[w]]), np.array([[price]]), strength)[0, 0] == 0
+    assert L1.fenchel_young(np.array([[w]]), np.array([[price]]), strength)[0] == 0
 
 
 @some
 @given(strength=st.floats(1e-3, 1e3), excess=st.floats(1e-3, 1e3))
-def test_fenchel_young_is_negative_beyond_the_strength(strength, excess):
-    # what certify() must never meet: such a price belongs to no dual point
+def test_the_conjugate_is_infinite_beyond_the_strength(strength, excess):
     price = strength + excess
-    assert L1.fenchel_young(np.ones((1, 1)), np.array([[price]]), strength)[0, 0] < 0
-    assert L1.fenchel_young(-np.ones((1, 1)), np.array([[-price]]), strength)[0, 0] < 0
+    for prices in ([[price]], [[-price]], [[0.0], [price]]):
+        assert L1.conjugate(np.array(prices), strength).tolist() == [np.inf]
+        scaling = L1.scaling(np.array(prices), strength)
+        assert scaling[0] == pytest.approx(strength / price, rel=1e-15)
+    assert L1.conjugate(np.array([[strength], [-strength]]), strength).tolist() == [0.0]
 
 
 @some
 @given(W=MATRICES, strength=STRENGTHS, data=st.data())
 def test_fenchel_young_has_a_term_for_every_weight(W, strength, data):
     shares = data.draw(arrays(float, W.shape, elements=st.floats(-1, 1)))
-    terms = L1.fenchel_young(W, strength * shares, strength)
-    assert terms.shape == W.shape
-    for index, w in np.ndenumerate(W):
-        alone = L1.fenchel_young(np.array([[w]]), np.array([[strength * shares[index]]]), strength)
-        assert terms[index] == alone[0, 0]
+    sums = L1.fenchel_young(W, strength * shares, strength)
+    expected = np.zeros(W.shape[1])
+    for (_, c), w in np.ndenumerate(W):
+        price = strength * shares[_, c]
+        expected[c] += L1.fenchel_young(np.array([[w]]), np.array([[price]]), strength)[0]
+    np.testing.assert_allclose(sums, expected, rtol=1e-15 * len(W))
 
 
 def draw_prices(data, W, strength):
@@ -109,14 +112,15 @@ def exact_group_terms(W, prices, strength):
 @given(W=ROWS, strength=st.just(0.0) | st.floats(1e-3, 1e3), data=st.data())
 def test_fenchel_young_of_the_group_norm_is_never_negative_within_the_strength(W, strength, data):
     prices = draw_prices(data, W, strength)
-    terms = GROUP.fenchel_young(W, prices, strength)
-    assert terms.shape == (W.shape[0], 1)
+    terms = np.array([GROUP.fenchel_young(W[[j]], prices[[j]], strength)[0] for j in range(len(W))])
     lengths = np.linalg.norm(W, axis=1)
-    # a length of prices rounds to either side of the strength; certify() cuts at 0
+    # a length of prices rounds to either side of the strength, and the term is cut at 0
     room = 8 * EPS * strength * lengths
-    assert (terms[:, 0] >= -room).all()
+    assert (terms >= 0).all()
     expected = exact_group_terms(W, prices, strength)
-    assert (np.abs(terms[:, 0] - expected) <= room).all()
+    assert (np.abs(terms - expected) <= room).all()
+    whole = GROUP.fenchel_young(W, prices, strength)
+    np.testing.assert_allclose(whole, terms.sum(keepdims=True), rtol=1e-14, atol=1e-300)
 
 
 @some
@@ -124,17 +128,20 @@ def test_fenchel_young_of_the_group_norm_is_never_negative_within_the_strength(W
 def test_fenchel_young_of_the_group_norm_is_zero_at_parallel_prices(W, strength):
     lengths = np.linalg.norm(W, axis=1, keepdims=True)
     prices = strength * np.divide(W, lengths, where=lengths > 0, out=np.zeros_like(W))
-    terms = GROUP.fenchel_young(W, prices, strength)
-    assert (np.abs(terms) <= 4 * EPS * strength * lengths).all()
-    assert not terms[lengths == 0].any()
+    terms = np.array([GROUP.fenchel_young(W[[j]], prices[[j]], strength)[0] for j in range(len(W))])
+    assert (np.abs(terms) <= 4 * EPS * strength * lengths[:, 0]).all()
+    assert not terms[lengths[:, 0] == 0].any()
 
 
 @some
 @given(strength=st.floats(1e-3, 1e3), excess=st.floats(1e-3, 1e3))
-def test_fenchel_young_of_the_group_norm_is_negative_beyond_the_strength(strength, excess):
-    # longer in the norm only: no entry is above the strength
+def test_the_conjugate_of_the_group_norm_is_infinite_beyond_the_strength(strength, excess):
+    # longer in the norm only: no entry need be above the strength
     price = (strength + excess) * np.array([[0.6, -0.8]])
-    assert GROUP.fenchel_young(np.array([[3.0, -4.0]]), price, strength)[0, 0] < 0
+    assert GROUP.conjugate(price, strength).tolist() == [np.inf]
+    scaling = GROUP.scaling(np.vstack([0 * price, price]), strength)
+    assert scaling[0] == pytest.approx(strength / (strength + excess), rel=4 * EPS)
+    assert GROUP.conjugate((1 - 8 * EPS) * scaling * price, strength).tolist() == [0.0]
 
 
 @some
@@ -166,8 +173,9 @@ def test_prox_and_projection_of_a_point_add_up_to_it(penalty, points, step):
     rest = points - found
     size = np.abs(points).max() + step
     assert (norms_of(penalty, rest) <= step + 4 * EPS * size).all()
-    terms = penalty.fenchel_young(found, rest, step)
-    assert (np.abs(terms) <= 8 * EPS * size * norms_of(penalty, found)).all()
+    for j in range(len(points)):
+        terms = penalty.fenchel_young(found[[j]], rest[[j]], step)
+        assert (np.abs(terms) <= 8 * EPS * size * norms_of(penalty, found[[j]])[0]).all()
 
 
 @each_penalty

@@ -1,13 +1,14 @@
 """Losses of labels -1 and +1: hinge, squared hinge and logistic, functions of the margin y z."""
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import expit, xlog1py, xlogy
 
 from ...dictionaries.validation import Array
-from ..epigraph import Block, Cone, Epigraph, half_squares
-from .loss import Loss, divide
+from ..epigraph import Block, Epigraph, half_squares
+from .loss import Loss, divide, kernel_prox
 from .regression import split_blocks, split_sides
 
 
@@ -28,10 +29,6 @@ class Hinge(Loss):
     def second(self, z: Array, y: Array) -> Array:
         return np.where(y * z == 1.0, np.inf, 0.0)
 
-    def kinks(self, z: Array, y: Array) -> NDArray[np.bool_]:
-        at_kink: NDArray[np.bool_] = y * z == 1.0
-        return at_kink
-
     def domain(self, y: Array, a: Array) -> tuple[Array, Array]:
         return np.minimum(a * y, 0.0), np.maximum(a * y, 0.0)
 
@@ -45,9 +42,6 @@ class Hinge(Loss):
 
     def best_constant(self, y: Array, a: Array) -> Array:
         return np.where((a * y).sum(axis=0) < 0, -1.0, 1.0)
-
-    def cones(self, quadratic: bool) -> set[Cone]:
-        return set()
 
     def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
         # z - up + down = y with up, down >= 0: only one of the two costs, and y says which
@@ -63,6 +57,14 @@ class Hinge(Loss):
 
     def auxiliaries(self, z: Array, y: Array) -> Array:
         return split_sides(z, y)
+
+    def prox(self, points: Array, y: Array, steps: Array) -> Array:
+        return kernel_prox(Hinge.code, self.delta, points, y, steps)
+
+    def to_cvxpy(self, z: Any, y: Array, a: Array) -> Any:
+        from . import expressions
+
+        return expressions.weighted(expressions.hinges(z, y), a)
 
 
 class SquaredHinge(Loss):
@@ -99,9 +101,6 @@ class SquaredHinge(Loss):
         mean: Array = (a * y).sum(axis=0) / a.sum()  # within [-1, 1], where all rows are curved
         return mean
 
-    def cones(self, quadratic: bool) -> set[Cone]:
-        return set() if quadratic else {"second_order"}
-
     def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
         # u**2 / 2 with y (z + u) >= 1: no finite number on the right could say on which
         # side of z + u - y = 0 the row lies, so that y is in the matrix
@@ -123,6 +122,14 @@ class SquaredHinge(Loss):
     def auxiliaries(self, z: Array, y: Array) -> Array:
         return y * np.maximum(1.0 - y * z, 0.0)
 
+    def prox(self, points: Array, y: Array, steps: Array) -> Array:
+        return kernel_prox(SquaredHinge.code, self.delta, points, y, steps)
+
+    def to_cvxpy(self, z: Any, y: Array, a: Array) -> Any:
+        from . import expressions
+
+        return expressions.half_squares(expressions.hinges(z, y), a)
+
 
 class Logistic(Loss):
     """log(1 + exp(-y z))."""
@@ -130,6 +137,7 @@ class Logistic(Loss):
     name = "logistic"
     code = 2
     labels = True
+    continuous_second = True
     curvature = 0.25
 
     def value(self, z: Array, y: Array) -> Array:
@@ -176,9 +184,6 @@ class Logistic(Loss):
             odds: Array = np.log(positive) - np.log(negative)
         return np.clip(odds, -800.0, 800.0)
 
-    def cones(self, quadratic: bool) -> set[Cone]:
-        return {"exponential"}
-
     def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
         # log(1 + exp(-y z)) = log(1 + exp(z)) - [y > 0] z, and log(1 + exp(z)) <= tau
         # is p + r <= 1 with exp(z - tau) <= p, exp(-tau) <= r; auxiliaries tau, p, r
@@ -220,3 +225,12 @@ class Logistic(Loss):
     def auxiliaries(self, z: Array, y: Array) -> Array:
         tau = np.logaddexp(0.0, z)
         return np.vstack([tau, np.exp(z - tau), np.exp(-tau)])
+
+    def prox(self, points: Array, y: Array, steps: Array) -> Array:
+        return kernel_prox(Logistic.code, self.delta, points, y, steps)
+
+    def to_cvxpy(self, z: Any, y: Array, a: Array) -> Any:
+        from . import expressions
+
+        margins = expressions.cp.multiply(y, z)
+        return expressions.weighted(expressions.cp.logistic(-margins), a)

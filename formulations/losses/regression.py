@@ -1,12 +1,13 @@
 """Losses of numbers: squared, absolute and Huber's, functions of the residual y - z."""
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from ...dictionaries.validation import Array, check_number
-from ..epigraph import Block, Cone, Epigraph, half_squares
-from .loss import Loss, divide
+from ..epigraph import Block, Epigraph, half_squares
+from .loss import Loss, divide, kernel_prox
 
 
 class Squared(Loss):
@@ -14,6 +15,7 @@ class Squared(Loss):
 
     name = "squared"
     code = 0
+    continuous_second = True
     curvature = 1.0
 
     def value(self, z: Array, y: Array) -> Array:
@@ -38,8 +40,8 @@ class Squared(Loss):
     def best_constant(self, y: Array, a: Array) -> Array:
         return within((a * y).sum(axis=0) / a.sum(), y, a)
 
-    def cones(self, quadratic: bool) -> set[Cone]:
-        return set() if quadratic else {"second_order"}
+    def in_units(self, size: float, largest: float) -> tuple[Loss, float]:
+        return self, size**2
 
     def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
         n, outputs = y.shape
@@ -58,6 +60,14 @@ class Squared(Loss):
     def auxiliaries(self, z: Array, y: Array) -> Array:
         return z[:0]
 
+    def prox(self, points: Array, y: Array, steps: Array) -> Array:
+        return kernel_prox(Squared.code, self.delta, points, y, steps)
+
+    def to_cvxpy(self, z: Any, y: Array, a: Array) -> Any:
+        from . import expressions
+
+        return expressions.half_squares(z - y, a)
+
 
 class Absolute(Loss):
     """abs(z - y)."""
@@ -74,10 +84,6 @@ class Absolute(Loss):
 
     def second(self, z: Array, y: Array) -> Array:
         return np.where(z == y, np.inf, 0.0)
-
-    def kinks(self, z: Array, y: Array) -> NDArray[np.bool_]:
-        at_kink: NDArray[np.bool_] = z == y
-        return at_kink
 
     def domain(self, y: Array, a: Array) -> tuple[Array, Array]:
         bound = a * np.ones_like(y)
@@ -98,8 +104,8 @@ class Absolute(Loss):
         middle: Array = y[order[median, columns], columns]
         return middle
 
-    def cones(self, quadratic: bool) -> set[Cone]:
-        return set()
+    def in_units(self, size: float, largest: float) -> tuple[Loss, float]:
+        return self, size
 
     def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
         # z - up + down = y with up, down >= 0, both of which cost
@@ -115,6 +121,14 @@ class Absolute(Loss):
 
     def auxiliaries(self, z: Array, y: Array) -> Array:
         return split_sides(z, y)
+
+    def prox(self, points: Array, y: Array, steps: Array) -> Array:
+        return kernel_prox(Absolute.code, self.delta, points, y, steps)
+
+    def to_cvxpy(self, z: Any, y: Array, a: Array) -> Any:
+        from . import expressions
+
+        return expressions.weighted(expressions.cp.abs(z - y), a)
 
 
 class Huber(Loss):
@@ -185,8 +199,8 @@ class Huber(Loss):
             best[c] = ends[0] + np.clip(share, 0.0, 1.0) * (ends[1] - ends[0])
         return within(best, y, a)
 
-    def cones(self, quadratic: bool) -> set[Cone]:
-        return set() if quadratic else {"second_order"}
+    def in_units(self, size: float, largest: float) -> tuple[Loss, float]:
+        return Huber(min(self.delta / size, largest)), size**2
 
     def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
         # y = z + u + up - down: u costs its square, up and down delta each
@@ -219,6 +233,15 @@ class Huber(Loss):
     def auxiliaries(self, z: Array, y: Array) -> Array:
         inner = np.clip(y - z, -self.delta, self.delta)
         return np.vstack([inner, split_sides(y - z, inner)])
+
+    def prox(self, points: Array, y: Array, steps: Array) -> Array:
+        return kernel_prox(Huber.code, self.delta, points, y, steps)
+
+    def to_cvxpy(self, z: Any, y: Array, a: Array) -> Any:
+        from . import expressions
+
+        # its huber is twice ours
+        return expressions.weighted(0.5 * expressions.cp.huber(z - y, self.delta), a)
 
 
 def within(constants: Array, y: Array, a: Array) -> Array:

@@ -1,12 +1,14 @@
 """The loss of classes: softmax cross-entropy, which couples the outputs of a row."""
 
+from typing import Any
+
 import numpy as np
 from scipy import sparse
 from scipy.special import log_softmax, logsumexp, softmax, xlog1py, xlogy
 
 from ...dictionaries.validation import Array
-from ..epigraph import Block, Cone, Epigraph
-from .loss import Loss, divide, labels_too
+from ..epigraph import Block, Epigraph
+from .loss import Loss, divide, kernel_prox, labels_too
 
 # log frequency of a class without rows, whose best constant is minus infinity: exp(-800) is 0
 _ABSENT = -800.0
@@ -54,6 +56,10 @@ class Softmax(Loss):
         slope: Array = softmax(z, axis=1) - y
         return slope
 
+    def second_by_shares(self, z: Array, y: Array) -> Array:
+        shares: Array = softmax(z, axis=1)
+        return shares
+
     def domain(self, y: Array, a: Array) -> tuple[Array, Array]:
         return a * (y - 1.0), a * y
 
@@ -80,9 +86,6 @@ class Softmax(Loss):
         with np.errstate(divide="ignore"):
             frequencies: Array = np.log(weights) - np.log(weights.sum())
         return np.maximum(frequencies, _ABSENT)
-
-    def cones(self, quadratic: bool) -> set[Cone]:
-        return {"exponential"}
 
     def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
         # logsumexp(z_i) <= tau_i is sum_k p_ik <= 1 with exp(z_ik - tau_i) <= p_ik;
@@ -118,6 +121,15 @@ class Softmax(Loss):
     def auxiliaries(self, z: Array, y: Array) -> Array:
         tau = logsumexp(z, axis=1, keepdims=True)
         return np.concatenate([tau[:, 0], np.exp(z - tau).T.ravel()])[:, None]
+
+    def prox(self, points: Array, y: Array, steps: Array) -> Array:
+        return kernel_prox(Softmax.code, self.delta, points, y, steps)
+
+    def to_cvxpy(self, z: Any, y: Array, a: Array) -> Any:
+        from . import expressions
+
+        cp = expressions.cp
+        return a @ (cp.log_sum_exp(z, axis=1) - cp.sum(cp.multiply(y, z), axis=1))
 
 
 def _given_away(v: Array, y: Array, a: Array) -> Array:

@@ -133,24 +133,7 @@ class ADMM(Backend):
         for step in range(1, _MOST_STEPS + 1):
             wanted = copy - dual
             weights, intercept, fit = model.fit(wanted[:n], wanted[n:])
-            # the constraint is on kappa w, so its copy pays strength / kappa
-            proximal.split_step(
-                program.loss.code,
-                program.loss.delta,
-                not program.penalty.separable,
-                program.target,
-                program.row_weights,
-                program.strength / kappa,
-                rho,
-                _RELAXATION,
-                fit,
-                kappa * weights,
-                copy[:n],
-                copy[n:],
-                dual[:n],
-                dual[n:],
-                norms,
-            )
+            _split(program, kappa, rho, fit, kappa * weights, copy, dual, norms)
             monitor.iterations += 1
             if step % _STEPS == 0 or step == _FIRST or monitor.out_of_time:
                 residuals = monitor.residuals = _residuals(norms)
@@ -174,8 +157,7 @@ class ADMM(Backend):
                 continue
             point = extrapolation.next(copy + dual, waited < _BOLD)
             if point is not None:
-                copy[:n] = program.loss.prox(point[:n], program.target, program.row_weights / rho)
-                copy[n:] = program.penalty.prox(point[n:], program.strength / (kappa * rho))
+                copy = _proximal(program, kappa, rho, point)
                 dual = point - copy
         return f"{_MOST_STEPS} steps"
 
@@ -231,6 +213,58 @@ class Extrapolation:
         self._states, self._fallback = [state - move.reshape(state.shape)], state
         self._longest = float(np.linalg.norm(moves[-1]))
         return self._states[0]
+
+
+def _split(
+    program: ConvexProgram,
+    kappa: float,
+    rho: float,
+    fit: Array,
+    weights: Array,
+    copy: Array,
+    dual: Array,
+    norms: Array,
+) -> None:
+    """Do one step on the copies of fits and kappa w, in place; ``norms`` as in the kernel."""
+    n, loss, penalty = len(fit), program.loss, program.penalty
+    if loss.code is not None and penalty.norm is not None:
+        proximal.split_step(
+            loss.code,
+            loss.delta,
+            penalty.norm == "rows",
+            program.target,
+            program.row_weights,
+            program.strength / kappa,  # the constraint is on kappa w
+            rho,
+            _RELAXATION,
+            fit,
+            weights,
+            copy[:n],
+            copy[n:],
+            dual[:n],
+            dual[n:],
+            norms,
+        )
+        return
+    linear = np.vstack([fit, weights])
+    points = dual + _RELAXATION * linear + (1.0 - _RELAXATION) * copy
+    new = _proximal(program, kappa, rho, points)
+    norms[:] = (
+        ((linear - new) ** 2).sum(),
+        ((new - copy) ** 2).sum(),
+        np.maximum(linear**2, new**2).sum(),
+        ((points - new) ** 2).sum(),
+    )
+    copy[:], dual[:] = new, points - new
+
+
+def _proximal(program: ConvexProgram, kappa: float, rho: float, points: Array) -> Array:
+    """The copies (N + P, C) that the operators of loss and penalty make of points."""
+    n = len(program.target)
+    fits = program.loss.prox(points[:n], program.target, program.row_weights / rho)
+    # the penalty is one of w: with u = kappa w it is value(u / kappa)
+    weights = kappa * program.penalty.prox(points[n:] / kappa, program.strength / (kappa**2 * rho))
+    return np.vstack([fits, weights])
 
 
 def first_rho(program: ConvexProgram) -> float:

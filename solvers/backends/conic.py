@@ -16,7 +16,7 @@ import numpy as np
 from scipy.sparse.linalg import lsqr
 
 from ...dictionaries.validation import Array
-from ...formulations import ConicForm, ConvexProgram, Huber, Loss
+from ...formulations import ConicForm, ConvexProgram, Loss
 from ..backend import Backend
 from ..monitor import Monitor
 
@@ -76,10 +76,14 @@ class Scaled:
 
 
 def scaled(program: ConvexProgram) -> Scaled:
-    """Divide targets by their size, and the objective by its own."""
+    """Divide targets by their size, and the objective by its own.
+
+    Targets stay as they are where the loss has no units, or the penalty is no norm, so that
+    scaled weights would cost something else.
+    """
     loss, target, a = program.loss, program.target, program.row_weights
     centre, size, slope = np.zeros(program.outputs), 1.0, 1.0
-    if not loss.labels and loss.separable:
+    if loss.in_units(1.0, np.inf) is not None and program.penalty.norm is not None:
         centre = program.null_intercept
         # rows without weight have no say, however far away
         apart = np.where(a[:, None] > 0, target - centre, 0.0)
@@ -88,12 +92,12 @@ def scaled(program: ConvexProgram) -> Scaled:
             # squares of what is at most 1 do not overflow
             square = (a / a.max()) @ (apart / largest) ** 2 / (a / a.max()).sum()
             size = largest * float(np.sqrt(square.mean()))
-        target = apart / size
-        slope = 1.0 if loss.curvature == np.inf else size  # of the loss, for a slope of 1
-        if isinstance(loss, Huber):
-            # no residual of an optimum is larger: its row alone would cost more than W = 0
-            most = np.sqrt(program.outputs * a.sum() / a[a > 0].min())
-            loss = Huber(min(loss.delta / size, most))
+        # no residual of an optimum is larger: its row alone would cost more than W = 0
+        most = float(np.sqrt(program.outputs * a.sum() / a[a > 0].min()))
+        counted = loss.in_units(size, most)
+        if counted is not None:
+            loss, factor = counted
+            target, slope = apart / size, factor / size
     parts = program.design, target, loss
     plain = ConvexProgram(*parts, 0.0, a, program.intercept, penalty=program.penalty)
     unit = plain.reference / program.outputs or 1.0
@@ -145,6 +149,9 @@ class ConicBackend(Backend):
 
     def accepts(self, program: ConvexProgram) -> str | None:
         """See :class:`Backend`."""
+        missing = program.loss.lacks("epigraph") or program.penalty.lacks("epigraph")
+        if missing:
+            return f"takes programs in cones, and {missing}"
         for cone in sorted(program.cones(self.quadratic) - self.takes):
             part = "group norm" if cone == "second_order" else f"{program.loss.name} loss"
             return f"takes no {cone.replace('_', '-')} cone, which the {part} needs"
@@ -225,6 +232,8 @@ def _offer(model: ConicModel, part: Part, k: int, answer: ConicAnswer, monitor: 
 def _start(model: ConicModel, part: Part, k: int, monitor: Monitor) -> None:
     """Have a column start from what the monitor holds, unless that is W = 0, where it begins."""
     block, units = list(part.blocks[k]), model.scaled
+    if units.program.penalty.norm is None or units.program.loss.lacks("auxiliaries"):
+        return
     weights, dual_point = monitor.weights[:, block], monitor.dual_point[:, block]
     if weights.any() or dual_point.any():
         intercept = (monitor.intercept[block] - units.centre[block]) / units.size
@@ -279,7 +288,7 @@ def offer_without_dust(
 ) -> None:
     """Offer an answer without its negligible weights, and as it is if that is not good enough."""
     sizes = np.abs(weights)
-    if monitor.program.norm_width > 1:
+    if not monitor.program.penalty.separable:
         sizes = np.linalg.norm(weights, axis=1, keepdims=True)  # rows come and go as a whole
     kept = sizes > _NEGLIGIBLE * sizes.max(axis=0, initial=0.0)
     certificate = monitor.offer(np.where(kept, weights, 0.0), intercept, dual_point, outputs)

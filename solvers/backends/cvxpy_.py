@@ -80,7 +80,8 @@ class CVXPY(Backend):
 
     def accepts(self, program: ConvexProgram) -> str | None:
         """See :class:`Backend`."""
-        return None
+        missing = program.loss.lacks("to_cvxpy") or program.penalty.lacks("to_cvxpy")
+        return f"takes CVXPY's expressions, and {missing}" if missing else None
 
     def compile(self, program: ConvexProgram) -> StatedModel:
         """See :class:`Backend`; for the default solver, others compile when they solve."""

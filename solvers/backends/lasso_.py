@@ -63,6 +63,12 @@ class Lasso(Backend):
         """See :class:`Backend`."""
         if isinstance(program.design, DenseMatrix):
             return "takes 0/1 designs only, whose columns are lists of rows, and this one is dense"
+        if program.loss.code is None:
+            return (
+                f"has kernels of bidual's own losses, and the {program.loss.name} loss sets no code"
+            )
+        if program.penalty.norm is None:
+            return f"takes norms, and the {program.penalty.name} penalty sets no norm"
         if not np.isfinite(program.loss.curvature):
             return f"takes smooth losses only, and the {program.loss.name} loss has a kink"
         if not program.loss.separable:

@@ -10,6 +10,7 @@ from scipy import sparse
 from ...dictionaries import DenseMatrix
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
+from ...formulations.losses import Logistic, Softmax, Squared, SquaredHinge
 from ..backend import Backend
 from ..monitor import Monitor
 
@@ -19,7 +20,6 @@ _PATIENCE = 3  # fits without a better gap before it gives up
 # LogisticRegression's liblinear goes up to a thousand times over the design in an iteration, at
 # up to 2.5 products with it a time (measured; most iterations take a thousandth of that)
 _LONGEST = 2500
-_L1 = ("squared", "squared_hinge", "logistic", "softmax")
 
 # whether the point of a fit is worth certifying, by the warning that it ends with, if any
 STATUSES = {
@@ -43,23 +43,24 @@ class ScikitLearn(Backend):
 
     def accepts(self, program: ConvexProgram) -> str | None:
         """See :class:`Backend`."""
-        loss = program.loss.name
-        grouped = program.norm_width > 1
-        if loss == "absolute":
-            return "its QuantileRegressor hands out no dual point, which proofs need at kinks"
-        if (grouped and loss != "squared") or loss not in _L1:
-            return f"has no estimator for the {loss} loss under the {program.penalty.name} norm"
+        loss, norm = type(program.loss), program.penalty.norm
+        grouped = norm == "rows" and program.outputs > 1
+        if loss not in _ESTIMATORS or norm is None or (grouped and loss is not Squared):
+            return (
+                f"has no estimator for the {program.loss.name} loss under the "
+                f"{program.penalty.name} penalty"
+            )
         if program.strength == 0:
             return "its estimators take no strength of 0"
         held = program.row_weights > 0
         if grouped and np.ptp(program.row_weights[held]) > 0:
             return "its MultiTaskLasso takes no row weights"
         target = program.target[held]
-        if loss in ("logistic", "squared_hinge") and (np.ptp(target, axis=0) == 0).any():
+        if program.loss.labels and (np.ptp(target, axis=0) == 0).any():
             return "its classifiers take no output with one class only"
-        if loss == "softmax" and program.intercept:
+        if loss is Softmax and program.intercept:
             return "its saga stops once the weights rest, wherever the intercepts are"
-        if loss == "softmax" and not target.any(axis=0).all():
+        if loss is Softmax and not target.any(axis=0).all():
             return "its LogisticRegression takes no class without rows"
         return None
 
@@ -123,37 +124,51 @@ class ScikitLearn(Backend):
 
 def _estimator(program: ConvexProgram, scale: float, options: dict[str, Any]) -> Any:
     """The estimator whose objective is that of one block, up to a factor."""
-    from sklearn import linear_model, svm
+    kind, settings = _ESTIMATORS[type(program.loss)](program, scale)
+    common = {"fit_intercept": program.intercept, "max_iter": _FIRST, "tol": 1e-6}
+    return kind(**{**common, **settings, **options})
 
-    loss = program.loss.name
-    settings: dict[str, Any] = {
-        "fit_intercept": program.intercept,
-        "max_iter": _FIRST,
-        "tol": 1e-6,
-    }
-    if loss == "squared":
-        # it divides by the sum of the weights
-        settings |= {"alpha": program.strength / program.row_weights.sum(), "warm_start": True}
-        kind = linear_model.MultiTaskLasso if program.norm_width > 1 else linear_model.Lasso
-        return kind(**{**settings, **options})
-    if loss == "softmax":
-        settings |= {"C": scale / program.strength, "l1_ratio": 1.0, "solver": "saga"}
-        settings |= {"warm_start": True, "random_state": 0}
-        return linear_model.LogisticRegression(**{**settings, **options})
-    # liblinear's penalty on the intercept vanishes as the scaling grows
-    settings |= {"intercept_scaling": _SCALING}
-    settings["random_state"] = 0  # it visits coordinates in random order
-    if loss == "squared_hinge":
-        settings |= {"C": scale / program.strength / 2, "penalty": "l1", "dual": False}
-        return svm.LinearSVC(**{**settings, **options})
-    settings |= {"C": scale / program.strength, "l1_ratio": 1.0, "solver": "liblinear"}
-    return linear_model.LogisticRegression(**{**settings, **options})
+
+def _lasso(program: ConvexProgram, scale: float) -> tuple[Any, dict[str, Any]]:
+    from sklearn import linear_model
+
+    kind = linear_model.MultiTaskLasso if program.norm_width > 1 else linear_model.Lasso
+    # it divides by the sum of the weights
+    return kind, {"alpha": program.strength / program.row_weights.sum(), "warm_start": True}
+
+
+def _linear_svc(program: ConvexProgram, scale: float) -> tuple[Any, dict[str, Any]]:
+    from sklearn import svm
+
+    settings: dict[str, Any] = {"C": scale / program.strength / 2, "penalty": "l1", "dual": False}
+    return svm.LinearSVC, settings | _LIBLINEAR
+
+
+def _logistic_regression(program: ConvexProgram, scale: float) -> tuple[Any, dict[str, Any]]:
+    from sklearn import linear_model
+
+    settings: dict[str, Any] = {"C": scale / program.strength, "l1_ratio": 1.0}
+    if program.loss.separable:
+        return linear_model.LogisticRegression, settings | _LIBLINEAR | {"solver": "liblinear"}
+    settings |= {"solver": "saga", "warm_start": True, "random_state": 0}
+    return linear_model.LogisticRegression, settings
+
+
+# liblinear's penalty on the intercept vanishes as the scaling grows, and it visits coordinates
+# in random order
+_LIBLINEAR: dict[str, Any] = {"intercept_scaling": _SCALING, "random_state": 0}
+_ESTIMATORS = {
+    Squared: _lasso,
+    SquaredHinge: _linear_svc,
+    Logistic: _logistic_regression,
+    Softmax: _logistic_regression,
+}
 
 
 def _target(program: ConvexProgram, rows: Any, block: tuple[int, ...]) -> Array:
     """What the estimator of a block fits: numbers, labels, or (n, C) numbers."""
     target: Array = program.target[rows][:, block]
-    if program.loss.name == "softmax":
+    if not program.loss.separable:
         target = target.argmax(axis=1, keepdims=True).astype(np.float64)
     return target[:, 0] if target.shape[1] == 1 else target
 

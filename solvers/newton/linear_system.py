@@ -48,7 +48,7 @@ class FitResponse:
             self.inverse_diagonal: Array = 1.0 / self._entries
             return
         # tau (I + tau a (diag p - p p'))^-1, by Sherman and Morrison
-        p = program.loss.gradient(z, program.target) + program.target
+        p = program.loss.second_by_shares(z, program.target)
         self._entries = tau / (1.0 + tau * a * p)
         self._shares = p * self._entries
         self._scales = tau * a / self._shares.sum(axis=1, keepdims=True)

@@ -11,7 +11,6 @@ factor of the size of the support; and under the group norm a Gram matrix an out
 at most). A packed D is never unpacked.
 """
 
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -36,13 +35,6 @@ _PATIENCE = 10  # rounds without a smaller gap, whatever their columns
 _STUCK = "no further progress in float64"
 
 
-@dataclass(frozen=True)
-class NewtonModel:
-    """The program: nothing has to be made of it beforehand."""
-
-    program: ConvexProgram
-
-
 class Newton(Backend):
     """Own semismooth Newton; takes no options."""
 
@@ -50,30 +42,27 @@ class Newton(Backend):
 
     def accepts(self, program: ConvexProgram) -> str | None:
         """See :class:`Backend`."""
+        if program.penalty.norm is None:
+            return f"takes norms, and the {program.penalty.name} penalty sets no norm"
+        missing = program.loss.lacks("second" if program.loss.separable else "second_by_shares")
+        if missing:
+            return f"takes Newton steps, and {missing}"
         if program.strength == 0:
             return "takes no strength of 0, at which no gap that it could stop on is certified"
         return None
 
-    def compile(self, program: ConvexProgram) -> NewtonModel:
-        """See :class:`Backend`."""
-        return NewtonModel(program)
-
-    def update(self, model: NewtonModel, program: ConvexProgram) -> NewtonModel:
-        """See :class:`Backend`."""
-        return replace(model, program=program)
-
-    def solve(self, model: NewtonModel, monitor: Monitor, options: dict[str, Any]) -> str:
+    def solve(self, model: ConvexProgram, monitor: Monitor, options: dict[str, Any]) -> str:
         """See :class:`Backend`; an iteration is a Newton step."""
         if options:
             raise ValueError(f"options: newton takes none, got {sorted(options)}")
-        blocks = len(model.program.blocks)
+        blocks = len(model.blocks)
         words = set()
         # most of its systems are small, and handing them to threads takes up to seven times as long
         with _thread_pools().limit(limits=1, user_api="blas"):
             for k in range(blocks):
                 # a fair share of the time left, so that each block gets an answer
                 deadline = monitor.seconds + monitor.remaining / (blocks - k)
-                words.add(_solve_block(model.program, k, monitor, deadline))
+                words.add(_solve_block(model, k, monitor, deadline))
         return ", ".join(sorted(words))
 
 

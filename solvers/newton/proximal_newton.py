@@ -24,7 +24,6 @@ from .gram_steps import GramSteps, Quadratic
 from .linear_system import rounded_gram
 from .proximal_steps import Answer, Scales, follow
 
-_LOSSES = "squared", "logistic"  # whose curvature is continuous
 _MOST = 4_000  # columns up to which their Gram matrix is made: 128 MB, and with copies 1.7 GB
 _MOST_STEPS = 40
 _SHARE = 0.1  # of the gap, which a quadratic may leave open
@@ -37,7 +36,7 @@ _ROUNDING = 1e-14  # of the objective
 def has_quadratics(program: ConvexProgram) -> bool:
     """Whether the program is one for :func:`descend_by_quadratics`."""
     return (
-        program.loss.name in _LOSSES
+        program.loss.continuous_second
         and program.outputs == 1
         and isinstance(program.design, BinaryMatrix)
         and program.design.shape[1] <= _MOST

@@ -19,7 +19,8 @@ from ...dictionaries.validation import check_seconds, check_whole
 from ...formulations.losses import Loss, find_loss
 from ...formulations.targets import encode
 from ...networks import SpikingNetwork
-from ..registry import BACKENDS
+from ..backend import Backend
+from ..registry import find_backend
 from .settings import SplittingSettings
 from .sweeps import Sweep, Training
 
@@ -127,7 +128,7 @@ class ADMMSplitting(SplittingSettings):
         warm_up: int = 60,
         batch: int | None = None,
         seed: int = 0,
-        backend: str = "auto",
+        backend: str | Backend = "auto",
         time_limit: float = np.inf,
         start: Splitting | None = None,
         callback: Callable[[Sweep], None] | None = None,
@@ -185,10 +186,8 @@ class ADMMSplitting(SplittingSettings):
         if batch is not None:
             check_whole("batch", batch, 1)
         check_whole("seed", seed, 0, 2**64 - 1)
-        if backend not in ("auto", *BACKENDS):
-            raise ValueError(
-                f"backend: expected 'auto' or one of {list(BACKENDS)}, got {backend!r}"
-            )
+        if backend != "auto":
+            find_backend(backend)
         if start is not None and not isinstance(start, Splitting):
             raise ValueError(f"start: expected a Splitting, got {type(start).__name__}")
         if callback is not None and not callable(callback):

@@ -30,6 +30,7 @@ from ...formulations.splitting import (
     violations,
 )
 from ...networks import SpikingNetwork
+from ..backend import Backend
 from ..solution import Status
 from ..solve import solve
 from .anderson import Anderson
@@ -188,7 +189,7 @@ class Training:
             ("shape of X", np.shape(X) == self._shape),
             ("X", np.shape(X) == self._shape and self._digests(X) == self._known),
             ("y", np.array_equal(held, targets) and _alike(classes, self._classes)),
-            ("loss", (loss.name, loss.delta) == (self._loss.name, self._loss.delta)),
+            ("loss", type(loss) is type(self._loss) and vars(loss) == vars(self._loss)),
         ):
             if not same:
                 raise ValueError(f"start: expected one of the same {name}, got another")
@@ -198,7 +199,7 @@ class Training:
                 self._anderson.forget()
         return self
 
-    def sweep(self, renews: bool, backend: str) -> Sweep:
+    def sweep(self, renews: bool, backend: str | Backend) -> Sweep:
         """Set all blocks once, and then the multiplier, where it ``renews``, and penalties."""
         self._midway = True
         equations = self._equations
@@ -230,7 +231,9 @@ class Training:
         self._done, self._midway = self._done + 1, False
         return record
 
-    def relax(self, renews: bool, backend: str) -> tuple[_Sums, list[tuple[float, int]], bool]:
+    def relax(
+        self, renews: bool, backend: str | Backend
+    ) -> tuple[_Sums, list[tuple[float, int]], bool]:
         """Set all blocks once, and then the multiplier, where it ``renews``.
 
         Returns the sums before that, squared moves and flips of each layer, and whether an
@@ -301,7 +304,7 @@ class Training:
         for batch in self._batches:
             batch.obey(len(self._widths) - 1, self.weights[-1], equations)
 
-    def _fitted(self, layer: int, backend: str) -> Array:
+    def _fitted(self, layer: int, backend: str | Backend) -> Array:
         """The best weights of a layer."""
         equations = self._equations
         share = equations.decay / float(equations.rho[layer])

@@ -1,0 +1,326 @@
+"""Laws of losses and penalties, checked where the first program of one is stated.
+
+They are tight: at z = prox(p) the Fenchel-Young inequality of a loss holds with equality for
+v = z - p, and so does that of a penalty for W = prox(P) and prices P - W. A wrong sign, factor
+or conjugate breaks one of them. Convexity puts a gradient between difference quotients.
+"""
+
+import weakref
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from ..dictionaries.validation import Array
+from .losses import Loss
+from .losses.loss import kernel_prox
+from .penalties import Penalty
+
+_ROWS = 8  # of targets that a loss is tried on
+_TOLERANCE = 1e-6  # relative: an operator may be the end of an iteration
+_CLOSE = 1e-5  # step of difference quotients, in units of the points
+_BENT = 1e-3  # second derivatives by differences are this good, relative
+_SHAPES = ((4, 1), (5, 3))  # of the weights that a penalty is tried on
+
+_checked: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def check_loss(loss: Loss, target: Array) -> None:
+    """Raise ValueError, naming the method, unless the methods of a loss agree on some targets.
+
+    A loss is checked once.
+    """
+    if _known(loss):
+        return
+    y = _tried(loss, target)
+    with np.errstate(all="ignore"):
+        for law in (_values, _gradients, _seconds, _operators, _inequalities, _kernel):
+            if broken := law(loss, y):
+                raise ValueError(f"loss {loss.name}: {broken}")
+    _remember(loss)
+
+
+def check_penalty(penalty: Penalty) -> None:
+    """Raise ValueError, naming the method, unless the methods of a penalty agree.
+
+    A penalty is checked once.
+    """
+    if _known(penalty):
+        return
+    with np.errstate(all="ignore"):
+        for points in _weights():
+            for law in (_shapes, _values_of_weights, _touching, _norm):
+                if broken := law(penalty, points):
+                    raise ValueError(f"penalty {penalty.name}: {broken}")
+    _remember(penalty)
+
+
+def _known(part: Any) -> bool:
+    try:
+        return part in _checked
+    except TypeError:  # a class of the caller's that has no hash
+        return False
+
+
+def _remember(part: Any) -> None:
+    with suppress(TypeError):
+        _checked.add(part)
+
+
+def _tried(loss: Loss, target: Array) -> Array:
+    """A few different rows of the targets, numbers in units of their largest."""
+    rows = np.unique(target, axis=0)
+    y: Array = rows[np.linspace(0, len(rows) - 1, min(_ROWS, len(rows))).astype(int)]
+    size = float(np.abs(y).max())
+    if loss.labels or not loss.separable or size == 0:
+        return y
+    counted: Array = y / size
+    try:
+        loss.check_targets(counted)
+    except ValueError:  # targets in other units may be none of this loss
+        return y
+    return counted
+
+
+def _points(y: Array) -> Iterator[Array]:
+    random = np.random.default_rng(0)
+    for size in (0.3, 3.0):
+        for _ in range(4):
+            yield y + size * random.normal(size=y.shape)
+
+
+def _values(loss: Loss, y: Array) -> str | None:
+    shape = (len(y), y.shape[1] if loss.separable else 1)
+    for z in _points(y):
+        value, gradient = loss.value(z, y), loss.gradient(z, y)
+        if np.shape(value) != shape:
+            return f"value() has shape {np.shape(value)}, expected {shape}"
+        if np.shape(gradient) != z.shape:
+            return f"gradient() has shape {np.shape(gradient)}, expected {z.shape}"
+        if not (value >= 0).all():
+            return f"value() is {np.min(value):.6g}, expected numbers of at least 0; add a constant"
+    return None
+
+
+def _gradients(loss: Loss, y: Array) -> str | None:
+    """A subgradient lies between the difference quotients of a convex function."""
+    for z in _points(y):
+        for c in range(y.shape[1]):
+            step = np.zeros_like(z)
+            step[:, c] = _CLOSE * np.maximum(np.abs(z[:, c]), 1.0)
+            h, slope = step[:, c], loss.gradient(z, y)[:, c]
+            at, ahead, behind = (_total(loss.value(x, y)) for x in (z, z + step, z - step))
+            low, high = (at - behind) / h, (ahead - at) / h
+            room = 1e-8 * np.maximum(np.abs(low), np.abs(high)) + 1e-14 * np.abs(at) / h + 1e-12
+            if not ((low - room <= slope) & (slope <= high + room)).all():
+                i = int(np.argmax(np.maximum(low - slope, slope - high)))
+                return (
+                    f"gradient() is {slope[i]:.6g} where differences of value() go from "
+                    f"{low[i]:.6g} to {high[i]:.6g}"
+                )
+    return None
+
+
+def _seconds(loss: Loss, y: Array) -> str | None:
+    if loss.separable and loss.lacks("second") is None:
+        for z in _points(y):
+            h = _CLOSE * np.maximum(np.abs(z), 1.0)
+            at, ahead, behind = (loss.gradient(x, y) for x in (z, z + h, z - h))
+            low, high = (at - behind) / h, (ahead - at) / h
+            second = loss.second(z, y)
+            room = _BENT * np.maximum(np.abs(low), np.abs(high)) + 1e-9
+            steady = np.abs(high - low) <= 0.1 * room + 1e-9  # no kink nearby
+            apart = np.abs(second - 0.5 * (low + high))
+            if (steady & ~(apart <= room)).any():
+                i = np.unravel_index(np.argmax(np.where(steady, apart, 0.0)), apart.shape)
+                return (
+                    f"second() is {second[i]:.6g} where differences of gradient() give "
+                    f"{0.5 * (low[i] + high[i]):.6g}"
+                )
+            if (second[steady] > loss.curvature * (1 + _BENT)).any():
+                most = second[steady].max()
+                return f"second() is {most:.6g}, above the curvature {loss.curvature:g}"
+    return None
+
+
+def _operators(loss: Loss, y: Array) -> str | None:
+    """At z = prox(p) with steps a, v = z - p: a loss(z) + (a loss)*(-v) + z v = 0."""
+    for points in _points(y):
+        for a in (0.1, 1.0, 7.0):
+            steps = np.full(len(y), a) * np.linspace(1.0, 1.5, len(y))
+            z = loss.prox(points, y, steps)
+            if np.shape(z) != points.shape:
+                return f"prox() has shape {np.shape(z)}, expected {points.shape}"
+            each = steps[:, None]
+            v = loss.move_inside(z - points, y, each, False)
+            sizes = np.abs(z - points) + np.abs(points)
+            if not (np.abs(v - (z - points)) <= _TOLERANCE * sizes).all():
+                return (
+                    "prox() moves a point by a v outside domain(): expected minus a subgradient "
+                    "of the weighted loss"
+                )
+            broken = _equality(loss, z, v, y, each)
+            if broken:
+                return f"at prox() {broken}"
+    return None
+
+
+def _equality(loss: Loss, z: Array, v: Array, y: Array, a: Array) -> str | None:
+    value, conjugate, product = a * loss.value(z, y), loss.conjugate(v, y, a), z * v
+    if np.shape(conjugate) != np.shape(value):
+        return f"conjugate() has shape {np.shape(conjugate)}, expected {np.shape(value)}"
+    if not loss.separable:
+        product = product.sum(axis=1, keepdims=True)
+    left, sizes = value + conjugate + product, np.abs(value) + np.abs(conjugate) + np.abs(product)
+    terms = loss.fenchel_young(z, v, y, a)
+    if np.shape(terms) != np.shape(value):
+        return f"fenchel_young() has shape {np.shape(terms)}, expected {np.shape(value)}"
+    if not (np.abs(left) <= _TOLERANCE * sizes + 1e-12).all():
+        i = np.unravel_index(np.nanargmax(np.abs(left)), left.shape)
+        return (
+            f"a value(z) + conjugate(v) + z v is {left[i]:.6g}, expected 0: prox(), value() or "
+            "conjugate() is wrong"
+        )
+    if not (np.abs(terms - left) <= _TOLERANCE * sizes + 1e-12).all():
+        return "fenchel_young() is not a value(z) + conjugate(v) + z v"
+    return None
+
+
+def _inequalities(loss: Loss, y: Array) -> str | None:
+    """The sum a loss(z) + (a loss)*(-v) + z v is >= 0 for all v in the domain, which holds 0."""
+    random = np.random.default_rng(1)
+    a = np.linspace(0.5, 1.0, len(y))[:, None]
+    lower, upper = loss.domain(y, a)
+    if not ((np.broadcast_to(lower, y.shape) <= 0) & (np.broadcast_to(upper, y.shape) >= 0)).all():
+        return "domain() leaves out v = 0, at which the conjugate is minus the least value"
+    for z in _points(y):
+        v = loss.move_inside(random.normal(size=y.shape), y, a, False)
+        value, conjugate, product = a * loss.value(z, y), loss.conjugate(v, y, a), z * v
+        if not loss.separable:
+            product = product.sum(axis=1, keepdims=True)
+        left, sizes = (
+            value + conjugate + product,
+            np.abs(value) + np.abs(conjugate) + np.abs(product),
+        )
+        if not (left >= -_TOLERANCE * sizes - 1e-12).all():
+            return (
+                f"a value(z) + conjugate(v) + z v is {left.min():.6g}, expected at least 0: "
+                "conjugate() is too small, or domain() too large"
+            )
+        terms = loss.fenchel_young(z, v, y, a)
+        if not (np.abs(terms - left) <= _TOLERANCE * sizes + 1e-12).all():
+            return "fenchel_young() is not a value(z) + conjugate(v) + z v"
+    return None
+
+
+def _kernel(loss: Loss, y: Array) -> str | None:
+    """A code stands for the loss itself."""
+    if loss.code is None:
+        return None
+    steps = np.linspace(0.5, 2.0, len(y))
+    for points in _points(y):
+        points = np.ascontiguousarray(points)
+        try:
+            z = kernel_prox(loss.code, loss.delta, points, y, steps)
+        except ValueError:
+            return f"no kernel has the code {loss.code!r}; leave code out"
+        if not np.allclose(z, loss.prox(points, y, steps), rtol=_TOLERANCE, atol=_TOLERANCE):
+            return f"the kernel with the code {loss.code!r} is of another loss; leave code out"
+    return None
+
+
+def _total(values: Array) -> Array:
+    total: Array = values.sum(axis=1)
+    return total
+
+
+def _weights() -> Iterator[Array]:
+    """Points of several sizes; one nonzero; equal entries."""
+    random = np.random.default_rng(2)
+    for shape in _SHAPES:
+        yield random.normal(size=shape) * np.logspace(-1, 1, shape[0])[:, None]
+        single = np.zeros(shape)
+        single[1, -1] = -2.0
+        yield single
+        yield np.full(shape, 1.5)
+
+
+def _shapes(penalty: Penalty, points: Array) -> str | None:
+    outputs = (points.shape[1],) if penalty.separable else (1,)
+    for name, found in (
+        ("value", penalty.value(points)),
+        ("conjugate", penalty.conjugate(points, 1.0)),
+        ("scaling", penalty.scaling(points, 1.0)),
+        ("fenchel_young", penalty.fenchel_young(points, points, 100.0)),
+    ):
+        if np.shape(found) != outputs:
+            return f"{name}() has shape {np.shape(found)}, expected {outputs}"
+    if np.shape(penalty.prox(points, 1.0)) != points.shape:
+        return f"prox() has shape {np.shape(penalty.prox(points, 1.0))}, expected {points.shape}"
+    return None
+
+
+def _values_of_weights(penalty: Penalty, points: Array) -> str | None:
+    nothing = np.zeros_like(points)
+    if penalty.value(nothing).any() or not (penalty.value(points) >= 0).all():
+        return "value() is expected to be 0 at W = 0 and nowhere less"
+    if penalty.separable:
+        alone = np.concatenate([penalty.value(points[:, [c]]) for c in range(points.shape[1])])
+        if not np.allclose(alone, penalty.value(points), rtol=1e-9):
+            return "value() is no sum over outputs; expected separable = False"
+    return None
+
+
+def _touching(penalty: Penalty, points: Array) -> str | None:
+    """W = prox(P) and prices P - W touch, and the prices lie on the boundary of the feasible."""
+    for step in (0.05, 1.0):
+        W = penalty.prox(points, step)
+        prices = points - W
+        scaling = penalty.scaling(prices, step)
+        if not (scaling >= 1 - _TOLERANCE).all():
+            return f"scaling() is {scaling.min():.6g} at prices of prox(), which are feasible"
+        inside = prices * (scaling * (1 - 1e-9))
+        value, conjugate = step * penalty.value(W), penalty.conjugate(inside, step)
+        axis = 0 if penalty.separable else None
+        products = (W * prices).sum(axis=axis)
+        left = value + conjugate - products
+        sizes = np.abs(value) + np.abs(conjugate) + np.abs(W * prices).sum(axis=axis)
+        if not (np.abs(left) <= _TOLERANCE * sizes + 1e-12).all():
+            return (
+                f"at prox() strength value(W) + conjugate(prices) - <W, prices> is "
+                f"{left[np.nanargmax(np.abs(left))]:.6g}, expected 0: prox(), value() or "
+                "conjugate() is wrong"
+            )
+        terms = penalty.fenchel_young(W, inside, step)
+        room = _TOLERANCE * sizes + 1e-12
+        if not (np.abs(terms - left) <= room).all():
+            return "fenchel_young() is not strength value(W) + conjugate(prices) - <W, prices>"
+        # twice the prices are outside, where there is an outside, and the scaling leads back
+        doubled = penalty.scaling(2 * prices, step)
+        back = penalty.conjugate(2 * prices * doubled * (1 - 1e-9), step)
+        if not np.isfinite(back).all():
+            return "scaling() leads to prices at which conjugate() is infinite"
+        beyond = penalty.conjugate(2 * prices * np.minimum(doubled * (1 + 1e-6), 1.0), step)
+        if (np.isfinite(beyond) & (doubled < 1 - _TOLERANCE)).any():
+            return f"scaling() is {doubled.min():.6g}, and conjugate() is finite beyond it"
+    return None
+
+
+def _norm(penalty: Penalty, points: Array) -> str | None:
+    if penalty.norm is None:
+        return None
+    if penalty.norm not in ("entries", "rows") or (penalty.norm == "entries") != penalty.separable:
+        return (
+            f"norm is {penalty.norm!r}, expected 'entries' where separable, 'rows' where not, or "
+            "None"
+        )
+    lengths = np.abs(points) if penalty.separable else np.linalg.norm(points, axis=1, keepdims=True)
+    expected = lengths.sum(axis=0)
+    largest = lengths.max(axis=0)
+    scaling = np.minimum(1.0, 0.5 / np.where(largest > 0, largest, 0.5))
+    if not np.allclose(penalty.value(points), expected, rtol=1e-9):
+        return f"value() is not the norm {penalty.norm!r} that norm says; leave norm out"
+    if not np.allclose(penalty.scaling(points, 0.5), scaling, rtol=1e-9):
+        return f"scaling() is not that of the norm {penalty.norm!r} that norm says; leave norm out"
+    return None
