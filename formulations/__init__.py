@@ -17,6 +17,7 @@ from .class_of import class_of
 from .complete_arrangement import CompleteArrangement, complete_arrangement
 from .conic import ConicForm
 from .dual import Dual, DualPoint
+from .epigraph import Block, Epigraph, PenaltyEpigraph
 from .feedforward import Feedforward
 from .heads import Heads
 from .lif import LIF
@@ -34,11 +35,13 @@ __all__ = [
     "LIF",
     "LOSSES",
     "PENALTIES",
+    "Block",
     "CompleteArrangement",
     "ConicForm",
     "ConvexProgram",
     "Dual",
     "DualPoint",
+    "Epigraph",
     "Feedforward",
     "Group",
     "Heads",
@@ -46,6 +49,7 @@ __all__ = [
     "Loss",
     "NetworkClass",
     "Penalty",
+    "PenaltyEpigraph",
     "Primal",
     "QuadraticProgram",
     "Recurrent",

@@ -152,8 +152,10 @@ class ConicBackend(Backend):
         missing = program.loss.lacks("epigraph") or program.penalty.lacks("epigraph")
         if missing:
             return f"takes programs in cones, and {missing}"
+        charged = {block.cone for block in program.penalty.epigraph(1, program.block_width).blocks}
         for cone in sorted(program.cones(self.quadratic) - self.takes):
-            part = "group norm" if cone == "second_order" else f"{program.loss.name} loss"
+            penalty, loss = f"{program.penalty.name} penalty", f"{program.loss.name} loss"
+            part = penalty if cone in charged else loss
             return f"takes no {cone.replace('_', '-')} cone, which the {part} needs"
         return None
 

@@ -1,0 +1,537 @@
+"""Losses, penalties and backends of a user's own: solved rightly or refused by name, never falsely.
+
+The classes are those of the pages docs/pinball_loss.md, docs/elastic_net.md and
+docs/fista_backend.md, whose blocks run here, and copies of bidual's own.
+"""
+
+import re
+from contextlib import redirect_stdout
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import bidual as bd
+from bidual.formulations.losses.loss import kernel_prox
+from bidual.kernels import descent
+
+from programs import random_program
+
+DOCS = Path(bd.__file__).parent / "docs"
+PAGES = ("pinball_loss", "elastic_net", "fista_backend")
+GAP = 1e-6
+# first-order methods end earlier on some program here, OSQP on linear programs above all, on which
+# its splitting crawls; liblinear penalises the intercept a little
+LOOSE = {"osqp": 1e-3, "scs": 1e-5, "admm": 1e-5, "sklearn": 1e-5}
+
+pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="needs the checkout, not a wheel")
+
+
+def blocks(page, language):
+    text = (DOCS / f"{page}.md").read_text()
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+def defined(page):
+    """The names of the first block of a page: its class."""
+    names = {}
+    exec(compile(blocks(page, "python")[0], f"{page}.md", "exec"), names)
+    return names
+
+
+if DOCS.exists():
+    Pinball = defined("pinball_loss")["Pinball"]
+    ElasticNet = defined("elastic_net")["ElasticNet"]
+    FISTA = defined("fista_backend")["FISTA"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_blocks_of_the_pages_print_what_they_show(page):
+    names, said = {}, StringIO()
+    with redirect_stdout(said):
+        for block in blocks(page, "python"):
+            exec(compile(block, f"{page}.md", "exec"), names)
+    assert said.getvalue() == "".join(blocks(page, "text"))
+
+
+def with_parts(loss, penalty, outputs, intercept, seed=0):
+    """A random program of a loss and a penalty, each a name or an object."""
+    known = loss if isinstance(loss, str) else ("squared" if not loss.labels else "hinge")
+    other = random_program(known, intercept, outputs, seed)
+    program = bd.ConvexProgram(
+        other.design,
+        other.target,
+        loss,
+        0.0,
+        other.row_weights,
+        intercept,
+        penalty=penalty,
+    )
+    return program.with_strength(0.2 * program.lambda_max)
+
+
+def own(name, kinds):
+    """A subclass that changes nothing: bidual must not take it for its own."""
+    kind = type(kinds[name])
+    return type(f"Mine{kind.__name__}", (kind,), {"name": f"my {name}"})()
+
+
+class Half(bd.Penalty):
+    """Half the l1 norm; its prices are bounded by half the strength."""
+
+    name, separable = "half", True
+
+    def value(self, W):
+        return 0.5 * np.abs(W).sum(axis=0)
+
+    def prox(self, points, step):
+        return np.sign(points) * np.maximum(np.abs(points) - 0.5 * step, 0)
+
+    def conjugate(self, prices, strength):
+        return np.where(np.abs(prices).max(axis=0) <= 0.5 * strength, 0.0, np.inf)
+
+    def scaling(self, prices, strength):
+        largest = np.maximum(np.abs(prices).max(axis=0), 0.5 * strength)
+        return 0.5 * strength / largest
+
+
+class Rows(bd.Penalty):
+    """Twice the group norm: outputs are coupled, and no solver knows it for a norm."""
+
+    name, separable = "rows", False
+
+    def value(self, W):
+        return 2 * np.linalg.norm(W, axis=1).sum(keepdims=True)
+
+    def prox(self, points, step):
+        return bd.Group().prox(points, 2 * step)
+
+    def conjugate(self, prices, strength):
+        return bd.Group().conjugate(prices, 2 * strength)
+
+    def scaling(self, prices, strength):
+        return bd.Group().scaling(prices, 2 * strength)
+
+
+PARTS = {
+    "pinball + l1": lambda: (Pinball(0.8), "l1"),
+    "pinball + group": lambda: (Pinball(0.3), "group"),
+    "squared + elastic net": lambda: ("squared", ElasticNet(0.6)),
+    "logistic + elastic net": lambda: ("logistic", ElasticNet(0.2)),
+    "pinball + elastic net": lambda: (Pinball(0.5), ElasticNet(0.5)),
+    "softmax + elastic net": lambda: ("softmax", ElasticNet(0.5)),
+    "hinge + half": lambda: ("hinge", Half()),
+    "softmax + half": lambda: ("softmax", Half()),
+    "squared + rows": lambda: ("squared", Rows()),
+    "squared + my l1": lambda: ("squared", own("l1", bd.PENALTIES)),
+    "squared + my group": lambda: ("squared", own("group", bd.PENALTIES)),
+}
+for each in ("squared", "absolute", "huber", "hinge", "squared_hinge", "logistic"):
+    PARTS[f"my {each} + l1"] = lambda each=each: (own(each, bd.LOSSES), "l1")
+
+
+@pytest.mark.parametrize("intercept", [False, True], ids=["plain", "intercept"])
+@pytest.mark.parametrize("outputs", [1, 3])
+@pytest.mark.parametrize("parts", PARTS)
+def test_every_backend_solves_a_users_parts_rightly_or_names_what_is_missing(
+    parts, outputs, intercept
+):
+    loss, penalty = PARTS[parts]()
+    outputs = max(outputs, 2) if loss == "softmax" else outputs
+    program = with_parts(loss, penalty, outputs, intercept)
+    found = {}
+    for name, backend in bd.BACKENDS.items():
+        if backend.available():
+            continue
+        reason = backend.accepts(program)
+        if reason is not None:
+            named = program.loss.name in reason or program.penalty.name in reason
+            assert named or "row weights" in reason or "strength" in reason, reason
+            with pytest.raises(bd.ProgramNotAccepted):
+                bd.solve(program, name)
+            continue
+        found[name] = bd.solve(program, name, gap=GAP, time_limit=60)
+    assert "admm" in found
+    best = min(solution.certificate.primal for solution in found.values())
+    for name, solution in found.items():
+        certificate = solution.certificate
+        # a lower bound above another's objective would be a false proof
+        assert certificate.dual <= best + 1e-12 * program.reference, name
+        assert certificate.primal - certificate.absolute_gap <= best + 1e-12 * program.reference
+        assert certificate.relative_gap <= LOOSE.get(name, GAP), f"{name}: {solution}"
+
+
+@pytest.mark.parametrize("name", bd.LOSSES)
+def test_a_copy_of_an_own_loss_goes_the_same_way_but_not_by_kernels(name):
+    outputs = 3 if name == "softmax" else 1
+    theirs = random_program(name, True, outputs)
+    mine = bd.ConvexProgram(
+        theirs.design,
+        theirs.target,
+        own(name, bd.LOSSES),
+        theirs.strength,
+        theirs.row_weights,
+        True,
+    )
+    first, second = (bd.solve(program, "admm", gap=1e-5) for program in (theirs, mine))
+    # the kernel and NumPy round differently; both are certified
+    room = (first.certificate.relative_gap + second.certificate.relative_gap) * theirs.reference
+    assert abs(first.certificate.primal - second.certificate.primal) <= room
+    assert "lasso" not in bd.solve(mine).backend
+    assert bd.BACKENDS["lasso"].accepts(mine)
+    with pytest.raises(ValueError, match="expected one of"):
+        bd.certify(mine, second, exact=True)
+
+
+def test_half_the_norm_at_twice_the_strength_is_the_norm():
+    program = random_program("squared", True, 1)
+    half = bd.ConvexProgram(
+        program.design,
+        program.target,
+        "squared",
+        2 * program.strength,
+        program.row_weights,
+        True,
+        penalty=Half(),
+    )
+    assert half.lambda_max == pytest.approx(2 * program.lambda_max, rel=1e-11)
+    solution = bd.solve(half, gap=1e-9)
+    expected = bd.solve(program, gap=1e-9).certificate.primal
+    assert solution.certificate.primal == pytest.approx(expected, rel=1e-8)
+    V = solution.dual_point
+    assert half.dual(V) == pytest.approx(program.dual(V), rel=1e-12)
+    assert half.dual(1.001 * V) == program.dual(1.001 * V) == -np.inf
+
+
+@pytest.mark.parametrize("penalty", [ElasticNet(0.3), Half(), Rows()] if DOCS.exists() else [])
+@pytest.mark.parametrize("loss", ["squared", "logistic", "absolute"])
+def test_lambda_max_is_where_zero_weights_become_optimal(loss, penalty):
+    program = with_parts(loss, penalty, 2, True)
+    at, below = (program.with_strength(t * program.lambda_max) for t in (1 + 1e-9, 0.95))
+    nothing = np.zeros((program.design.shape[1], 2))
+    assert bd.certify(at, weights=nothing, intercept=at.null_intercept).relative_gap < 1e-8
+    if loss != "absolute":  # there lambda_max is a bound
+        assert bd.solve(below, gap=1e-7).active.size > 0
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_no_bound_is_above_the_optimum_whatever_the_dual_point(data):
+    parts = data.draw(st.sampled_from(["squared + elastic net", "hinge + half", "squared + rows"]))
+    program = with_parts(*PARTS[parts](), 2, data.draw(st.booleans()))
+    optimum = OPTIMA.setdefault((parts, program.intercept), bd.solve(program, gap=1e-9))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    V = rng.normal(size=program.target.shape) * 10.0 ** rng.uniform(-6, 2)
+    W = rng.normal(size=(program.design.shape[1], 2)) * 10.0 ** rng.uniform(-6, 1)
+    proven = bd.certify(program, weights=W, dual_point=V)
+    least = optimum.certificate.primal * (1 + 1e-12)
+    assert max(proven.dual, proven.primal - proven.absolute_gap) <= least
+    assert program.dual(V) <= least
+
+
+OPTIMA = {}
+
+
+class WrongSign(Pinball if DOCS.exists() else object):
+    """Its gradient goes uphill."""
+
+    def gradient(self, z, y):
+        return -super().gradient(z, y)
+
+
+class WrongConjugate(Pinball if DOCS.exists() else object):
+    """Its conjugate lacks the sign of the dual point."""
+
+    def conjugate(self, v, y, a):
+        return v * y
+
+
+class WrongProx(Pinball if DOCS.exists() else object):
+    """Its operator takes half the step."""
+
+    def prox(self, points, y, steps):
+        return super().prox(points, y, 0.5 * steps)
+
+
+class WrongDomain(Pinball if DOCS.exists() else object):
+    """Its domain is that of twice the loss: bounds would be too high."""
+
+    def domain(self, y, a):
+        lower, upper = super().domain(y, a)
+        return 2 * lower, 2 * upper
+
+
+class WrongSecond(type(bd.LOSSES["logistic"])):
+    """Its second derivative is the first."""
+
+    def second(self, z, y):
+        return np.abs(self.gradient(z, y))
+
+
+class WrongValue(type(bd.LOSSES["squared"])):
+    """Twice the loss whose other methods it inherits."""
+
+    def value(self, z, y):
+        return 2 * super().value(z, y)
+
+
+class Negative(type(bd.LOSSES["squared"])):
+    """Goes below 0, where V = 0 no longer proves the bound 0."""
+
+    def value(self, z, y):
+        return super().value(z, y) - 1.0
+
+
+class WrongCode(type(bd.LOSSES["squared"])):
+    """Takes the kernel of the absolute loss."""
+
+    code = 3
+
+
+class NoSuchCode(type(bd.LOSSES["squared"])):
+    """Takes a kernel that does not exist."""
+
+    code = 7
+
+
+class WrongTerms(type(bd.LOSSES["squared"])):
+    """Its Fenchel-Young terms are too small: certificates would be too."""
+
+    def fenchel_young(self, z, v, y, a):
+        return 0.5 * super().fenchel_young(z, v, y, a)
+
+
+@pytest.mark.parametrize(
+    ("kind", "law"),
+    [
+        (WrongSign, r"gradient\(\)"),
+        (WrongConjugate, r"conjugate\(\) is wrong"),
+        (WrongProx, r"prox\(\)"),
+        (WrongDomain, r"conjugate\(\) is too small, or domain\(\) too large"),
+        (WrongSecond, r"second\(\)"),
+        (WrongValue, r"gradient\(\)"),
+        (Negative, r"value\(\) is -"),
+        (WrongCode, r"code 3 is of another loss"),
+        (NoSuchCode, r"no kernel has the code 7"),
+        (WrongTerms, r"fenchel_young\(\)"),
+    ],
+)
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_a_loss_that_breaks_a_law_is_refused(kind, law, outputs):
+    loss = kind(0.7) if DOCS.exists() and issubclass(kind, Pinball) else kind()
+    program = random_program("hinge" if loss.labels else "squared", outputs=outputs)
+    with pytest.raises(ValueError, match=rf"^loss {loss.name}: .*{law}"):
+        bd.ConvexProgram(program.design, program.target, loss)
+
+
+class UnscaledElastic(ElasticNet if DOCS.exists() else object):
+    """Its conjugate forgets the strength."""
+
+    def conjugate(self, prices, strength):
+        return super().conjugate(prices, 1.0)
+
+
+class BoundedElastic(ElasticNet if DOCS.exists() else object):
+    """Its scaling is that of a norm."""
+
+    def scaling(self, prices, strength):
+        return bd.L1().scaling(prices, strength)
+
+
+class Unshrunk(Half):
+    """Its scaling allows twice the prices that its conjugate does: false bounds."""
+
+    def scaling(self, prices, strength):
+        return bd.L1().scaling(prices, strength)
+
+
+class WrongOperator(Half):
+    """Its operator is that of the whole norm."""
+
+    def prox(self, points, step):
+        return bd.L1().prox(points, step)
+
+
+class NotZero(Half):
+    """Costs something without weights."""
+
+    def value(self, W):
+        return super().value(W) + 1.0
+
+
+class Coupled(Half):
+    """Says that outputs separate, and they do not."""
+
+    def value(self, W):
+        return np.full(W.shape[1], super().value(W).sum())
+
+
+class SaysNorm(Half):
+    """Says that it is the l1 norm, which solvers know."""
+
+    norm = "entries"
+
+
+@pytest.mark.parametrize(
+    ("kind", "law"),
+    [
+        (UnscaledElastic, r"conjugate\(\) is wrong"),
+        (BoundedElastic, r"scaling\(\)"),
+        (Unshrunk, r"scaling\(\)"),
+        (WrongOperator, r"scaling\(\)|prox\(\)"),
+        (NotZero, r"value\(\)"),
+        (Coupled, r"value\(\) is no sum over outputs"),
+        (SaysNorm, r"norm"),
+    ],
+)
+def test_a_penalty_that_breaks_a_law_is_refused(kind, law):
+    penalty = kind(0.5) if DOCS.exists() and issubclass(kind, ElasticNet) else kind()
+    program = random_program("squared")
+    with pytest.raises(ValueError, match=rf"^penalty {penalty.name}: .*({law})"):
+        bd.ConvexProgram(program.design, program.target, penalty=penalty)
+
+
+@pytest.mark.parametrize("method", ["value", "gradient", "domain", "conjugate", "prox"])
+def test_a_loss_without_a_method_is_refused_by_its_name(method):
+    kind = type("Lacking", (Pinball,), {method: getattr(bd.Loss, method)})
+    with pytest.raises(TypeError, match=rf"Lacking.*{method}"):
+        kind(0.5)
+
+
+@pytest.mark.parametrize("method", ["value", "prox", "conjugate", "scaling"])
+def test_a_penalty_without_a_method_is_refused_by_its_name(method):
+    kind = type("Lacking", (Half,), {method: getattr(bd.Penalty, method)})
+    with pytest.raises(TypeError, match=rf"Lacking.*{method}"):
+        kind()
+
+
+@pytest.mark.parametrize(
+    ("method", "backends"),
+    [
+        ("second", ("newton",)),
+        ("epigraph", ("osqp", "clarabel", "scs", "highs", "ecos", "mosek")),
+        ("to_cvxpy", ("cvxpy",)),
+    ],
+)
+def test_backends_name_the_optional_method_that_a_loss_lacks(method, backends):
+    loss = type("Bare", (Pinball,), {method: getattr(bd.Loss, method)})(0.5)
+    program = with_parts(loss, "l1", 1, False)
+    for name in backends:
+        assert f"does not define {method}()" in bd.BACKENDS[name].accepts(program)
+    # without second derivatives there is a backend all the same
+    assert bd.solve(program, gap=1e-4).status is bd.Status.CERTIFIED
+
+
+@pytest.mark.parametrize(("method", "backend"), [("epigraph", "clarabel"), ("to_cvxpy", "cvxpy")])
+def test_backends_name_the_optional_method_that_a_penalty_lacks(method, backend):
+    penalty = type("Bare", (ElasticNet,), {method: getattr(bd.Penalty, method)})(0.5)
+    program = with_parts("squared", penalty, 1, False)
+    assert f"does not define {method}()" in bd.BACKENDS[backend].accepts(program)
+
+
+def test_kernels_refuse_codes_that_they_do_not_know():
+    points, steps = np.zeros((2, 1)), np.ones(2)
+    for code in (7, -1, 100):
+        with pytest.raises(ValueError, match=r"^code: "):
+            kernel_prox(code, 0.0, points, points, steps)
+    with pytest.raises(ValueError, match=r"^code: "):
+        descent.sweep(
+            1,  # the hinge loss has a kink
+            0.0,
+            np.array([0, 1]),
+            np.zeros(1, dtype=np.uint32),
+            np.ones(2),
+            np.ones((1, 1)),
+            np.ones(1),
+            0.1,
+            False,
+            np.zeros((1, 1)),
+            np.zeros(1),
+            np.zeros((1, 1)),
+        )
+
+
+@pytest.mark.parametrize("penalty", ["l1", "group"])
+@pytest.mark.parametrize("loss", ["squared", "huber", "squared_hinge", "logistic", "softmax"])
+def test_a_backend_of_ones_own_is_certified_as_others_are(loss, penalty):
+    program = random_program(loss, True, 2, penalty=penalty)
+    solution = bd.solve(program, FISTA(), gap=1e-6)
+    assert solution.backend == "fista"
+    assert solution.status is bd.Status.CERTIFIED
+    expected = bd.solve(program, gap=1e-9).certificate.primal
+    assert solution.certificate.primal == pytest.approx(expected, abs=2e-6 * program.reference)
+    again = bd.solve(program, FISTA(), warm_start=solution)
+    assert again.message == "the warm start is good enough"
+
+
+def test_a_registered_backend_is_known_by_its_name():
+    program = random_program("squared")
+    try:
+        bd.register(FISTA())
+        by_name = bd.solve(program, "fista", gap=1e-6)
+        along = bd.path(program, [program.strength, 0.5 * program.strength], "fista", gap=1e-5)
+        with pytest.raises(ValueError, match=r"^backend: the name 'fista' is taken"):
+            bd.register(FISTA())
+    finally:
+        bd.BACKENDS.pop("fista", None)
+    assert by_name.status is bd.Status.CERTIFIED
+    assert [solution.status.name for solution in along] == ["CERTIFIED", "CERTIFIED"]
+    with pytest.raises(ValueError, match=r"^backend: expected 'auto', one of .*got 'fista'"):
+        bd.solve(program, "fista")
+
+
+def test_a_path_takes_an_instance_and_refuses_before_it_solves():
+    program = random_program("squared")
+    solutions = bd.path(program, [program.strength], FISTA(), gap=1e-5)
+    assert solutions[0].backend == "fista"
+    with pytest.raises(bd.ProgramNotAccepted, match=r"^backend fista: takes smooth losses"):
+        bd.path(random_program("hinge"), [0.1], FISTA())
+
+
+class Nameless(bd.Backend):
+    """Sets no name."""
+
+    def accepts(self, program):
+        return None
+
+    def solve(self, model, monitor, options):
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("backend", "error", "said"),
+    [
+        (FISTA if DOCS.exists() else bd.Backend, TypeError, "the class FISTA"),
+        (["osqp"], TypeError, r"\['osqp'\]"),
+        (None, TypeError, "None"),
+        (3, TypeError, "3"),
+        (bd.L1(), TypeError, "<penalty l1>"),
+        (Nameless(), ValueError, "expected a name"),
+        ("oqsp", ValueError, "got 'oqsp'"),
+    ],
+)
+def test_what_is_no_backend_is_refused_in_one_line(backend, error, said):
+    program = random_program("squared")
+    for call in (bd.solve, lambda program, backend: bd.path(program, [0.1], backend)):
+        with pytest.raises(error, match=rf"^backend: .*{said}") as caught:
+            call(program, backend)
+        assert "\n" not in str(caught.value)
+    if not isinstance(backend, str):
+        with pytest.raises(error, match=r"^backend: "):
+            bd.register(backend)
+
+
+def test_growing_and_pruning_refuse_a_penalty_that_is_no_norm():
+    X, y = (
+        np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0], [0.5, 0.2]]),
+        np.array([1.0, 2.0, 0.5, 1.5]),
+    )
+    class_ = bd.Feedforward(hidden=(1,), bias=True, gauge="neuron")
+    with pytest.raises(ValueError, match=r"^penalty: expected the norm"):
+        bd.grow(class_, X, y, strength=0.1, penalty=ElasticNet(0.5), rounds=2)
+    program = with_parts("squared", ElasticNet(0.5), 1, False)
+    with pytest.raises(ValueError, match="penalty"):
+        bd.solve(program).prune()
