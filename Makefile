@@ -14,13 +14,14 @@ PYTEST := $(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests \
   -n logical --maxprocesses 8 --dist worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help demo quick test test-all test-night lint types check wheel clean
+.PHONY: help demo quick test test-all test-processors test-night lint types check wheel clean
 
 help:
 	@echo "make demo      install everything into .venv and run the main job"
 	@echo "make test      install everything into .venv and pass the tests"
 	@echo "make quick     each of these tests once, with its first parameters"
 	@echo "make test-all  the rest: long proofs, networks of other libraries, a short round of the benchmarks"
+	@echo "make test-processors  the tests of floating point, as on two older processors; in test-all"
 	@echo "make test-night  what takes minutes a test: once per release"
 	@echo "make check     format, lint, types and tests: all that a change must pass"
 	@echo "make wheel     build the wheel and try it from outside the repository"
@@ -38,6 +39,7 @@ quick: $(VENV)/.test
 
 test-all: $(VENV)/.interop $(VENV)/.bench
 	$(PYTEST) -m "slow and not night"
+	$(RUN)/python tests/on_processors.py
 	$(RUN)/python benchmarks/kernels.py --rounds 2
 	$(RUN)/python benchmarks/rollout.py --rounds 3
 	$(RUN)/python benchmarks/scaling.py --most 10000 --most-rows 1000
@@ -45,6 +47,9 @@ test-all: $(VENV)/.interop $(VENV)/.bench
 	$(RUN)/python benchmarks/admm.py --small
 	$(RUN)/python benchmarks/depth.py --depths 1 2 --seeds 0 --sweeps 3 --warm-up 1
 	$(RUN)/python benchmarks/race.py --programs squared-0.5 --cap 10 --rounds 1
+
+test-processors: $(VENV)/.test
+	$(RUN)/python tests/on_processors.py
 
 test-night: $(VENV)/.test
 	$(PYTEST) -m night

@@ -27,7 +27,11 @@ _INTERRUPTED = -5
 
 
 class SCS(ConicBackend):
-    """SCS; ``options`` are its settings."""
+    """SCS; ``options`` are its settings.
+
+    Its setup drops a Ctrl-C that comes meanwhile, and leaves nothing by which to
+    notice: press it again.
+    """
 
     name = "scs"
     package = "scs"
