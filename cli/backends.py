@@ -43,7 +43,7 @@ def _grid() -> Iterator[str]:
     yield f"{'loss + penalty':<23}" + "".join(f"{name:>9}" for name in BACKENDS)
     remarks: dict[str, dict[str, None]] = {name: {} for name in BACKENDS}  # each once, in order
     for loss in LOSSES:
-        least = 2 if loss == "softmax" else 1
+        least = 1 if LOSSES[loss].separable else 2
         for penalty in PENALTIES:
             cells = []
             for name, backend in BACKENDS.items():

@@ -1,8 +1,9 @@
 """Losses: convex functions of a fit and a target, by the names that users write.
 
-To add one: its class in the file of its kind, a line here, its code and
-proximal operator in ``kernels/proximal.py``, its CVXPY expression in
-``formulations/modelling.py``, and a line in the table of ``tests/test_losses.py``.
+To add one: its class in the file of its kind, a line in ``LOSSES`` below, and a line in the
+table of ``tests/test_losses.py``. Two more places make it faster and provable in integers: its
+code in ``kernels/proximal.py`` (and, if it is smooth, ``kernels/descent.py``), and its integers
+in ``EXACT_LOSSES`` of ``certificates/exact_terms.py`` and in ``certificates/checker.py``.
 """
 
 from .loss import Loss
