@@ -95,7 +95,7 @@ def measure(setting: Setting, subnetworks: int, shared: bool) -> dict[str, Any]:
     solved = time.perf_counter()
     exact = bd.certify(program, solution, exact=True)
     certified = time.perf_counter()
-    network = lif.network(atoms, solution)
+    network = solution.network()
     rebuilt = lif.primal(X, targets, "hinge", **options).reduced(network)
     return {
         "strings": "shared" if shared else "apart",

@@ -23,7 +23,7 @@ from .. import (
     Progress,
     Solution,
     SpikeDictionary,
-    SpikingNetwork,
+    Network,
     Status,
     certify,
     solve,
@@ -184,12 +184,12 @@ def run_job(job: Job) -> int:
     _warm_up(job)
 
     rows, interrupted = [], False
-    best: tuple[dict[str, Any], Solution, SpikingNetwork] | None = None
+    best: tuple[dict[str, Any], Solution, Network] | None = None
     print(f"\n{_HEAD}")
     for name in job.backends:
         row, solution = _try_backend(name, program, job)
         if solution is not None:
-            network = lif.network(atoms, solution)
+            network = solution.network()
             row["train_accuracy"] = _accuracy(network, data.X_train, data.y_train)
             row["test_accuracy"] = _accuracy(network, data.X_test, data.y_test)
             if best is None or _gap_then_time(row) < _gap_then_time(best[0]):
@@ -331,7 +331,7 @@ def _thinned(solution: Solution) -> list[list[float]]:
     return [points[k] for k in np.linspace(0, len(points) - 1, _POINTS).astype(int)]
 
 
-def _accuracy(network: SpikingNetwork, X: NDArray[np.float64], y: NDArray[np.generic]) -> float:
+def _accuracy(network: Network, X: NDArray[np.float64], y: NDArray[np.generic]) -> float:
     return float(np.mean(network.predict(X) == y))
 
 

@@ -174,7 +174,8 @@ class SpikeDictionary:
         """
         bank, arrays = to_record(self.witnesses)
         metadata = _metadata(bank, self.readout, self.samples, self.steps, self.record)
-        if self.sequences is not None:
+        complete = self.record is not None and self.record.complete
+        if complete and self.sequences is not None:
             arrays = {**arrays, "sequences": self.sequences}
         write_packed(path, self.atoms.words, self.atoms.shape[0], metadata, self.origin, arrays)
 

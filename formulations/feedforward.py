@@ -63,7 +63,7 @@ class Feedforward(NetworkClass):
     (4, 13)
     >>> program = ergen.program(atoms, y, loss="hinge", beta=0.1, intercept=True)
     >>> solution = bd.solve(program, gap=1e-9)
-    >>> ergen.network(atoms, solution).predict(X)
+    >>> solution.network().predict(X)
     array([0, 1, 1, 0])
     """
 

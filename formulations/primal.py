@@ -53,7 +53,7 @@ class Primal:
     >>> program = lif.program(atoms, y, "hinge", beta=0.1)
     >>> solution = bd.solve(program, gap=1e-9)
     >>> training = lif.primal(X, y, "hinge", beta=0.1)
-    >>> network = lif.network(atoms, solution)
+    >>> network = solution.network()
     >>> abs(training.reduced(network) - program.primal(solution.weights)) < 1e-12
     True
     >>> over = [training.full(network, scale) - training.reduced(network) for scale in (1, 0.5)]

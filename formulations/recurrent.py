@@ -63,7 +63,7 @@ class Recurrent(NetworkClass):
     >>> program = recurrent.program(atoms, y, loss="hinge", beta=0.03)
     >>> program.strength
     0.01
-    >>> recurrent.network(atoms, bd.solve(program)).predict(X).shape
+    >>> bd.solve(program).network().predict(X).shape
     (16,)
     """
 

@@ -16,7 +16,7 @@ class SpikingNetwork(Network):
     >>> lif = bd.LIF(hidden=(16, 8), leak=0.9, threshold=1.0)
     >>> atoms = lif.sample(X[:50], subnetworks=2, seed=0)
     >>> solution = bd.solve(lif.program(atoms, y[:50], beta=0.1))
-    >>> network = lif.network(atoms, solution)
+    >>> network = solution.network()
     >>> [rate.shape[1] for rate in network.rates(X[:50])]
     [16, 8]
     """

@@ -138,3 +138,5 @@ def test_public_names_are_all_there():
     for name in bd.__all__:
         assert hasattr(bd, name)
     assert len(set(bd.__all__)) == len(bd.__all__)
+    for name in ("Network", "NetworkClass"):  # what users annotate and extend
+        assert name in bd.__all__
