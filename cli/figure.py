@@ -8,14 +8,14 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from .. import SpikingNetwork
+from .. import Network
 
 _FLOOR = 1e-16  # gaps of exactly 0 are drawn here
 
 
 def draw(
     results: dict[str, Any],
-    network: SpikingNetwork,
+    network: Network,
     sequence: NDArray[np.float64],
     label: Any,
     winner: str,
@@ -26,7 +26,7 @@ def draw(
     ----------
     results : dict
         What ``compare.json`` holds.
-    network : SpikingNetwork
+    network : Network
         Rebuilt from the winner's answer.
     sequence : (T, d) array
         The sequence whose spikes are shown.
@@ -73,9 +73,7 @@ def _draw_input(axes: Any, sequence: NDArray[np.float64], label: Any) -> None:
     )
 
 
-def _draw_raster(
-    axes: Any, network: SpikingNetwork, sequence: NDArray[np.float64], winner: str
-) -> None:
+def _draw_raster(axes: Any, network: Network, sequence: NDArray[np.float64], winner: str) -> None:
     """Spikes of the final neuron of every subnetwork, coloured by its weight for the answer."""
     if network.readout_weights.shape[0] == 0:
         axes.set_axis_off()
