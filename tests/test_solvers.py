@@ -66,17 +66,6 @@ def test_auto_passes_over_what_a_backend_refuses():
     assert solve(random_program("squared", True).with_strength(0.0)).backend == "admm"
 
 
-def test_descent_shares_its_time_between_outputs():
-    # nearly separable: descent crawls on every output, and the last one gets its turn
-    rng = np.random.default_rng(0)
-    D = bd.BinaryMatrix.from_dense(rng.integers(0, 2, (12, 10)))
-    y = np.where(rng.random((12, 3)) < 0.5, 1.0, -1.0)
-    program = bd.ConvexProgram(D, y, "logistic", 0.0)
-    program = program.with_strength(1e-4 * program.lambda_max)
-    solution = solve(program, "lasso", gap=1e-12, time_limit=0.6)
-    assert solution.weights.any(axis=0).all()
-
-
 def test_an_objective_that_overflows_is_refused():
     D = bd.BinaryMatrix.from_dense([[1], [0]])
     with np.errstate(over="ignore"), pytest.raises(ValueError, match="overflows"):

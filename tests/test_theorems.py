@@ -547,7 +547,7 @@ def check_strong_duality(name, readout, gauge, p, loss, outputs, share=0.2, m=3,
     start = lif.program(dictionary, y, loss, strength=0.0, **options)
     beta = share * start.lambda_max / lif.strength(1.0)
     program = lif.program(dictionary, y, loss, beta=beta, **options)
-    solution = bd.solve(program, gap=1e-9, time_limit=60)
+    solution = bd.solve(program, gap=1e-9, time_limit=600)
     training = lif.primal(CASES[name][1], y, loss, beta=beta, **options)
     point = lif.dual(dictionary, y, loss, beta=beta, **options).at(solution.dual_point)
     best = training.reduced(lif.network(dictionary, solution))
