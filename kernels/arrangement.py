@@ -1,14 +1,15 @@
 """Cells of a central hyperplane arrangement, listed in exact integers, without linear programs.
 
 Rows x_0, x_1, ... of (m, k) int64, no two parallel, cut R^k into open cells. They are
-inserted one by one. The cells that x_i cuts are, one to one, the cells of the rows
-before it restricted to the hyperplane x_i.h = 0: restrict, recurse, lift each witness
-h back, find the cell that holds it, and put h a little above and below x_i in its
-place. A binary tree of these splits finds the cell; the cells that x_i misses are not
-touched at all. Cells come in opposite pairs, so only those with x_0.h > 0 are listed.
+inserted one by one. The cells that x_i cuts correspond one to one to the cells of the
+earlier rows restricted to the hyperplane x_i.h = 0. So the kernel restricts these rows,
+recurses, lifts each witness h back, finds the cell that holds h, and replaces it by two
+cells whose witnesses lie a little above and below x_i. A binary tree of the splits finds
+the cell; cells that x_i does not cut cost nothing. Cells come in opposite pairs, so only
+those with x_0.h > 0 are listed.
 
-Sums of products are taken in 128 bits and whatever is stored stays within 2**60, so
-that no sum of up to 64 products overflows; data that do not fit are reported (False).
+Sums of products are taken in 128 bits. Stored numbers stay within 2**60, so that no sum
+of up to 64 products overflows. If the data do not fit, the kernels return False.
 """
 
 import math
@@ -24,7 +25,7 @@ WIDEST = 64  # products of two stored numbers that 128 bits can add up
 
 @intrinsic
 def _multiply_add(typing_context, high, low, a, b):  # type: ignore[no-untyped-def]
-    """Add a * b to the 128-bit number (high, low); Numba has none, LLVM has."""
+    """Add a * b to the 128-bit number (high, low); Numba lacks this type, LLVM has it."""
     word = types.int64
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
@@ -44,7 +45,7 @@ def _multiply_add(typing_context, high, low, a, b):  # type: ignore[no-untyped-d
 
 @njit(cache=True, nogil=True)
 def _dot(x, h):  # type: ignore[no-untyped-def]
-    """x.h as a float: its sign is exact, its size to 2**-51."""
+    """Return x.h as a float: its sign is exact, its relative error at most 2**-51."""
     high, low = 0, 0
     for j in range(x.size):
         high, low = _multiply_add(high, low, x[j], h[j])
@@ -58,7 +59,7 @@ def _dot(x, h):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _combine(a, h, b, u, out):  # type: ignore[no-untyped-def]
-    """Write a*h + b*u to ``out``; False where an entry passes LIMIT."""
+    """Write a*h + b*u to ``out``; return False if an entry exceeds LIMIT."""
     for j in range(out.size):
         high, low = 0, 0
         high, low = _multiply_add(high, low, a, h[j])
@@ -71,7 +72,7 @@ def _combine(a, h, b, u, out):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _product(matrix, h, out):  # type: ignore[no-untyped-def]
-    """Write matrix @ h to ``out``; False where an entry passes LIMIT."""
+    """Write matrix @ h to ``out``; return False if an entry exceeds LIMIT."""
     for j in range(out.size):
         high, low = 0, 0
         for c in range(h.size):
@@ -101,7 +102,7 @@ def _round(h, bits):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _shorten(rows, norms, h):  # type: ignore[no-untyped-def]
-    """Drop the low bits of ``h`` that the sign of no row depends on.
+    """Drop the low bits of ``h`` that do not affect the sign of any row.
 
     Rounding to multiples of 2**b moves x.h by at most 2**(b-1) |x|_1.
     """
@@ -113,10 +114,11 @@ def _shorten(rows, norms, h):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _orthogonal_lattice(x):  # type: ignore[no-untyped-def]
-    """A basis (k-1, k) of the integer vectors orthogonal to ``x``: short ones, by rows.
+    """Return a short basis (k-1, k), by rows, of the integer vectors orthogonal to ``x``.
 
-    Euclid's algorithm on the entries of x, the largest by the next, with the same
-    steps on the rows of the identity; then each vector is shortened by each other.
+    Euclid's algorithm runs on the entries of x and divides the largest by the next
+    largest; the same steps act on the rows of the identity. Then each basis vector is
+    shortened by each other one.
     """
     k = x.size
     basis = np.zeros((k, k), np.int64)
@@ -156,7 +158,7 @@ def _orthogonal_lattice(x):  # type: ignore[no-untyped-def]
                 for j in range(k):
                     inner += np.float64(basis[p, j]) * np.float64(basis[q, j])
                     length += np.float64(basis[q, j]) * np.float64(basis[q, j])
-                # 0.51: a gain that rounding can't feign, so that the loop ends
+                # 0.51, not 0.5: the gain then exceeds rounding errors, so the loop ends
                 if abs(inner) > 0.51 * length and abs(inner) < LIMIT * length:
                     times = np.int64(np.rint(inner / length))
                     if not _combine(1, basis[p], -times, basis[q], basis[p]):
@@ -167,7 +169,7 @@ def _orthogonal_lattice(x):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _make_primitive(row):  # type: ignore[no-untyped-def]
-    """Divide by the greatest common divisor, lead with a positive entry; returns the sign taken."""
+    """Divide by the greatest common divisor and make the lead entry positive; return the sign."""
     divisor, sign = 0, 0
     for j in range(row.size):
         if sign == 0 and row[j] != 0:
@@ -186,9 +188,9 @@ def _make_primitive(row):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _restrict(rows, basis):  # type: ignore[no-untyped-def]
-    """Rows @ basis.T, parallel ones merged; the first row stays first and keeps its side.
+    """Return rows @ basis.T, parallel rows merged; the first row stays first and keeps its side.
 
-    In the plane, where sorting merges them, nothing is divided or merged.
+    In the plane rows are neither divided nor merged here: :func:`_sectors` merges them.
     """
     k = basis.shape[0]
     out = np.empty((rows.shape[0], k), np.int64)
@@ -221,7 +223,7 @@ def _restrict(rows, basis):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _turn(a, b, c, d):  # type: ignore[no-untyped-def]
-    """Sign of the cross product: 1 where (c, d) lies counterclockwise of (a, b)."""
+    """Return the sign of the cross product: 1 if (c, d) lies counterclockwise of (a, b)."""
     high, low = 0, 0
     high, low = _multiply_add(high, low, a, d)
     high, low = _multiply_add(high, low, -b, c)
@@ -232,7 +234,7 @@ def _turn(a, b, c, d):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _between(u, v, h):  # type: ignore[no-untyped-def]
-    """Write a short whole vector strictly between ``u`` and ``v`` to ``h``; False if too long."""
+    """Write a short integer vector strictly between ``u`` and ``v`` to ``h``; False if too long."""
     length_u = math.hypot(u[0], u[1])
     length_v = math.hypot(v[0], v[1])
     a = u[0] / length_u + v[0] / length_v
@@ -248,7 +250,7 @@ def _between(u, v, h):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _sectors(rows):  # type: ignore[no-untyped-def]
-    """Cells in the plane: the rays of all lines in order of angle, and a vector between any two."""
+    """List cells in the plane: sort the rays of all lines by angle, take a vector between each."""
     a, b = rows[0]
     rays = np.empty((rows.shape[0] + 1, 2), np.int64)
     rays[0, 0], rays[0, 1] = b, -a
@@ -284,7 +286,7 @@ def _sectors(rows):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _resized(array, count, rows):  # type: ignore[no-untyped-def]
-    """The first ``count`` rows of ``array`` in a new one of so many ``rows``."""
+    """Copy the first ``count`` rows of ``array`` to a new array of ``rows`` rows."""
     out = np.empty((rows, array.shape[1]), np.int64)
     for i in range(count):  # assigning a slice takes 4 s more to compile
         for j in range(array.shape[1]):
@@ -294,11 +296,11 @@ def _resized(array, count, rows):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def half_of_cells(rows):  # type: ignore[no-untyped-def]
-    """One short witness h for every open cell with ``rows[0]``.h > 0.
+    """Return one short witness h for every open cell with ``rows[0]``.h > 0.
 
-    ``rows`` (m, k) int64 within LIMIT: m >= 1, k <= WIDEST, none zero, no two parallel
-    (in the plane they may be). Returns witnesses (N, k) int64 and True, or anything
-    and False where a number passed LIMIT.
+    ``rows`` (m, k) int64 are within LIMIT, with m >= 1 and k <= WIDEST. No row is zero,
+    and no two are parallel, except in the plane. Return witnesses (N, k) int64 and True.
+    If a number exceeds LIMIT, return False and witnesses without meaning.
     """
     m, k = rows.shape
     if k == 1 or m == 1:
@@ -342,7 +344,7 @@ def half_of_cells(rows):  # type: ignore[no-untyped-def]
         for c in range(cut.shape[0]):
             if not _product(lift, cut[c], h):
                 return cells, False
-            # half the way to the next row, and no more than h itself is long
+            # step half the way to the next row, and no further than the length of h
             step = np.float64(_largest(h)) / length
             for r in range(i):
                 values[r] = _dot(rows[r], h)
@@ -378,18 +380,18 @@ def half_of_cells(rows):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def evaluate(limbs, witnesses, words):  # type: ignore[no-untyped-def]
-    """Set the bits of the patterns [x_i.h >= 0], exactly: ``words`` (N, n_words) of zeros.
+    """Set the bits of the patterns [x_i.h >= 0], exactly, in ``words`` (N, n_words) of zeros.
 
-    Row i is the sum over r of ``limbs[r, i]`` (L, n, d) times 2**(60 r); limbs and
-    witnesses (N, d) lie within LIMIT, and d <= WIDEST. Layout of the words as in
-    ``bits.py``.
+    Row i is the sum over r of ``limbs[r, i]`` (L, n, d) times 2**(60 r). Limbs and
+    witnesses (N, d) lie within LIMIT, and d <= WIDEST. ``bits.py`` describes the layout
+    of the words.
     """
     count, n, d = limbs.shape
     for c in range(witnesses.shape[0]):
         for i in range(n):
             high, low = 0, 0
             for r in range(count):
-                if r > 0:  # what lies below a limb counts by its floor
+                if r > 0:  # the lower limbs enter as the floor of their sum
                     low = (high << 4) | ((low >> 60) & 15)
                     high >>= 60
                 for j in range(d):

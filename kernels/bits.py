@@ -2,24 +2,24 @@
 
 Column j of the (n, P) matrix D is ``words[j]``, a row of ``n_words`` uint64;
 entry (i, j) is bit ``i % 64`` (least significant first) of ``words[j, i // 64]``.
-``n_words`` is a multiple of 8 and bits past row n are zero, so that kernels work
-on registers of 8 words or numbers (512 bits) and need not know n: what is
-indexed by rows comes padded to ``64 * n_words`` of them.
+``n_words`` is a multiple of 8 and bits past row n are zero. So kernels work on
+registers of 8 words or numbers (512 bits) and need not know n: arrays over rows
+are padded to ``64 * n_words`` entries.
 
-Order of float64 sums, which no chunking, thread or machine changes: along
+float64 sums have one order, whatever the chunks, the threads or the machine. Along
 a column, row i goes to lane i % 8, each lane is summed in row order, and lanes
-are added in halves, ((0+4) + (2+6)) + ((1+5) + (3+7)); across columns, in column
-order. Integer sums are exact, as long as they fit in an int64.
+are added in halves, ((0+4) + (2+6)) + ((1+5) + (3+7)). Across columns, sums run in
+column order. Integer sums are exact while they fit in an int64.
 
-Sums of integers go by bit planes: bit p of 512 rows is one register, and the
-ones it has in common with a column count 2^p each. Sums of floats are masked
-additions, where each bit of a column switches one lane. Both take the same time
-whatever the density. The register type below is an LLVM vector, which LLVM
-splits up where a machine has narrower ones.
+Integers are summed by bit planes: bit p of 512 rows is one register, and each one
+that it has in common with a column counts 2^p. Floats are summed by masked
+additions: each bit of a column enables one lane. The time of both does not depend
+on the density. The register type below is an LLVM vector; LLVM splits it on a
+machine with narrower registers.
 """
 
 # mypy: disable-error-code="var-annotated, no-untyped-call"
-# (an intrinsic's type says that it returns something, not what; the rest has no types at all)
+# (Numba's intrinsics are only partly typed, its other functions not at all)
 
 import math
 
@@ -30,7 +30,7 @@ from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
 
-_INDEX = ir.IntType(32)  # what LLVM counts lanes in
+_INDEX = ir.IntType(32)  # LLVM's type of a lane's index
 _SIDE = 32  # columns of a block of a Gram matrix: its two sides stay in the nearest caches
 
 
@@ -55,13 +55,13 @@ def _add_lanes(builder, lanes, a, b):  # type: ignore[no-untyped-def]
 
 
 def _spread(builder, value, vector):  # type: ignore[no-untyped-def]
-    """All lanes equal to a scalar."""
+    """Return lanes that all equal a scalar."""
     one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, _INDEX(0))
     return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(_INDEX, 8), None))
 
 
 def _address(context, builder, signature, arguments, lanes):  # type: ignore[no-untyped-def]
-    """Address of 8 entries of a C-ordered array, from its flat index."""
+    """Return the address of 8 entries of a C-ordered array at a flat index."""
     array = context.make_array(signature.args[0])(context, builder, arguments[0])
     entry = builder.gep(array.data, [arguments[1]])
     return builder.bitcast(entry, context.get_value_type(lanes).as_pointer())
@@ -69,7 +69,7 @@ def _address(context, builder, signature, arguments, lanes):  # type: ignore[no-
 
 @intrinsic
 def _zero(typing_context, array):  # type: ignore[no-untyped-def]
-    """Zeros of the type of an array's entries."""
+    """Return lanes of zeros of the type of an array's entries."""
     lanes = _Lanes(array.dtype)
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
@@ -80,7 +80,7 @@ def _zero(typing_context, array):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def _load(typing_context, array, start):  # type: ignore[no-untyped-def]
-    """Entries start to start + 8 of a C-ordered array, seen flat; no bounds are checked."""
+    """Load entries start to start + 8 of a C-ordered array, by flat index, without checks."""
     lanes = _Lanes(array.dtype)
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
@@ -92,7 +92,7 @@ def _load(typing_context, array, start):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def _store(typing_context, array, start, value):  # type: ignore[no-untyped-def]
-    """Write to entries start to start + 8 of a C-ordered array, seen flat; nothing is checked."""
+    """Store to entries start to start + 8 of a C-ordered array, by flat index, without checks."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         address = _address(context, builder, signature, arguments, value)
@@ -104,7 +104,7 @@ def _store(typing_context, array, start, value):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def _prefetch(typing_context, array, start):  # type: ignore[no-untyped-def]
-    """Ask for entry ``start`` of a C-ordered array, seen flat; past its end nothing happens."""
+    """Prefetch the entry at flat index ``start`` of a C-ordered array; past its end do nothing."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -119,7 +119,7 @@ def _prefetch(typing_context, array, start):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def _broadcast(typing_context, value):  # type: ignore[no-untyped-def]
-    """All lanes equal to a scalar."""
+    """Return lanes that all equal a scalar."""
     lanes = _Lanes(value)
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
@@ -130,7 +130,7 @@ def _broadcast(typing_context, value):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def _add_common(typing_context, total, a, b):  # type: ignore[no-untyped-def]
-    """Add the number of ones that two registers have in common, word by word."""
+    """Add to ``total`` the number of common ones of two registers, word by word."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         vector = arguments[0].type
@@ -145,7 +145,7 @@ def _add_common(typing_context, total, a, b):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def _append_planes(typing_context, total, high, low, signed):  # type: ignore[no-untyped-def]
-    """4 total + 2 high + low, or 4 total - 2 high + low where ``high`` counts sign bits."""
+    """Return 4 total + 2 high + low, or 4 total - 2 high + low if ``high`` counts sign bits."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         total, high, low, signed = arguments
@@ -159,7 +159,7 @@ def _append_planes(typing_context, total, high, low, signed):  # type: ignore[no
 
 @intrinsic
 def _add_where(typing_context, total, word, byte, addend):  # type: ignore[no-untyped-def]
-    """Add in those lanes that the given byte of a word switches on."""
+    """Add ``addend`` to ``total`` in the lanes whose bit is set in the given byte of a word."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         total, word, byte, addend = arguments
@@ -174,7 +174,7 @@ def _add_where(typing_context, total, word, byte, addend):  # type: ignore[no-un
 
 @intrinsic
 def _sum(typing_context, value):  # type: ignore[no-untyped-def]
-    """Sum of the lanes, added in halves."""
+    """Sum the lanes in halves."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         vector, width = arguments[0], 8
@@ -193,7 +193,7 @@ def _sum(typing_context, value):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def _lowest_bit(typing_context, word):  # type: ignore[no-untyped-def]
-    """Index of the lowest bit set in a non-zero uint64."""
+    """Return the index of the lowest bit set in a non-zero uint64."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
@@ -203,7 +203,7 @@ def _lowest_bit(typing_context, word):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def _add_shared(typing_context, array, index, addend):  # type: ignore[no-untyped-def]
-    """Add to an entry of an int64 array to which other threads add too; return what it was."""
+    """Add to an entry of an int64 array atomically; return its value before."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
@@ -215,8 +215,8 @@ def _add_shared(typing_context, array, index, addend):  # type: ignore[no-untype
 
 @njit(cache=True, nogil=True)
 def pack(ones, words, first_column, k):  # type: ignore[no-untyped-def]
-    """Write 64 rows or fewer, ``ones`` (m, Q) bool, to word k of Q columns of ``words``."""
-    packed = np.zeros(ones.shape[1], dtype=np.uint64)  # side by side, which words are not
+    """Write up to 64 rows, ``ones`` (m, Q) bool, to word k of Q columns of ``words``."""
+    packed = np.zeros(ones.shape[1], dtype=np.uint64)  # contiguous, unlike words[:, k]
     for i in range(ones.shape[0]):
         for j in range(ones.shape[1]):
             packed[j] |= np.uint64(ones[i, j]) << np.uint64(i)
@@ -238,7 +238,7 @@ def column_sums(words, out):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def row_numbers(words, out):  # type: ignore[no-untyped-def]
-    """Write the rows that hold ones, column after column, to ``out`` (as many as ones)."""
+    """Write the row indices of the ones, column after column, to ``out`` (number of ones,)."""
     found = 0
     for j in range(words.shape[0]):
         for k in range(words.shape[1]):
@@ -251,7 +251,7 @@ def row_numbers(words, out):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _add_words(column, addend, first, last, out, start):  # type: ignore[no-untyped-def]
-    """Add to those entries of ``out`` that words first to last switch on, word 0 from ``start``."""
+    """Add to the entries of ``out`` whose bits are set in words first to last; bit 0: ``start``."""
     for k in range(first, last):
         word = column[k]
         for byte in range(8):
@@ -276,7 +276,7 @@ def matvec(words, columns, weights, first, last, out):  # type: ignore[no-untype
             weight0, weight1 = _broadcast(weights[t, c]), _broadcast(weights[t + 1, c])
             weight2, weight3 = _broadcast(weights[t + 2, c]), _broadcast(weights[t + 3, c])
             for k in range(first, last):
-                # a cache line is 8 words: each of the next four columns is fetched, 20 % faster
+                # prefetch the next four columns (a cache line is 8 words): 20 % faster
                 _prefetch(words, columns[ahead + k % 4] * n_words + k)
                 word0, word1, word2, word3 = column0[k], column1[k], column2[k], column3[k]
                 for byte in range(8):
@@ -295,7 +295,7 @@ def matvec(words, columns, weights, first, last, out):  # type: ignore[no-untype
 
 @njit(cache=True, nogil=True)
 def add_column(column, scale, out):  # type: ignore[no-untyped-def]
-    """Add ``scale`` times a packed column to ``out`` (n,) float64, which needs no padding."""
+    """Add ``scale`` times a packed column to ``out`` (n,) float64; ``out`` needs no padding."""
     full = out.shape[0] // 64
     _add_words(column, _broadcast(scale), 0, full, out, 0)
     if out.shape[0] > 64 * full:
@@ -307,7 +307,7 @@ def add_column(column, scale, out):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _column_dot(words, j, rows, c):  # type: ignore[no-untyped-def]
-    """Sum of those entries of ``rows[c]`` that column j holds."""
+    """Sum the entries of ``rows[c]`` where column j has ones."""
     n_words = words.shape[1]
     total = _zero(rows)
     for k in range(n_words):
@@ -320,7 +320,7 @@ def _column_dot(words, j, rows, c):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _four_column_dots(words, j, rows, c):  # type: ignore[no-untyped-def]
-    """The same sums of columns j to j + 4, which share the loads of ``rows``."""
+    """Compute :func:`_column_dot` of columns j to j + 4, which share the loads of ``rows``."""
     n_words = words.shape[1]
     total0, total1, total2, total3 = _zero(rows), _zero(rows), _zero(rows), _zero(rows)
     for k in range(n_words):
@@ -352,10 +352,10 @@ def rmatvec(words, rows, out):  # type: ignore[no-untyped-def]
 def price(words, duals, kept, width, largest, prices):  # type: ignore[no-untyped-def]
     """Price every column against several dual points in one pass over D.
 
-    Writes the largest 2-norm over columns of d_j' duals[k], k in a group of
-    ``width`` next to each other, to ``largest`` (K / width,), and d_j' duals' to
-    row ``kept[j]`` of ``prices`` for the columns with ``kept[j] >= 0``: no (P, K)
-    array is needed, however many columns there are. ``duals`` is (K, 64 n_words).
+    A group is ``width`` consecutive rows of ``duals`` (K, 64 n_words). For each group,
+    the kernel writes the largest 2-norm over columns of d_j' duals[k], k in the group,
+    to ``largest`` (K / width,). It writes d_j' duals' to row ``kept[j]`` of ``prices``
+    for the columns with ``kept[j] >= 0``. So it never needs a (P, K) array.
     """
     largest[:] = 0.0
     fours = words.shape[0] // 4 * 4
@@ -370,7 +370,7 @@ def price(words, duals, kept, width, largest, prices):  # type: ignore[no-untype
                 for b in range(columns):
                     dots[b] = _column_dot(words, j + b, duals, c)
             for b in range(columns):
-                # hypot neither overflows nor underflows, and of one number it is its size
+                # hypot does not overflow or underflow; of one number it is the absolute value
                 norms[b] = math.hypot(norms[b], dots[b]) if c % width else abs(dots[b])
                 if c % width == width - 1:
                     largest[c // width] = max(largest[c // width], norms[b])
@@ -382,7 +382,7 @@ def price(words, duals, kept, width, largest, prices):  # type: ignore[no-untype
 def round_scaled(values, scale, more, out):  # type: ignore[no-untyped-def]
     """Write ``values`` (C, N) float64 times two powers of 2, rounded, to ``out``, int64.
 
-    ``out`` may be the memory of ``values``.
+    ``out`` may share the memory of ``values``.
     """
     for c in range(values.shape[0]):
         for i in range(values.shape[1]):
@@ -394,8 +394,8 @@ def bit_planes(values, planes):  # type: ignore[no-untyped-def]
     """Split integers into bits: ``values`` (C, 64 n_words) int64 to ``planes``.
 
     ``planes`` is (C, B / 2, n_words / 8, 2, 8) for B bits in two's complement,
-    the sign first: pairs of planes, as the registers are read by
-    :func:`integer_rmatvec`.
+    the sign first. The planes are stored in pairs, in the order in which
+    :func:`integer_rmatvec` reads them.
     """
     outputs, pairs, blocks = planes.shape[:3]
     for c in range(outputs):
@@ -413,12 +413,11 @@ def bit_planes(values, planes):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def integer_rmatvec(words, planes, unit, out):  # type: ignore[no-untyped-def]
-    """Write D' R ``unit`` to ``out`` (P, C) of the unit's type, for R as :func:`bit_planes`.
+    """Write D' R ``unit`` to ``out`` (P, C), for int64 R split by :func:`bit_planes`.
 
-    R are int64, and so is the unit, or it is a float64.
-
-    Four columns by two planes at a time: 8 sums stay in registers, and lanes
-    are added only once a column. Past the last column that one is repeated.
+    ``unit`` is int64 or float64, and ``out`` has its type. The kernel handles four
+    columns by two planes at a time: 8 sums stay in registers, and lanes are added
+    only once per column. The last column fills up an incomplete group of four.
     """
     n_columns, n_words = words.shape
     outputs, pairs = planes.shape[:2]
@@ -431,7 +430,7 @@ def integer_rmatvec(words, planes, unit, out):  # type: ignore[no-untyped-def]
                 high0, high1, high2, high3 = _zero(words), _zero(words), _zero(words), _zero(words)
                 low0, low1, low2, low3 = _zero(words), _zero(words), _zero(words), _zero(words)
                 start = (c * pairs + p) * 2 * n_words
-                # the first four pairs fetch a column each of the next four: 10 to 30 % faster
+                # the first four pairs each prefetch one of the next four columns: 10 to 30 % faster
                 ahead = (j0 + 4 + p if p < 4 else j0) * n_words
                 for k in range(0, n_words, 8):
                     _prefetch(words, ahead + k)
@@ -456,7 +455,8 @@ def integer_rmatvec(words, planes, unit, out):  # type: ignore[no-untyped-def]
 def _gram_block(left, right, first, last, panel, end, symmetric, out):  # type: ignore[no-untyped-def]
     """Count common ones of columns ``first`` to ``last`` and ``panel`` to ``end``.
 
-    ``first`` is even. Two by four columns at a time, repeated past the last one.
+    ``first`` is even. The kernel handles two by four columns at a time; the last
+    column fills up an incomplete group.
     """
     n_words = left.shape[1]
     final = left.shape[0] - 1
@@ -490,15 +490,16 @@ def _gram_block(left, right, first, last, panel, end, symmetric, out):  # type: 
 
 @njit(cache=True, nogil=True)
 def gram(left, right, symmetric, state, out):  # type: ignore[no-untyped-def]
-    """Count common ones of columns of ``left`` with those of ``right``, with whoever else calls.
+    """Count common ones of columns of ``left`` and ``right``, together with the other threads.
 
-    ``out`` is (P, Q) int64. Where ``symmetric``, the two are the same one, and only j <= i is
-    counted and written to both sides.
+    ``out`` is (P, Q) int64. If ``symmetric``, ``left`` and ``right`` are the same array; the
+    kernel then counts only j <= i and writes the number to both sides.
 
-    Every thread calls with the same ``state`` and ``out``, and all is done when all have
-    returned; none waits for another. ``state``, int64 and zero, counts the threads that came and
-    the blocks begun of each one's share. A thread begins with a share of its own, as lines of
-    ``out`` that another core wrote to come slowly.
+    Every thread calls with the same ``state`` and ``out``. The result is complete when all
+    threads have returned; no thread waits for another. ``state`` (1 + threads,) int64 starts at
+    zero; it counts the threads that have arrived and, per share, the blocks begun. A thread
+    begins with a share of its own, because cache lines of ``out`` that another core wrote load
+    slowly.
     """
     high, wide = -(-left.shape[0] // _SIDE), -(-right.shape[0] // _SIDE)
     blocks = high * (high + 1) // 2 if symmetric else high * wide
@@ -509,7 +510,7 @@ def gram(left, right, symmetric, state, out):  # type: ignore[no-untyped-def]
         start, stop = share * blocks // threads, (share + 1) * blocks // threads
         block = start + _add_shared(state, 1 + share, 1)
         while block < stop:
-            if symmetric:  # row by row of a triangle
+            if symmetric:  # blocks of the triangle, row by row
                 i = int(math.sqrt(2 * block + 0.25) - 0.5)
                 j = block - i * (i + 1) // 2
             else:
@@ -522,14 +523,15 @@ def gram(left, right, symmetric, state, out):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def gathered_gram(words, columns, n_left, symmetric, state, out):  # type: ignore[no-untyped-def]
-    """The same, of a copy of ``columns`` of ``words`` that each thread makes for itself.
+    """Run :func:`gram` on ``columns`` of ``words``; each thread makes its own copy of them.
 
-    ``n_left`` of them are the left ones, and the rest the right ones if not ``symmetric``.
+    The first ``n_left`` columns are the left ones. The rest are the right ones unless
+    ``symmetric``.
     """
     n_words = words.shape[1]
     size = columns.shape[0] * n_words
     held = np.empty(size + 8, dtype=np.uint64)
-    start = -(held.ctypes.data // 8) % 8  # registers across lines would take longer
+    start = -(held.ctypes.data // 8) % 8  # aligned: registers across cache lines are slower
     copies = held[start : start + size].reshape(columns.shape[0], n_words)
     for i in range(columns.shape[0]):
         for k in range(0, n_words, 8):
@@ -542,8 +544,8 @@ def gathered_gram(words, columns, n_left, symmetric, state, out):  # type: ignor
 def weighted_gram(words, planes, first, last, out):  # type: ignore[no-untyped-def]
     """Write rows ``first`` to ``last`` of D' diag(r) D, up to the diagonal and mirrored.
 
-    ``planes`` are those of r as :func:`bit_planes` has them, of one output, and
-    ``out`` is (P, P) int64: row i is D' r with r masked by column i.
+    ``planes`` are the :func:`bit_planes` of r, one output. ``out`` is (P, P) int64: row i
+    is D' r with r masked by column i.
     """
     n_words = words.shape[1]
     masked = np.empty_like(planes)

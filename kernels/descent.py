@@ -1,10 +1,10 @@
 """One sweep of cyclic block coordinate descent, for smooth losses and the norm of each weight row.
 
-A block is a row of weights, one weight an output; with one output the penalty
-is the l1 norm. Columns come as the rows they hold (compressed, as in CSC
-without values; ``rows`` unsigned, which spares Numba a test of the sign).
+A block is a row of weights, one weight per output; with one output the penalty
+is the l1 norm. A column is given by the indices of its ones (compressed, as in
+CSC without values; ``rows`` is unsigned, which spares Numba a test of the sign).
 ``target`` and ``fit`` are (C, n), so that an output is contiguous; ``weights``
-(P, C), ``intercept`` (C,). Loss codes: 0 squared, 2 logistic, 4 huber with
+is (P, C) and ``intercept`` (C,). Loss codes: 0 squared, 2 logistic, 4 huber with
 ``delta``, 5 squared hinge.
 """
 
@@ -16,7 +16,7 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def _slope(code, delta, z, y, a):  # type: ignore[no-untyped-def]
-    """Minus the derivative of the weighted loss."""
+    """Return minus the derivative of the weighted loss."""
     if code == 0:
         return a * (y - z)
     if code == 2:
@@ -24,13 +24,13 @@ def _slope(code, delta, z, y, a):  # type: ignore[no-untyped-def]
     if code == 4:
         return a * min(max(y - z, -delta), delta)
     if code != 5:
-        raise ValueError("code: expected that of a smooth loss of bidual's own, 0, 2, 4 or 5")
+        raise ValueError("code: expected the code of a built-in smooth loss, 0, 2, 4 or 5")
     return a * y * max(1.0 - y * z, 0.0)
 
 
 @njit(cache=True, nogil=True)
 def _sum(v, rows, first, last):  # type: ignore[no-untyped-def]
-    """Sum v over rows[first:last]; of four sums none waits for another: it is twice as fast."""
+    """Sum v over rows[first:last]; four independent partial sums double the speed."""
     s0 = s1 = s2 = s3 = 0.0
     whole = last - (last - first) % 4
     for k in range(first, whole, 4):
@@ -45,7 +45,7 @@ def _sum(v, rows, first, last):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _shift(code, delta, y, a, shift, z, v):  # type: ignore[no-untyped-def]
-    """Add ``shift`` to the fit z (n,) of an output, set its slope v (n,), and return v's sum."""
+    """Add ``shift`` to an output's fit z (n,), update its slope v (n,) and return the sum of v."""
     n = z.shape[0]
     for i in range(n):
         z[i] += shift
@@ -67,14 +67,14 @@ def sweep(  # type: ignore[no-untyped-def]
     code, delta, pointers, rows, curvatures, target, row_weights, strength, has_intercept, weights,
     intercept, fit,
 ):  # fmt: skip
-    """Step once along each column; ``weights``, ``intercept`` and ``fit`` are updated in place.
+    """Step once along each column; update ``weights``, ``intercept`` and ``fit`` in place.
 
-    Each step minimises a quadratic upper model, with curvature
-    ``curvatures[j]`` along column j and the last one along an intercept. With
-    intercepts the two move together: 0/1 columns are far from centred, and
-    moving in turn takes ten times as many sweeps. Columns of zeros, or of ones
-    beside an intercept, have no curvature left and may not be among them.
-    Returns a lower bound on what the sweep took off the objective.
+    Each step minimises a quadratic upper model. Its curvature along column j is
+    ``curvatures[j]``; the last entry belongs to the intercept. A weight and its
+    intercept move together: 0/1 columns are far from centred, and moving them in
+    turn takes ten times as many sweeps. The caller leaves out columns of zeros,
+    and columns of ones beside an intercept: they have no curvature left.
+    Return a lower bound on the decrease of the objective in this sweep.
     """
     outputs, n = fit.shape
     slope = np.empty((outputs, n))

@@ -1,10 +1,11 @@
-"""Many small spiking networks of one shape rolled out at once: what their atoms pay, and gradients.
+"""Joint rollout of many small spiking networks of one shape: prices of their atoms, gradients.
 
-The samples are lanes: ``values`` (B, T, d, L) holds B blocks of L of them, and every loop over
-them is a loop over neighbours in memory. A network's weights are one row of ``weights`` (K, Q):
-layer by layer W (fan-in, m) by rows, then R (m, m) where the layer is recurrent, then its biases
-(m,) where there are biases. ``constants`` (K, M, 3) are leak, threshold and reset of its M neurons,
-layer by layer. The recurrence is that of ``kernels/rollout.py``, in the same order of sums.
+The samples are lanes: ``values`` (B, T, d, L) holds B blocks of L samples, and every loop over
+samples is a loop over neighbours in memory. A network's weights are one row of ``weights`` (K, Q).
+The row holds, layer by layer, W (fan-in, m) by rows, then R (m, m) if the layer is recurrent, then
+the biases (m,) if the class has biases. ``constants`` (K, M, 3) are leak, threshold and reset of
+its M neurons, layer by layer. The recurrence is that of ``kernels/rollout.py``, with sums in the
+same order.
 """
 
 import numpy as np
@@ -15,14 +16,15 @@ from numba import njit
 def _forward(  # type: ignore[no-untyped-def]
     values, b, t, widths, recurrent, biased, hard, weights, constants, k, membrane, spikes, current
 ):
-    """Move network k one step on in block b.
+    """Advance network k by one step in block b.
 
-    ``membrane`` (M, L) is that before a spike resets it; ``spikes`` (T + 1, M, L) begin with none,
-    a step before the first. Whole arrays and places in them: a view costs as much as adding it.
+    ``membrane`` (M, L) is the membrane before its reset. ``spikes`` (T + 1, M, L) begin with a
+    step of zeros, before the first step. The arguments are whole arrays and indices: a view of a
+    row costs as much as adding it.
     """
     n_lanes = current.shape[0]
     q = 0
-    first = 0  # neuron of the layer
+    first = 0  # index of the layer's first neuron
     below = 0
     for layer in range(widths.shape[0]):
         width = widths[layer]
@@ -108,10 +110,10 @@ def ascent(  # type: ignore[no-untyped-def]
     values, rows, widths, recurrent, biased, hard, weights, constants, neurons, directions, width,
     prices, out,
 ):  # fmt: skip
-    """Write d'V a of one neuron of each network to ``prices`` (K,), its surrogate gradient to out.
+    """Write d'V a of one neuron per network to ``prices`` (K,), its surrogate gradient to ``out``.
 
-    Spikes are hard; backwards, the derivative of a spike is 1 / (1 + ((u - threshold) / width)^2),
-    through resets and recurrent weights too.
+    The forward pass has hard spikes. The backward pass, also through resets and recurrent weights,
+    takes 1 / (1 + ((u - threshold) / width)^2) as the derivative of a spike.
 
     Parameters
     ----------
@@ -120,7 +122,7 @@ def ascent(  # type: ignore[no-untyped-def]
     neurons : (K,) int64 array
         Neuron of the last layer.
     directions : (K, C) array
-        a, which the prices of the outputs are weighted by.
+        a: the weight of each output's price.
     width : float64
     out : (K, Q) array
     """
@@ -130,7 +132,7 @@ def ascent(  # type: ignore[no-untyped-def]
     total = widths.sum()
     last = total - widths[-1]
     membranes = np.empty((steps, total, n_lanes))
-    spikes = np.empty((steps + 1, total, n_lanes))  # one step late: none before the first
+    spikes = np.empty((steps + 1, total, n_lanes))  # entry t + 1 is step t; entry 0 is zero
     membrane = np.empty((total, n_lanes))
     current = np.empty(n_lanes)
     worth = np.empty(n_lanes)

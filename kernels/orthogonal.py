@@ -1,4 +1,4 @@
-"""Orthonormal vectors by one fixed order of operations, the same on every machine."""
+"""Gram-Schmidt in a fixed order of operations, so that the result is the same on every machine."""
 
 import numpy as np
 from numba import njit
@@ -6,10 +6,11 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def orthonormalise(vectors):  # type: ignore[no-untyped-def]
-    """Make the rows of ``vectors`` (k, n), k <= n, orthonormal in place, in their order.
+    """Orthonormalise the rows of ``vectors`` (k, n), k <= n, in place and in their order.
 
-    Modified Gram-Schmidt, each vector twice, which brings inner products down to
-    rounding. Sums run by rising index: LAPACK's order differs between machines.
+    The method is modified Gram-Schmidt. Each vector is orthogonalised twice, which
+    reduces inner products to rounding errors. Sums run by rising index: LAPACK's
+    order of summation differs between machines.
     """
     k, n = vectors.shape
     for i in range(k):

@@ -3,8 +3,8 @@
 Loss codes: 0 squared (z - y)^2 / 2, 1 hinge max(0, 1 - y z), 2 logistic
 log(1 + exp(-y z)), 3 absolute |z - y|, 4 huber (r^2 / 2 up to |r| = delta,
 then delta |r| - delta^2 / 2, r = z - y), 5 squared hinge max(0, 1 - y z)^2 / 2,
-6 softmax log(sum_k exp(z_k)) - z_label by rows, the target a row of zeros and a
-one. The operator of ``step`` times a loss at v is the z that minimises
+6 softmax log(sum_k exp(z_k)) - z_label by rows; its target is a one-hot row.
+The operator of ``step`` times a loss at v is the z that minimises
 step * loss(z, y) + |z - v|^2 / 2.
 """
 
@@ -16,11 +16,12 @@ from numba import njit
 
 @njit(cache=True, nogil=True)
 def _logistic_prox(v, y, step):  # type: ignore[no-untyped-def]
-    """Newton from below in x = step p, p the share 1 / (1 + exp(m)) of the margin m = y z.
+    """Apply the operator of the logistic loss to one entry, by Newton's method.
 
-    m = y v + step p, and -m solves the same for -y v - step: so p <= 1/2 may be
-    assumed, where x + log(x) - log(1 - x / step) = log(step) - y v has a left
-    side that is concave and that Newton climbs from any point below.
+    The unknown is x = step p, with p = 1 / (1 + exp(m)) and the margin m = y z, so
+    that m = y v + step p. As -m solves the same equation for -y v - step, p <= 1/2
+    may be assumed. The equation is x + log(x) - log(1 - x / step) = log(step) - y v.
+    Its left side is then concave, and Newton's method rises from any point below.
     """
     if not step > 0.0:
         return v
@@ -34,7 +35,7 @@ def _logistic_prox(v, y, step):  # type: ignore[no-untyped-def]
     elif below > -40.0:
         x = math.exp(below) / (1.0 + math.exp(below))
     else:
-        return side * (start + step / (1.0 + math.exp(min(start, 700.0))))  # x moves m by nothing
+        return side * (start + step / (1.0 + math.exp(min(start, 700.0))))  # x does not change m
     x = min(x, 0.5 * step)
     for _ in range(50):  # six suffice
         left = x + math.log(x) - math.log1p(-x / step) - d
@@ -49,7 +50,7 @@ def _logistic_prox(v, y, step):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _loss_prox(code, delta, v, y, step):  # type: ignore[no-untyped-def]
-    """Operator of a loss that separates, for one entry."""
+    """Apply the operator of a loss that is a sum over entries to one entry."""
     if code == 0:
         return (v + step * y) / (1.0 + step)
     if code == 1:
@@ -67,7 +68,7 @@ def _loss_prox(code, delta, v, y, step):  # type: ignore[no-untyped-def]
             return (v + step * y) / (1.0 + step)
         return v - math.copysign(step * delta, v - y)
     if code != 5:
-        raise ValueError("code: expected that of one of bidual's own losses, 0 to 6")
+        raise ValueError("code: expected the code of a built-in loss, 0 to 6")
     if y * v >= 1.0:
         return v
     return y * ((y * v + step) / (1.0 + step))
@@ -75,7 +76,7 @@ def _loss_prox(code, delta, v, y, step):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _wright_omega(d):  # type: ignore[no-untyped-def]
-    """Solve x + log(x) = d for x > 0 by Newton from below: the left side is concave in x."""
+    """Solve x + log(x) = d for x > 0 by Newton's method from below: the left side is concave."""
     if d < -40.0:
         return math.exp(d)  # to the last digit: x itself is 4e-18
     x = d - math.log(d) if d >= 1.0 else math.exp(d) / (1.0 + math.exp(d))
@@ -90,7 +91,7 @@ def _wright_omega(d):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _label_move(c, step):  # type: ignore[no-untyped-def]
-    """Solve log(1 - g / step) - g = c <= 0 for g in [0, step]: accurate however small g is."""
+    """Solve log(1 - g / step) - g = c <= 0 for g in [0, step], accurately for small g too."""
     if c + 0.5 * step <= -0.7:  # where 1 - g / step is a half at most
         return step - _wright_omega(c + step + math.log(step))
     g = -c * (step / (1.0 + step))
@@ -105,13 +106,13 @@ def _label_move(c, step):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _softmax_prox(v, y, step, out):  # type: ignore[no-untyped-def]
-    """Operator of the softmax loss, for one row.
+    """Apply the operator of the softmax loss to one row.
 
-    With p the softmax of z and tau its log-sum, z_k = v_k - x_k with
-    x_k = step p_k, so x_k + log(x_k) = v_k - tau + log(step); the label's
-    z = v + g with g = step (1 - p), so log(1 - g / step) - g = v - tau. What is
-    left is sum_k x_k = g, decreasing and convex in tau: Newton from the left
-    only ever moves right.
+    Let p be the softmax of z and tau its log-sum-exp. For the other classes
+    z_k = v_k - x_k with x_k = step p_k, so x_k + log(x_k) = v_k - tau + log(step).
+    For the label z = v + g with g = step (1 - p), so log(1 - g / step) - g = v - tau.
+    The equation left is sum_k x_k = g. The sum is decreasing and convex in tau, so
+    Newton's method from the left only moves right.
     """
     if not step > 1e-300:  # no more than a rounding of any z; its logarithm has no digits left
         out[:] = v
@@ -160,13 +161,13 @@ def _norm(v):  # type: ignore[no-untyped-def]
         return 0.0
     total = 0.0
     for c in range(v.size):
-        total += (v[c] / largest) ** 2  # squares of v itself could overflow or vanish
+        total += (v[c] / largest) ** 2  # unscaled squares could overflow or underflow
     return math.sqrt(total) * largest
 
 
 @njit(cache=True, nogil=True)
 def _row_threshold(group, v, step, out):  # type: ignore[no-untyped-def]
-    """Operator of ``step`` times a norm of one row: the 2-norm if ``group``, else the l1 norm."""
+    """Apply the operator of ``step`` times the 2-norm (``group``) or the l1 norm to one row."""
     norm = _norm(v) if group else 0.0
     for c in range(v.size):
         if not group:
@@ -184,7 +185,7 @@ def loss_prox(code, delta, points, targets, steps, out):  # type: ignore[no-unty
         for i in range(points.shape[0]):
             _softmax_prox(points[i], targets[i], steps[i], out[i])
         return
-    for i in range(points.shape[0]):  # a third of the time that rows as arrays take
+    for i in range(points.shape[0]):  # scalars take a third of the time of row views
         for c in range(points.shape[1]):
             out[i, c] = _loss_prox(code, delta, points[i, c], targets[i, c], steps[i])
 
@@ -211,11 +212,11 @@ def split_step(  # type: ignore[no-untyped-def]
 ):  # fmt: skip
     """Do one ADMM step on the copies, in place, for the constraints z = fit and u = weights.
 
-    ``fit`` (n, C) and ``weights`` (P, C) are the linear step's D w + b and w;
-    ``fit_copy`` z and ``weight_copy`` u are updated by their proximal
-    operators, the scaled multipliers by the over-relaxed residuals. ``norms``
-    (4,) receives the squared norms of the primal residual, of the change of
-    the copies, of the larger side of the constraints and of the multipliers.
+    ``fit`` (n, C) and ``weights`` (P, C) are D w + b and w of the linear step. The
+    proximal operators update the copies: z is ``fit_copy``, u is ``weight_copy``. The
+    over-relaxed residuals update the scaled multipliers. ``norms`` (4,) receives the
+    squared norms of the primal residual, of the change of the copies, of the larger
+    side of the constraints and of the multipliers.
     """
     norms[:] = 0.0
     new = np.empty(fit.shape[1])
@@ -233,7 +234,7 @@ def split_step(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _move(linear, new, copy, dual, norms):  # type: ignore[no-untyped-def]
-    """Replace one row of a copy; its ``dual`` comes as the point of the proximal operator."""
+    """Replace one row of a copy; ``dual`` holds the point of the proximal operator on entry."""
     for c in range(new.size):
         dual[c] -= new[c]
         norms[0] += (linear[c] - new[c]) ** 2

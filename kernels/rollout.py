@@ -1,9 +1,9 @@
-"""One layer of spiking neurons rolled out over a block of samples, spikes straight into bits.
+"""Rollout of one layer of spiking neurons over a block of samples; spikes are stored as bits.
 
 Spikes of (b, T, m) are (b, T, ceil(m / 64)) uint64: neuron j at bit ``j % 64`` (least
-significant first) of word ``j // 64``. Every current is summed in one order, bias,
-inputs and recurrent spikes each by rising index, so that it is the same number
-whatever the block, the threads or the machine, on any weights.
+significant first) of word ``j // 64``. Every current is summed in one order: the bias,
+then inputs, then recurrent spikes, each by rising index. So a current is the same
+number for every block size, thread count and machine, whatever the weights.
 """
 
 import numpy as np
@@ -11,13 +11,13 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-# multiplied with a word of eight bytes 0 or 1, its top byte holds them as bits, first lowest
+# the product with a word of eight bytes 0 or 1 has these as bits in its top byte, first lowest
 _GATHER_BITS = np.uint64(0x0102040810204080)
 
 
 @intrinsic
 def _lowest_bit(typing_context, word):  # type: ignore[no-untyped-def]
-    """Index of the lowest bit set in a non-zero uint64."""
+    """Return the index of the lowest bit set in a non-zero uint64."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
@@ -29,7 +29,7 @@ def _lowest_bit(typing_context, word):  # type: ignore[no-untyped-def]
 def _add_fired(packed, i, t, weights, active, current):  # type: ignore[no-untyped-def]
     """Add to ``current`` (m,) the rows of ``weights`` (k, m) whose bits are set in ``packed``.
 
-    Whole arrays and places in them, since a view of a row costs as much as adding it.
+    The arguments are whole arrays and indices: a view of a row costs as much as adding it.
     """
     count = 0
     for k in range(packed.shape[2]):
@@ -38,7 +38,7 @@ def _add_fired(packed, i, t, weights, active, current):  # type: ignore[no-untyp
             active[count] = np.uint64(64 * k) + _lowest_bit(word)
             count += 1
             word &= word - np.uint64(1)
-    whole = count - count % 4  # four rows a pass: the sums stay in registers, their order as it is
+    whole = count - count % 4  # four rows per pass: sums stay in registers, in the same order
     for k in range(0, whole, 4):
         a, b, c, d = active[k], active[k + 1], active[k + 2], active[k + 3]
         for j in range(weights.shape[1]):
@@ -70,9 +70,9 @@ def _add_values(values, i, t, weights, current):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _step(current, leak, threshold, reset, hard, membrane, spike, fired):  # type: ignore[no-untyped-def]
-    """Move ``membrane`` and ``spike`` one step on; ``fired`` holds the spikes as bytes.
+    """Advance ``membrane`` and ``spike`` by one step; ``fired`` receives the spikes as bytes.
 
-    The order of the three operations of u is part of the definition.
+    The order of the three operations in u is part of the definition.
     """
     for j in range(current.shape[0]):
         u = leak[j] * membrane[j] + current[j] - reset[j] * spike[j]
@@ -84,7 +84,7 @@ def _step(current, leak, threshold, reset, hard, membrane, spike, fired):  # typ
 
 @njit(cache=True, nogil=True)
 def _smallest_margin(current, leak, threshold, reset, membrane, spike, smallest):  # type: ignore[no-untyped-def]
-    """The smaller of ``smallest`` and |u - threshold| over the neurons of the coming step."""
+    """Return the smaller of ``smallest`` and |u - threshold| over the neurons of the next step."""
     for j in range(current.shape[0]):
         u = leak[j] * membrane[j] + current[j] - reset[j] * spike[j]
         smallest = min(smallest, abs(u - threshold[j]))
@@ -95,7 +95,7 @@ def _smallest_margin(current, leak, threshold, reset, membrane, spike, smallest)
 def _roll(  # type: ignore[no-untyped-def]
     values, inputs, weights, recurrent, bias, leak, threshold, reset, hard, level, margin, spikes
 ):
-    """Roll a layer out over ``values`` (b, T, k) floats, or where it has none ``inputs``, bits."""
+    """Roll a layer out over ``values`` (b, T, k) floats, or, if k = 0, over ``inputs`` as bits."""
     m = weights.shape[1]
     words = spikes.shape[2]
     current = np.empty(m, dtype=weights.dtype)
@@ -135,9 +135,9 @@ def roll_values(  # type: ignore[no-untyped-def]
 ):
     """Roll a layer out over ``values`` (b, T, k) float64 into ``spikes`` (b, T, words) uint64.
 
-    m, the width of the arrays, is a multiple of 8, the spikes of a vector of bytes.
-    ``recurrent`` is (m, m), or (0, m) for none; ``margin`` (1,) is lowered to the
-    smallest |u - level| met, or (0,) for not looking.
+    m, the width of the arrays, is a multiple of 8: the kernel packs 8 spikes at a time.
+    ``recurrent`` is (m, m), or (0, m) in a layer without recurrence. ``margin`` (1,) is
+    lowered to the smallest |u - level| met; with shape (0,) it is not computed.
     """
     none = np.empty((0, 0, 0), dtype=np.uint64)
     _roll(
@@ -149,7 +149,7 @@ def roll_values(  # type: ignore[no-untyped-def]
 def roll_spikes(  # type: ignore[no-untyped-def]
     inputs, weights, recurrent, bias, leak, threshold, reset, hard, level, margin, spikes
 ):
-    """Roll a layer out over packed ``inputs`` (b, T, words of k) into ``spikes``; else as above."""
+    """Roll a layer out over packed ``inputs`` (b, T, words of k); see :func:`roll_values`."""
     none = np.empty((0, 0, 0))
     _roll(
         none, inputs, weights, recurrent, bias, leak, threshold, reset, hard, level, margin, spikes
@@ -158,7 +158,7 @@ def roll_spikes(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _transpose(tile):  # type: ignore[no-untyped-def]
-    """Transpose a 64 x 64 tile of bits in place: bit j of word i changes place with i of j."""
+    """Transpose a 64 x 64 tile of bits in place: swap bit j of word i with bit i of word j."""
     mask = np.uint64(0x00000000FFFFFFFF)
     step = 32
     while step > 0:
@@ -175,10 +175,10 @@ def _transpose(tile):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def set_rows(spikes, t, first_row, columns):  # type: ignore[no-untyped-def]
-    """Set rows ``first_row`` and on of packed ``columns`` (m, n_words) to the spikes at step t.
+    """Set the rows of packed ``columns`` (m, n_words) from ``first_row`` to the spikes at step t.
 
-    ``spikes`` (b, T, words). The rows are zero before. Blocks share the words at
-    their ends: two threads may not set rows at the same time.
+    ``spikes`` is (b, T, words). The rows are zero before the call. Neighbouring blocks
+    share the words at their ends: two threads may not set rows at the same time.
     """
     tile = np.empty(64, dtype=np.uint64)
     width = columns.shape[0]

@@ -1,39 +1,40 @@
-"""ADMM splitting: membranes and spikes of a relaxed network, each the best for the others.
+"""Block updates of ADMM splitting: minimise over the membranes or spikes of a relaxed network.
 
-Arrays are time-major and contiguous, (T, lanes): a lane is one neuron on one sample,
-and lanes know nothing of each other. A kernel takes blocks ``first`` to ``last`` of
-LANES of them, and sums over each block on its own. ``currents`` are what arrives at a
-layer, a spike takes the threshold from the membrane of the next step, and a membrane
-fires where it is above the threshold. Spikes of no steps stand for a layer that has none.
+Arrays are time-major and contiguous, (T, lanes). A lane is one neuron on one sample;
+lanes are independent. A kernel handles blocks ``first`` to ``last`` of LANES lanes each,
+and sums over each block separately. ``currents`` are a layer's input currents. A spike
+subtracts the threshold from the membrane of the next step, and a membrane fires where it
+exceeds the threshold. A layer without spikes has ``spikes`` of 0 steps.
 """
 
 import numpy as np
 from numba import njit
 
-LANES = 4096  # 32 KB a step and array: what a block reads twice is still in the cache
+LANES = 4096  # 32 KB per step and array: a block stays in the cache for its second read
 
 
 @njit(cache=True, nogil=True)
 def relax_membranes(  # type: ignore[no-untyped-def]
     membranes, spikes, currents, leak, threshold, step, rho, beta, jacobi, first, last, moved
 ):
-    """Set each membrane of a hidden layer to the best for its neighbours in time, from t = 1 on.
+    """Minimise over each membrane of a hidden layer in turn, its neighbours in time fixed.
 
-    The best z minimises, with z_0 = a_0 = 0 and the second term absent at T,
+    The new z minimises, with z_0 = a_0 = 0 and the second term absent at T,
 
         rho/2 (z - leak z[t-1] - c[t] + threshold a[t-1])**2
       + rho/2 (z[t+1] - leak z - c[t+1] + threshold a[t])**2 + beta/2 (a[t] - [z > threshold])**2
 
-    a parabola on either side of the threshold; above it the least z is threshold + step.
-    Earlier membranes are those just set, or with ``jacobi`` those that were. Adds to each
-    row of ``moved`` (blocks, 2) the squared moves, and how many neurons fire anew or no more.
+    which is a parabola on either side of the threshold; the least z above the threshold is
+    threshold + step. Earlier membranes are the new ones, or with ``jacobi`` the old ones.
+    Add to each row of ``moved`` (blocks, 2) the squared moves and the number of spikes that
+    changed.
     """
     steps, lanes = membranes.shape
     for block in range(first, last):
         part = slice(block * LANES, min((block + 1) * LANES, lanes))
         width = part.stop - part.start
         before, none = np.zeros(width), np.zeros(width)
-        squares, flips = np.zeros(width), np.zeros(width)  # by lane, which vectorises
+        squares, flips = np.zeros(width), np.zeros(width)  # one per lane: the loop vectorises
         for t in range(steps):
             z, a, c = membranes[t, part], spikes[t, part], currents[t, part]
             curvature, ahead, later, arriving = 1.0, 0.0, none, none
@@ -63,9 +64,10 @@ def relax_membranes(  # type: ignore[no-untyped-def]
 def relax_readout(  # type: ignore[no-untyped-def]
     membranes, currents, multiplier, leak, rho, jacobi, first, last, moved
 ):
-    """Set the membranes of the output before the last step, each to the best for its neighbours.
+    """Minimise over the output's membranes before the last step in turn, neighbours fixed.
 
-    ``multiplier`` (lanes,) is that of the last step's equation; ``moved`` (blocks, 2).
+    ``multiplier`` (lanes,) belongs to the equation of the last step. The squared moves are
+    added to the first column of ``moved`` (blocks, 2).
     """
     steps, lanes = membranes.shape
     for block in range(first, last):
@@ -87,7 +89,7 @@ def relax_readout(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def explain(membranes, spikes, leak, threshold, first, last, out):  # type: ignore[no-untyped-def]
-    """Set ``out`` to the currents that would explain the membranes: z[t] - leak z[t-1] + reset."""
+    """Write the currents that produce these membranes to ``out``: z[t] - leak z[t-1] + reset."""
     steps, lanes = membranes.shape
     for block in range(first, last):
         part = slice(block * LANES, min((block + 1) * LANES, lanes))
@@ -106,7 +108,7 @@ def explain(membranes, spikes, leak, threshold, first, last, out):  # type: igno
 def violations(  # type: ignore[no-untyped-def]
     membranes, spikes, currents, leak, threshold, first, last, sums
 ):
-    """Add to ``sums`` (blocks, 3): squared errors of equations and of spikes; |a - [z > .]|."""
+    """Add to ``sums`` (blocks, 3) squared errors of equations and of spikes, and |a - [z > .]|."""
     steps, lanes = membranes.shape
     fires = spikes.shape[0] > 0
     for block in range(first, last):
@@ -132,10 +134,10 @@ def violations(  # type: ignore[no-untyped-def]
 def pull_spikes(  # type: ignore[no-untyped-def]
     membranes, currents, leak, threshold, rho, beta, begin, end, first, last, out
 ):
-    """Add to ``out`` what a layer itself asks of its spikes: minus its slope at spikes of 0.
+    """Add to ``out`` minus the gradient of a layer's own terms in its spikes, at spikes of 0.
 
-    beta [z[t] > threshold], and before T  - rho threshold (z[t+1] - leak z[t] - c[t+1]); of
-    steps ``begin`` to ``end``, which is where ``out`` begins and ends.
+    The terms are beta [z[t] > threshold] and, before T,
+    - rho threshold (z[t+1] - leak z[t] - c[t+1]). ``out`` covers steps ``begin`` to ``end``.
     """
     steps, lanes = membranes.shape
     for block in range(first, last):
@@ -152,7 +154,7 @@ def pull_spikes(  # type: ignore[no-untyped-def]
 def fire(  # type: ignore[no-untyped-def]
     currents, leak, threshold, first, last, membranes, spikes
 ):
-    """Simulate a layer: ``membranes`` and ``spikes``, 0 or 1, from what arrives at it."""
+    """Simulate a layer: compute ``membranes`` and ``spikes``, 0 or 1, from its currents."""
     steps, lanes = currents.shape
     fires = spikes.shape[0] > 0
     for block in range(first, last):
@@ -174,8 +176,8 @@ def box_least_squares(  # type: ignore[no-untyped-def]
 ):
     """Minimise x' H x / 2 - p' x over 0 <= x <= 1, x in ``rows``, H x - p in ``slopes``.
 
-    Cyclic coordinate descent from the rows as they are, which never rises; it ends where
-    no coordinate moved by more than ``accuracy``, or after so many sweeps.
+    Cyclic coordinate descent starts at the given rows and never raises the objective. It
+    ends when no coordinate moved by more than ``accuracy``, or after ``sweeps`` sweeps.
     """
     width = hessian.shape[0]
     for i in range(first, last):
@@ -198,7 +200,7 @@ def box_least_squares(  # type: ignore[no-untyped-def]
 def sparse_times(  # type: ignore[no-untyped-def]
     starts, columns, values, weights, first, last, out
 ):
-    """Set rows ``first`` to ``last`` of ``out`` to those of A W, for A in compressed rows."""
+    """Write rows ``first`` to ``last`` of A W to ``out``, for A in compressed rows."""
     for i in range(first, last):
         out[i] = 0.0
         for entry in range(starts[i], starts[i + 1]):
@@ -211,7 +213,8 @@ def sparse_times(  # type: ignore[no-untyped-def]
 def sparse_cross(  # type: ignore[no-untyped-def]
     starts, columns, values, rows, first, last, out
 ):
-    """Add to columns ``first`` to ``last`` of ``out`` those of A' X, for A in compressed rows."""
+    """Add columns ``first`` to ``last`` of A' X to those of ``out``, for A in compressed rows."""
+
     for i in range(rows.shape[0]):
         row = rows[i, first:last]
         for entry in range(starts[i], starts[i + 1]):

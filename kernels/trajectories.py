@@ -1,18 +1,18 @@
-"""Cells of the weights (p, theta) of one LIF neuron that fire alike, split node by node, exactly.
+"""Exact cells of the weights (p, theta) of one LIF neuron: the weights of a cell fire alike.
 
-The nodes are input prefixes in an order that puts parents first. Node k fires for
-(p, theta) in the cone theta > 0, p in R^2, where row . (p, theta) >= 0 with
+The cells are split node by node. The nodes are input prefixes, parents first. Node k
+fires for (p, theta) in the cone theta > 0, p in R^2, where row . (p, theta) >= 0 with
 
-    row = (normals[k], -(base[k] + scale[k] * R)),   R = carry * R_parent + unit[k] * s_parent,
+    row = (normals[k], -(base[k] + scale[k] * R)),   R = carry * R_parent + unit[k] * s_parent.
 
-R being 0 at a root: the row depends on the neuron's own spikes s at the ancestors.
+At a root R is 0. The row depends on the neuron's own spikes s at the ancestors.
 
-Every sign is exact. It is the sign of a 3 x 3 determinant of integer rows. Divided by
-their largest entries, the rows have a determinant that floats give to 100 units of 2**-53
-(4 for each entry of a row, 20 for one of a cross product, 90 for the sum of the products,
-10 for the additions): beyond 2**-46 its sign is sure. Otherwise the true determinant is below
-2**-45 * B**3, B bounding the entries, and is computed in 128 bits, which hold it for B <= 2**57
-although products on the way may wrap.
+Every sign is exact. It is the sign of a 3 x 3 determinant of integer rows. Floats compute
+the determinant of the rows, each divided by its largest entry, to 100 units of 2**-53: 4 for
+each entry of a row, 20 for an entry of a cross product, 90 for the sum of the products, 10 for
+the additions. So beyond 2**-46 the sign of the float is right. Otherwise the true determinant
+is below 2**-45 * B**3, where B bounds the entries. It is then computed modulo 2**128, which
+gives it exactly for B <= 2**57, although intermediate products may wrap.
 """
 
 import numpy as np
@@ -34,7 +34,7 @@ def _sign_of(builder, wide):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def _dot_sign(typing_context, a, b, c, x, y, z):  # type: ignore[no-untyped-def]
-    """Sign of a x + b y + c z of int64 in 128 bits."""
+    """Return the sign of a x + b y + c z of int64, computed in 128 bits."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         wide = [builder.sext(argument, _WIDE) for argument in arguments]
@@ -47,7 +47,7 @@ def _dot_sign(typing_context, a, b, c, x, y, z):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def _determinant_sign(typing_context, a, b, c, d, e, f, g, h, i):  # type: ignore[no-untyped-def]
-    """Sign of the determinant of the int64 rows (a, b, c), (d, e, f), (g, h, i) modulo 2**128."""
+    """Return the sign of the determinant, modulo 2**128, of int64 rows (a, b, c), (d, e, f), ..."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         a, b, c, d, e, f, g, h, i = (builder.sext(argument, _WIDE) for argument in arguments)
@@ -62,7 +62,7 @@ def _determinant_sign(typing_context, a, b, c, d, e, f, g, h, i):  # type: ignor
 
 @njit(cache=True, nogil=True)
 def _normalise(row, out):  # type: ignore[no-untyped-def]
-    """Write ``row`` (3,) int64 divided by its largest entry to ``out``; 0 stays."""
+    """Write ``row`` (3,) int64 divided by its largest entry to ``out``; a zero row stays zero."""
     largest = max(abs(float(row[0])), abs(float(row[1])), abs(float(row[2])))
     factor = 1.0 / largest if largest > 0.0 else 0.0
     for i in range(3):
@@ -81,7 +81,7 @@ def _cross(a, b, unit_a, unit_b, ray):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _side(a, b, ray, row, unit_row):  # type: ignore[no-untyped-def]
-    """Sign of ``row`` on the ray a x b, known in floats as ``ray``."""
+    """Return the sign of ``row`` on the ray a x b, of which ``ray`` is the value in floats."""
     value = unit_row[0] * ray[0] + unit_row[1] * ray[1] + unit_row[2] * ray[2]
     if value > _SURE:
         return 1
@@ -92,7 +92,7 @@ def _side(a, b, ray, row, unit_row):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _copy(edges, rays, start, size, out_edges, out_rays, at):  # type: ignore[no-untyped-def]
-    """Copy ``size`` edges and rays from ``start`` on to ``at`` on."""
+    """Copy ``size`` edges and rays, from index ``start`` to index ``at``."""
     for i in range(size):
         for c in range(3):
             out_edges[at + i, c] = edges[start + i, c]
@@ -103,14 +103,14 @@ def _copy(edges, rays, start, size, out_edges, out_rays, at):  # type: ignore[no
 def _clip(edges, rays, start, size, sides, row, keep, out_edges, out_rays, at):  # type: ignore[no-untyped-def]
     """Write the part of a cone where ``keep`` * row >= 0 at ``at``, and return its number of edges.
 
-    A cone is a cycle of ``edges``, inner normals, with ``rays[i]`` = edges[i] x edges[i + 1];
-    ``sides`` are the signs of the row on the rays. A part without inside has no edges.
+    A cone is a cycle of ``edges``, inner normals, with ``rays[i]`` = edges[i] x edges[i + 1].
+    ``sides`` are the signs of the row on the rays. A part with an empty interior has no edges.
     """
     unit_a = np.empty(3)
     unit_b = np.empty(3)
     inside = False
     whole = True
-    entry = start  # the edge on which the cycle comes back
+    entry = start  # the edge on which the cycle returns to the kept side
     for i in range(size):
         inside = inside or keep * sides[i] > 0
         whole = whole and keep * sides[i] >= 0
@@ -139,10 +139,10 @@ def _clip(edges, rays, start, size, sides, row, keep, out_edges, out_rays, at): 
 
 @njit(cache=True, nogil=True)
 def _inner_point(edges, rays, n_edges, direction, point):  # type: ignore[no-untyped-def]
-    """Write integers (p, theta) inside a cell to ``point``, of few bits; False where floats fail.
+    """Write short integers (p, theta) inside a cell to ``point``; return False if floats fail.
 
-    The cell is the union of cones in the orthants; it is convex, so the sum of all their
-    rays is inside. Edges with theta coefficient 0 are the orthants' own and do not bound it.
+    The cell is the union of cones in the orthants. It is convex, so the sum of all their
+    rays is inside. Edges with theta coefficient 0 bound an orthant, not the cell.
     """
     direction[:] = 0.0
     for i in range(n_edges):
@@ -173,30 +173,30 @@ def _inner_point(edges, rays, n_edges, direction, point):  # type: ignore[no-unt
 def list_cells(  # type: ignore[no-untyped-def]
     parent, normals, base, unit, scale, carry, fixed, most, most_steps, keys, points
 ):
-    """Walk the cells depth first, in lexicographic order of their spikes; list or count them.
+    """List or count the cells, depth first, in lexicographic order of their spikes.
 
-    Depth first, memory is the result and one path. A cell is a union of at most
-    four cones, one an orthant of p, so that all of them are pointed.
+    Depth first, the memory holds only the result and one path. A cell is a union of at
+    most four cones, one per orthant of p, so that all of them are pointed.
 
     Parameters
     ----------
     parent, base, unit, scale : (K,) int64 arrays
-        As above; parent -1 at a root.
+        See the module's docstring; ``parent`` is -1 at a root.
     normals : (K, 2) int64 array
     carry : int64
     fixed : (K,) int8 array
-        The spike that a node must have, or -1. A cell on which a row is 0 is dropped.
+        The required spike of each node, or -1. A cell on which a row is 0 is dropped.
     most, most_steps : int64
-        Stop past so many cells, or so many pairs of a cell and a node.
+        Limits on the number of cells and on the number of pairs of a cell and a node.
     keys : (N, ceil(K / 64)) uint64 array
         Spikes of the cells, packed, bit k for node k; N = 0 to count only.
     points : (N, 3) int64 array
-        An inner (p1, p2, theta) of each cell, theta 0 where none was found.
+        An inner (p1, p2, theta) of each cell; theta is 0 where the kernel found no such point.
 
     Returns
     -------
     cells, steps : int64
-        Cells and pairs met; past a limit where it stopped.
+        Cells and pairs visited; above its limit if the kernel stopped there.
     """
     n_nodes = parent.shape[0]
     spikes = np.zeros(n_nodes, dtype=np.int64)
@@ -235,7 +235,7 @@ def list_cells(  # type: ignore[no-untyped-def]
 
     cells = 0
     steps = 0
-    depth = 0  # cells waiting below the current one
+    depth = 0  # number of cells waiting on the stack below the current one
     k = 0
     while True:
         dropped = False
@@ -290,7 +290,7 @@ def list_cells(  # type: ignore[no-untyped-def]
                 more_rays = np.zeros((capacity, 3))
                 _copy(edges, rays, 0, start, more_edges, more_rays, 0)
                 edges, rays = more_edges, more_rays
-            # the firing part waits in place of the cell, the other one goes on above it
+            # the firing part waits in place of the cell; the silent part continues above it
             for part in range(1, -1, -1):
                 if fixed[k] >= 0 and fixed[k] != part:
                     continue
@@ -326,7 +326,7 @@ def list_cells(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _move_end(line, row, side, end, ends, rays):  # type: ignore[no-untyped-def]
-    """Let an interval of ``line`` begin (end 0) or end (1) at ``row``, whose ``side`` it is on."""
+    """Set the start (end 0) or end (1) of an interval of ``line``, on ``side`` of ``row``."""
     unit_a = np.empty(3)
     unit_b = np.empty(3)
     for c in range(3):
@@ -343,10 +343,10 @@ def count_cut_cells(  # type: ignore[no-untyped-def]
 ):
     """Count the cells of the nodes before k that the rows of node k cut, line by line.
 
-    There is one line row . (p, 1) = 0 for each own history of node k, 2**depth of them.
-    The cells that it cuts, of those with that history, are the open intervals into which
-    the nodes before k split it; where one of those has a row that vanishes on the line,
-    the line bounds the cells and cuts none. Arguments and result as in ``list_cells``.
+    Each of the 2**depth spike histories of node k has one line row . (p, 1) = 0. The nodes
+    before k split this line into open intervals, and each interval is a cut cell with that
+    history. If the row of one of these nodes vanishes on the line, the line bounds the cells
+    and cuts none. Arguments and result are those of :func:`list_cells`.
     """
     # ancestors first: with their spikes given, they leave one interval or none
     order = np.empty(k, dtype=np.int64)
@@ -374,8 +374,8 @@ def count_cut_cells(  # type: ignore[no-untyped-def]
     unit_row = np.zeros(3)
     unit_a = np.zeros(3)
     foot = np.zeros(3)
-    # an interval lies between the rays line x ends[0] and ends[1] x line; the last is the
-    # current one, each other waits for the step after ``resume``
+    # an interval lies between the rays line x ends[0] and ends[1] x line; the last interval
+    # is the current one, and each other waits for the step after ``resume``
     ends = np.zeros((k + 2, 2, 3), dtype=np.int64)
     rays = np.zeros((k + 2, 2, 3))
     resume = np.zeros(k + 2, dtype=np.int64)
@@ -471,19 +471,21 @@ def spread(keys, nodes, words):  # type: ignore[no-untyped-def]
 def replay(  # type: ignore[no-untyped-def]
     sequences, powers, carry, gain, reset, witnesses, slack, words
 ):
-    """Find the first witness (p, theta) that does not fire as its column says; -1 if all do.
+    """Return the first witness (p, theta) whose spikes differ from its column; -1 if all agree.
 
-    In integers: with powers[t] = den**t, leak = carry / den and reset / gain its share of
-    theta, v[t] = gain * den**t * u[t] of the membrane u obeys
+    The arithmetic is in integers. Let powers[t] = den**t, leak = carry / den, and let
+    reset / gain be the reset as a share of theta. Then v[t] = gain * den**t * u[t] of the
+    membrane u obeys
 
         v[t] = carry * v[t-1] + den**t * (gain * x[t].p - reset * theta * s[t-1]).
 
-    v is taken modulo 2**64 and, beside it, in floats, off by at most ``slack`` times the
-    largest entry of the witness: where that leaves the spike open, v is so near its
-    bar that 64 bits tell their difference. The caller knows that twice this is below 2**62.
+    The kernel computes v modulo 2**64, and also in floats with an error of at most ``slack``
+    times the largest entry of the witness. If the floats leave a spike undecided, v is so near
+    its threshold that 64 bits hold their difference. The caller ensures that twice this error
+    is below 2**62.
 
-    ``sequences`` (T, d, n), ``witnesses`` (N, d + 1) int64; bit t * n + i of ``words[j]`` is
-    sample i at step t.
+    ``sequences`` (T, d, n) and ``witnesses`` (N, d + 1) are int64. Bit t * n + i of
+    ``words[j]`` is sample i at step t.
     """
     steps, inputs, n = sequences.shape
     membranes = np.empty(n, dtype=np.int64)
@@ -499,7 +501,7 @@ def replay(  # type: ignore[no-untyped-def]
         spikes[:] = 0
         wrong = np.int64(0)
         for t in range(steps):
-            # loops over samples do one thing each, for the compiler to vectorise
+            # one operation per loop over samples: the compiler vectorises such loops
             bar = powers[t] * gain * theta
             bar_rounded = float(powers[t]) * float(gain) * float(theta)
             taken = powers[t] * reset * theta

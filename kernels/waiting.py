@@ -1,11 +1,11 @@
-"""Waits that keep a thread awake: for a count in memory to change, with the GIL released.
+"""Busy waits: a thread polls a counter in memory until it changes, with the GIL released.
 
-A thread that sleeps takes up to 0.1 ms to wake, one that reads a number over and over
-notices at once. The counts are int64 arrays of one entry.
+A sleeping thread takes up to 0.1 ms to wake; a polling thread sees a change at once.
+The counters are int64 arrays of one entry.
 """
 
 # mypy: disable-error-code="no-untyped-call"
-# (an intrinsic's type says that it returns something, not what; the rest has no types at all)
+# (Numba's intrinsics are only partly typed, its other functions not at all)
 
 import platform
 
@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 
 @intrinsic
 def _read(typing_context, count):  # type: ignore[no-untyped-def]
-    """A count as it is now, though nothing here changes it."""
+    """Load a counter atomically (acquire order); the compiler may not reuse an earlier load."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -27,7 +27,7 @@ def _read(typing_context, count):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def _increase(typing_context, count):  # type: ignore[no-untyped-def]
-    """Add one to a count to which other threads add too; return what it was."""
+    """Add one to a counter atomically (release order); return its value before."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -39,7 +39,7 @@ def _increase(typing_context, count):  # type: ignore[no-untyped-def]
 
 @intrinsic
 def _pause(typing_context):  # type: ignore[no-untyped-def]
-    """Leave a core to its other threads for some 20 ns; on x86-64 alone, else nothing."""
+    """Leave the core to its other hardware thread for about 20 ns on x86-64; else do nothing."""
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         if platform.machine().lower() in ("x86_64", "amd64"):
@@ -54,7 +54,7 @@ def _pause(typing_context):  # type: ignore[no-untyped-def]
 def linger(done, posted, seen, turns, delay):  # type: ignore[no-untyped-def]
     """Add one to ``done``, then wait until ``posted`` is no longer ``seen``.
 
-    It gives up after ``turns`` reads, and returns ``delay`` turns after a change.
+    Return ``delay`` pauses after a change, or after ``turns`` reads without a change.
     """
     _increase(done)
     for _ in range(turns):
@@ -67,7 +67,7 @@ def linger(done, posted, seen, turns, delay):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def await_count(done, wanted, turns):  # type: ignore[no-untyped-def]
-    """Wait until ``done`` has come to ``wanted``; give up after ``turns`` reads."""
+    """Wait until ``done`` reaches ``wanted``; give up after ``turns`` reads."""
     for _ in range(turns):
         if _read(done) >= wanted:
             return
