@@ -1,9 +1,9 @@
-"""Networks rebuilt from solutions: they take arrays, and know no solver.
+"""Networks rebuilt from solutions; they take arrays and do not depend on a solver.
 
 All kinds share ``network.py``: simulate, membranes, rates, predict, count synaptic
-operations, merge, draw, save and load. To add a kind: a file of its own that says
-which layers it takes, a line below, and a line in the table of
-``tests/test_networks.py``.
+operations, merge, draw, save and load. To add a kind, write a file of its own that
+defines which layers the kind accepts, add a line below, and add a line to the table
+of ``tests/test_networks.py``.
 """
 
 from .network import Network

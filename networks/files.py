@@ -1,14 +1,14 @@
 """Network files: a packed file (``dictionaries/files/packed_file.py``) without columns.
 
-Its head carries all there is, under SHA-256; nothing is ever executed. Metadata:
+The head of the file holds all data, under SHA-256. Reading executes no code. Metadata:
 
     {"contents": "network", "version": 2, "class": "SpikingNetwork", "inputs": d,
      "hidden": [...], "readout": "last" or "every", "readout_leak": number,
      "classes": null or {"dtype": as NumPy writes it, "labels": [...]},
      "witnesses": null where K = 0, else the record of ``dictionaries/witnesses/records.py``}
 
-Arrays: ``readout_weights``, ``intercept``, and those of the record, with ``witnesses.``
-before their names. A reader refuses other versions.
+Arrays: ``readout_weights``, ``intercept``, and the arrays of the record, with the prefix
+``witnesses.`` before their names. A reader refuses other versions.
 """
 
 import os
@@ -24,11 +24,11 @@ from ..dictionaries.files.packed_writer import write_packed
 from ..dictionaries.witnesses.records import from_record, to_record
 
 _VERSION = 2
-_LABELS = (str, bool, int, float)  # what JSON gives back as it was
+_LABELS = (str, bool, int, float)  # types that JSON returns unchanged
 
 
 def write_network(path: Path, kind: str, fields: dict[str, Any]) -> None:
-    """Write the fields of a network of class ``kind`` to a file, whole or not at all."""
+    """Write the fields of a network of class ``kind`` to a file, atomically."""
     record: dict[str, Any] | None = None
     carried: dict[str, NDArray[np.float64]] = {}
     if fields["subnetworks"]:
@@ -51,7 +51,7 @@ def write_network(path: Path, kind: str, fields: dict[str, Any]) -> None:
 
 
 def read_network(path: Path) -> tuple[str, dict[str, Any]]:
-    """Read the class name of a network and its fields; ValueError unless the file is intact."""
+    """Return a network file's class name and fields; raise ValueError unless it is intact."""
     found = open_packed(path)
     told, name = found.metadata, os.fspath(path)
     if told.get("contents") != "network":
@@ -59,9 +59,9 @@ def read_network(path: Path) -> tuple[str, dict[str, Any]]:
     if told.get("version") != _VERSION:
         raise ValueError(
             f"{name}: expected a network file of version {_VERSION}, got version "
-            f"{told.get('version')!r:.200}, which takes another version of bidual"
+            f"{told.get('version')!r:.200}; read it with the version of bidual that wrote it"
         )
-    arrays = {key: np.array(array) for key, array in found.arrays.items()}  # no maps of the file
+    arrays = {key: np.array(array) for key, array in found.arrays.items()}  # copies, not maps
     kind = str(told.get("class"))
     try:
         return kind, {
@@ -99,18 +99,18 @@ def _labels_told(classes: NDArray[Any]) -> dict[str, Any]:
         if type(label) not in _LABELS or label in (np.inf, -np.inf):
             raise TypeError(
                 f"classes: expected strings, whole numbers, finite floats or bools, got {label!r}, "
-                "which a file can't describe"
+                "which a network file can't describe; convert the labels"
             )
-    if classes.dtype.kind == "T":  # NumPy has no text for its dtype of strings of any length
+    if classes.dtype.kind == "T":  # NumPy can't write its dtype of strings of any length as text
         raise TypeError(
             f"classes: expected a dtype that a file can describe, got {classes.dtype!r}; "
-            "np.array(classes.tolist()) has the same labels"
+            "use np.array(classes.tolist()), which has the same labels"
         )
     return {"dtype": classes.dtype.str, "labels": labels}
 
 
 def _labels_read(told: Any) -> NDArray[np.generic]:
-    """Read labels; ValueError where they are not what :func:`_labels_told` writes."""
+    """Return labels; raise ValueError unless :func:`_labels_told` would write ``told``."""
     labels: NDArray[np.generic] = np.array(told["labels"], dtype=told["dtype"])
     if _labels_told(labels) != told:
         raise ValueError(f"classes: expected labels and their dtype, got {told!r:.200}")

@@ -1,4 +1,4 @@
-"""Membranes of spiking layers, from their spikes: the numbers that the rollout compared."""
+"""Membranes of spiking layers, recomputed from their spikes exactly as in the rollout."""
 
 from collections.abc import Sequence
 
@@ -7,16 +7,17 @@ from numpy.typing import NDArray
 
 from ..dictionaries import Layer
 
-_SAMPLES_PER_BLOCK = 256  # work arrays are held for so many
+_SAMPLES_PER_BLOCK = 256  # bounds the memory of work arrays
 
 
 def roll_membranes(
     sequences: NDArray[np.float64], layers: Sequence[Layer], spikes: Sequence[NDArray[np.uint8]]
 ) -> list[NDArray[np.float64]]:
-    """Membranes of every layer before reset, each (n, T, width), of a rollout with these spikes.
+    """Return the membranes before reset of every layer, each (n, T, width), given its spikes.
 
-    Sums run in the order of ``kernels/rollout.py``, so that they are the same
-    numbers on any weights: bias, inputs and recurrent spikes each by rising index.
+    Sums run in the order of ``kernels/rollout.py``: bias, inputs and recurrent spikes,
+    each by rising index. So the membranes equal the rollout's bit by bit, whatever the
+    weights.
     """
     membranes = []
     signal: NDArray[np.float64] | NDArray[np.uint8] = sequences
@@ -33,7 +34,7 @@ def roll_membranes(
 def _roll_layer(
     signal: NDArray[np.float64], layer: Layer, fired: NDArray[np.uint8], u: NDArray[np.float64]
 ) -> None:
-    """Fill ``u`` (b, T, m) in: first with currents of inputs, then step by step."""
+    """Write the membranes to ``u`` (b, T, m): first the input currents, then step by step."""
     u[:] = layer.bias
     for k, weights in enumerate(layer.weights):
         u += signal[:, :, k, None] * weights

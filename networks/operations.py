@@ -1,4 +1,4 @@
-"""Synaptic operations of a network: what its spikes and inputs make its synapses do."""
+"""Synaptic operations of a network: counts of multiplications and additions in its synapses."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,20 +13,21 @@ from ..dictionaries import Layer, roll
 class SynapticOperations:
     """Synaptic operations, summed over samples, steps and subnetworks.
 
-    As in NeuroBench (Yik et al. 2025) they are effective ones: a synapse whose
-    weight is 0, or that nothing arrives at, does none. Not counted are biases,
-    the intercept, and what neurons do by themselves: leak, reset and comparison.
+    They are effective operations, as in NeuroBench (Yik et al. 2025): a synapse
+    with weight 0 or without an incoming signal does none. The counts exclude biases,
+    the intercept, and the operations inside neurons: leak, reset and comparison.
 
     Attributes
     ----------
     multiply_accumulates : int
-        Of the real inputs: each one that is not 0, times its non-zero weights in
-        the first layer.
+        Operations of the real inputs: for each non-zero input, the number of its
+        non-zero weights in the first layer.
     accumulates : tuple of int
-        For each layer, its spikes times their fan-out: the non-zero weights from the
-        neuron into the next layer, back into its own by recurrence, or, in the last
-        layer, into the readout. Spikes of the last step reach no recurrent weight,
-        and where outputs are read at the last step no other reaches the readout.
+        For each layer, the sum over its spikes of their fan-out. The fan-out counts the
+        neuron's non-zero weights into the next layer (in the last layer, into the
+        readout) and its non-zero recurrent weights. Spikes of the last step do not pass
+        recurrent weights. If outputs are read at the last step, only spikes of that
+        step reach the readout.
     """
 
     multiply_accumulates: int
@@ -40,7 +41,7 @@ def count_operations(
     readout_weights: NDArray[np.float64],
     every_step: bool,
 ) -> SynapticOperations:
-    """Count over blocks (b, T, d) of samples."""
+    """Count the synaptic operations over blocks (b, T, d) of samples."""
     multiplied = 0
     added = np.zeros(len(hidden), dtype=np.int64)
     for block in blocks:
@@ -61,6 +62,6 @@ def count_operations(
 
 
 def _fan_out(weights: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Non-zero weights that leave each row of ``weights`` (fan-in, m)."""
+    """Count the non-zero weights in each row of ``weights`` (fan-in, m)."""
     leaving: NDArray[np.intp] = np.count_nonzero(weights, axis=1)
     return leaving

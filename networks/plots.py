@@ -1,4 +1,4 @@
-"""Pictures of simulated networks; matplotlib is imported when one is drawn."""
+"""Plots of simulated networks; the functions import matplotlib when they draw."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 
 def draw_raster(spikes: Sequence[NDArray[np.uint8]], across: str, figure: Any) -> Any:
-    """Draw spikes, (K, points, width) a layer, as a mark each; return the figure."""
+    """Draw spikes, one array (K, points, width) per layer, as marks; return the figure."""
     axes_of_layers, figure = _axes(len(spikes), across, figure)
     for depth, (axes, layer) in enumerate(zip(axes_of_layers, spikes, strict=True), start=1):
         subnetworks, points, width = layer.shape
         subnetwork, point, neuron = np.nonzero(layer)
         row = subnetwork * width + neuron
-        axes.vlines(point, row - 0.4, row + 0.4, color="black", lw=1.5)  # a mark is within its row
+        axes.vlines(point, row - 0.4, row + 0.4, color="black", lw=1.5)  # marks stay in their rows
         axes.hlines(
             np.arange(1, subnetworks) * width - 0.5, -0.5, points - 0.5, color="0.8", lw=0.5
         )
@@ -34,7 +34,7 @@ def draw_membranes(
     across: str,
     figure: Any,
 ) -> Any:
-    """Draw membranes, (points, width) a layer, a line each; return the figure."""
+    """Draw membranes, one array (points, width) per layer, one line per neuron; return figure."""
     axes_of_layers, figure = _axes(len(membranes), across, figure)
     drawn = zip(axes_of_layers, thresholds, membranes, spikes, strict=True)
     for depth, (axes, levels, layer, fired) in enumerate(drawn, start=1):
@@ -48,7 +48,7 @@ def draw_membranes(
 
 
 def _axes(layers: int, across: str, figure: Any) -> tuple[list[Any], Any]:
-    """Return axes for each layer, below each other, and the figure that they are on."""
+    """Return one axes per layer, one below the other, and their figure."""
     if figure is None:
         from matplotlib.figure import Figure
 

@@ -7,8 +7,8 @@ from .network import Network
 class RecurrentNetwork(Network):
     """K parallel recurrent threshold subnetworks with a linear readout (Udupi et al. 2026).
 
-    A unit is 1 at step t where bias + x[t] W + s[t-1] R >= threshold, else 0, with
-    s[0] = 0; layers without R have none of it. :class:`Network` has the attributes.
+    A unit is 1 at step t if bias + x[t] W + s[t-1] R >= threshold, else 0, with
+    s[0] = 0. A layer without R omits that term. :class:`Network` documents the attributes.
 
     Examples
     --------
@@ -25,5 +25,5 @@ class RecurrentNetwork(Network):
 
     @staticmethod
     def refuses(layer: Layer) -> str:
-        """As :meth:`Network.refuses`."""
+        """Implement :meth:`Network.refuses`."""
         return "" if layer.forgets else "threshold units (leak and reset 0)"

@@ -6,8 +6,8 @@ from .network import Network
 class SpikingNetwork(Network):
     """K parallel LIF subnetworks with a linear readout of their final spikes.
 
-    :class:`Network` has the attributes. Layers may be of any constants and resets,
-    recurrent or not: see ``dictionaries/neuron.py``.
+    :class:`Network` documents the attributes. Layers may have any constants and resets,
+    with or without recurrence; see ``dictionaries/neuron.py``.
 
     Examples
     --------

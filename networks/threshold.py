@@ -12,10 +12,10 @@ from .network import Network
 class ThresholdNetwork(Network):
     """K parallel feedforward threshold subnetworks with a linear readout (Ergen et al. 2023).
 
-    A unit is 1 where bias + x W >= threshold, else 0. There are no steps: X is (n, d),
-    or (n, 1, d); spikes and membranes, here the pre-activations, are (n, width); plots
-    take samples X (n, d) and have those across. :class:`Network` has the attributes;
-    the readout is "last".
+    A unit is 1 if bias + x W >= threshold, else 0. Samples have no steps: X is (n, d)
+    or (n, 1, d). Spikes and membranes (the pre-activations) are (n, width). Plots
+    take samples X (n, d) and show the samples along the horizontal axis. The readout
+    is "last". :class:`Network` documents the attributes.
 
     Examples
     --------
@@ -33,7 +33,9 @@ class ThresholdNetwork(Network):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.readout != "last":
-            raise ValueError(f"readout: expected 'last', there are no steps, got {self.readout!r}")
+            raise ValueError(
+                f"readout: expected 'last' in a network without steps, got {self.readout!r}"
+            )
 
     @classmethod
     def rebuild(
@@ -43,10 +45,10 @@ class ThresholdNetwork(Network):
         intercept: NDArray[np.float64],
         classes: NDArray[np.generic] | None = None,
     ) -> "ThresholdNetwork":
-        """As :meth:`Network.rebuild`, from a dictionary of sequences of one step."""
+        """Run :meth:`Network.rebuild` on a dictionary of sequences of one step."""
         if dictionary.steps != 1:
             raise ValueError(
-                f"dictionary: expected one of sequences of one step, got {dictionary.steps} steps"
+                f"dictionary: expected sequences of one step, got {dictionary.steps} steps"
             )
         return super().rebuild(dictionary, weights, intercept, classes)
 
@@ -58,7 +60,7 @@ class ThresholdNetwork(Network):
 
     @staticmethod
     def refuses(layer: Layer) -> str:
-        """As :meth:`Network.refuses`."""
+        """Implement :meth:`Network.refuses`."""
         if layer.forgets and layer.recurrent is None:
             return ""
         return "threshold units (leak and reset 0) without recurrence"
@@ -66,7 +68,7 @@ class ThresholdNetwork(Network):
     def _sequences(self, X: ArrayLike) -> NDArray[np.float64]:
         try:
             shape = np.shape(X)
-        except ValueError:  # rows of different lengths, which the check below tells
+        except ValueError:  # rows of different lengths: the check below refuses them
             shape = (0, 1, 0)
         if len(shape) not in (2, 3) or (len(shape) == 3 and shape[1] != 1):
             raise ValueError(f"X: expected samples of shape (n, d) or (n, 1, d), got {shape}")

@@ -1,9 +1,9 @@
 """Data sets as sequences.
 
-To add a task: a function ``name(split="all", ...) -> (X, y)`` with X (n, T, d) and
-labels y, (n,) or (n, T) for one at every step, in a file of its own, and a line in
-the table of ``tests/test_tasks.py``. ``TASKS`` holds those with one label a sequence,
-which ``bidual compare`` takes.
+To add a task, write a function ``name(split="all", ...) -> (X, y)`` in a file of its
+own, and add a line to the table of ``tests/test_tasks.py``. X is (n, T, d); labels y
+are (n,), or (n, T) for a label at every step. ``TASKS`` holds the tasks with one label
+per sequence, which ``bidual compare`` takes.
 """
 
 from .addition import addition

@@ -1,4 +1,4 @@
-"""Addition of two numbers, a digit a step, with carries."""
+"""Addition of two numbers, one digit per step, with carries."""
 
 from typing import Literal, get_args
 
@@ -12,7 +12,7 @@ from .splits import choose
 
 Head = Literal["digit", "carry"]
 
-_ENUMERATED = 2**16  # sums up to which all are given
+_ENUMERATED = 2**16  # up to this number of sums, all are returned
 
 
 def addition(
@@ -24,36 +24,36 @@ def addition(
     head: Head = "digit",
     seed: int = 0,
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Sums of two numbers, least significant digit first, with a label at every step.
+    """Return sums of two numbers, least significant digit first, with a label at every step.
 
-    Step t reads both digits and the carry that came in; after the last digit
-    comes one more step, with the final carry alone. For ``LIF(readout="every")``.
+    Step t reads both digits and the incoming carry. One more step follows the last
+    digit, with the final carry alone. Use it with ``LIF(readout="every")``.
 
     Parameters
     ----------
     split : {"all", "train", "test"}
-        All sums, or one side of a split of the different ones, four fifths and one fifth.
+        All sums, or one side of a split of the distinct sums, four fifths and one fifth.
     base : int
         b, 2 to 65,536.
     digits : int
-        Digits of either number; there are T = digits + 1 steps.
+        Number of digits of either number; a sequence has T = digits + 1 steps.
     samples : int, optional
-        How many sums are drawn, uniformly and each on its own, so that one may
-        come twice, but never on both sides. All 2 * b**(2 * digits) of them
-        unless given, which goes up to 65,536.
+        Number of sums to draw, uniformly and independently. A sum may be drawn twice,
+        but is never on both sides. By default all 2 * b**(2 * digits) sums, if these
+        are at most 65,536.
     head : {"digit", "carry"}
-        What the labels are: digits of the sum, or carries. The inputs are the same.
+        Labels: digits of the sum, or carries. The inputs are the same.
     seed : int
-        Which sums are drawn.
+        Seed of the draw.
 
     Returns
     -------
     X : (n, T, 3) float64 array
-        (a_t, b_t, c_t) / (b - 1), on the grid of 2**-20 of rollouts, exact for
-        b = 2. The first carry is 0 or 1, as all that follow are: Udupi, Yang and
-        Zhai (2026) draw it from 0 to b - 1, whose larger values no later step has.
+        (a_t, b_t, c_t) / (b - 1), rounded to the rollout's grid of 2**-20, exact for
+        b = 2. The first carry is 0 or 1, like all later carries. Udupi, Yang and Zhai
+        (2026) draw it from 0 to b - 1, and no later step has the larger values.
     y : (n, T) int array
-        (a_t + b_t + c_t) mod b, or what it carries to the next step, 0 at the last.
+        (a_t + b_t + c_t) mod b, or the carry to the next step, 0 at the last.
 
     Raises
     ------
@@ -77,9 +77,12 @@ def addition(
         raise ValueError(f"head: expected 'digit' or 'carry', got {head!r}")
     numbers = 2 * int(base) ** (2 * int(digits))
     if samples is None and numbers > _ENUMERATED:
-        raise ValueError(f"samples: expected how many of the {numbers} sums to draw, got None")
+        raise ValueError(
+            f"samples: expected the number of sums to draw out of {numbers}, got None; "
+            f"None returns all sums, up to {_ENUMERATED}"
+        )
     if samples is None:
-        # the carry-in, then the digits of both, count fastest
+        # the carry-in varies fastest, then the digits of both numbers
         pairs, carry = np.divmod(np.arange(numbers), 2)
         drawn = pairs[:, None] // base ** np.arange(2 * digits) % base
     else:

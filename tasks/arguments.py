@@ -1,4 +1,4 @@
-"""Arguments of tasks, checked by name."""
+"""Checks of the arguments of tasks."""
 
 from typing import Literal, get_args
 
@@ -6,6 +6,6 @@ Split = Literal["all", "train", "test"]
 
 
 def check_split(split: str) -> None:
-    """Refuse a side that there is none of."""
+    """Raise ValueError unless ``split`` is "all", "train" or "test"."""
     if split not in get_args(Split):
         raise ValueError(f"split: expected 'all', 'train' or 'test', got {split!r}")

@@ -8,7 +8,7 @@ from .splits import choose
 
 
 def digits(split: Split = "all") -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Handwritten digits as sequences: 8 rows of an image are 8 steps of 8 inputs.
+    """Return handwritten digits as sequences: 8 rows of an image are 8 steps of 8 inputs.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def digits(split: Split = "all") -> tuple[NDArray[np.float64], NDArray[np.int64]
     Raises
     ------
     ValueError
-        If ``split`` is none of the three.
+        If ``split`` is another string.
 
     Examples
     --------
@@ -35,7 +35,7 @@ def digits(split: Split = "all") -> tuple[NDArray[np.float64], NDArray[np.int64]
     ((1797, 8, 8), array([0, 1, 2, 3, 4]))
     """
     check_split(split)
-    # imported here, since scikit-learn takes three times as long to load as bidual
+    # imported here, because scikit-learn takes three times as long to load as bidual
     from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)

@@ -7,18 +7,18 @@ from ..dictionaries.validation import check_whole
 from .arguments import Split, check_split
 from .splits import choose
 
-_ENUMERATED = 16  # steps up to which all strings are given
-_LONGEST = 62  # what integers of 64 bits can count
+_ENUMERATED = 16  # up to this number of steps, all strings are returned
+_LONGEST = 62  # 64-bit integers can number strings up to this length
 
 
 def first_last_xor(
     split: Split = "all", *, steps: int = 6, samples: int | None = None, seed: int = 0
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Binary strings with the exclusive or of their first and last bit.
+    """Return binary strings with the exclusive or of their first and last bit.
 
-    Both classes have the same number of strings, and no string comes twice, so
-    that a test side has none that was trained on (Udupi, Yang and Zhai 2026
-    sample with repetition: with 6 steps every test string is in training).
+    Both classes have the same number of strings. No string occurs twice, so the
+    test side shares no string with the training side. Udupi, Yang and Zhai (2026)
+    sample with repetition: with 6 steps every test string is in training.
 
     Parameters
     ----------
@@ -27,15 +27,15 @@ def first_last_xor(
     steps : int
         Length T of a string, 3 to 62.
     samples : int, optional
-        How many of the 2**T strings, an even number from 8 on; all of them
-        unless given, which goes up to T = 16.
+        Number of strings to draw from the 2**T, even and at least 8. By default all
+        strings, if T <= 16.
     seed : int
-        Which strings are sampled.
+        Seed of the draw.
 
     Returns
     -------
     X : (n, T, 2) float64 array
-        Bits, one-hot: a 1 in place 0 or 1. Strings are in the order of counting.
+        Bits, one-hot: a 1 at index 0 or 1. Strings are in increasing binary order.
     y : (n,) int array
         x_1 xor x_T.
 
@@ -56,9 +56,10 @@ def first_last_xor(
     check_whole("seed", seed, 0)
     if samples is None and steps > _ENUMERATED:
         raise ValueError(
-            f"samples: expected a number of strings for more than {_ENUMERATED} steps, got None"
+            f"samples: expected the number of strings to draw, got None; None returns all "
+            f"strings, up to {_ENUMERATED} steps"
         )
-    each = 2 ** (int(steps) - 1)  # strings of a class: one for each head, all bits but the last
+    each = 2 ** (int(steps) - 1)  # strings per class: one per head, i.e. all bits but the last
     if samples is not None:
         check_whole("samples", samples, 8, 2 * each)
         if samples % 2:

@@ -7,13 +7,13 @@ from .arguments import Split
 
 
 def choose(split: Split, count: int, classes: NDArray[np.int64] | None = None) -> NDArray[np.int64]:
-    """Which of ``count`` things are on a side, in their order; always the same ones.
+    """Return the indices of one side of a fixed split of ``count`` samples, in increasing order.
 
-    ``classes`` (count,) have the same share on both sides.
+    If ``classes`` (count,) are given, each class has the same share on both sides.
     """
     if split == "all":
         return np.arange(count)
-    # imported here, since scikit-learn takes three times as long to load as bidual
+    # imported here, because scikit-learn takes three times as long to load as bidual
     from sklearn.model_selection import train_test_split
 
     train, test = train_test_split(

@@ -238,7 +238,11 @@ def test_addition_is_a_program_at_every_step():
         ({"digits": 0}, "digits: expected a whole number of at least 1, got 0"),
         ({"digits": True}, "digits: expected a whole number of at least 1, got True"),
         ({"samples": 9}, "samples: expected a whole number of at least 10, got 9"),
-        ({"digits": 8}, "samples: expected how many of the 131072 sums to draw, got None"),
+        (
+            {"digits": 8},
+            "samples: expected the number of sums to draw out of 131072, got None; "
+            "None returns all sums, up to 65536",
+        ),
         ({"head": "sum"}, "head: expected 'digit' or 'carry', got 'sum'"),
         ({"seed": -1}, "seed: expected a whole number of at least 0, got -1"),
         ({"samples": 50, "seed": "a"}, "seed: expected a whole number of at least 0, got 'a'"),
@@ -292,7 +296,8 @@ def test_another_seed_samples_other_strings():
         ({"seed": -1}, "seed: expected a whole number of at least 0, got -1"),
         (
             {"steps": 17},
-            "samples: expected a number of strings for more than 16 steps, got None",
+            "samples: expected the number of strings to draw, got None; None returns all "
+            "strings, up to 16 steps",
         ),
     ],
 )
@@ -423,7 +428,7 @@ def test_another_file_in_the_place_of_mnist_is_refused(tmp_path, name, content):
 def test_a_file_that_is_no_gzip_is_refused(tmp_path):
     images, _ = write_mnist(tmp_path)
     (tmp_path / IMAGES).write_bytes(idx(images))
-    with pytest.raises(ValueError, match=r"^folder: expected a whole gzip file, got .*images"):
+    with pytest.raises(ValueError, match=r"^folder: expected a complete gzip file, got .*images"):
         bd.tasks.mnist(folder=tmp_path)
 
 
