@@ -443,7 +443,7 @@ def test_extrapolation_solves_a_linear_map_of_its_size():
         guess = extrapolation.next(state)
         assert (guess is None) == (step < 10)
     assert np.linalg.norm(state - centre) > 1.0
-    # the square of the ridge, 1e-10, times that of a condition of some tens
+    # the ridge, 1e-11, times the square of a condition of some tens
     np.testing.assert_allclose(guess, centre, atol=1e-6)
 
 

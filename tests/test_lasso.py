@@ -14,6 +14,7 @@ import bidual as bd
 from bidual.formulations.losses import Huber
 from bidual.kernels import descent
 from bidual.solvers import monitor, solve
+from bidual.solvers.anderson import Anderson
 from bidual.solvers.backends import lasso_
 from bidual.solvers.monitor import Monitor
 
@@ -190,22 +191,6 @@ def test_one_step_on_one_column_is_exact_for_the_squared_loss():
                 assert bd.certify(part, weights=W, intercept=b).relative_gap < 1e-12
 
 
-def test_extrapolation_ends_where_linear_steps_do():
-    # Anderson's steps are exact once there are more of them than dimensions
-    rng = np.random.default_rng(0)
-    A, end = 0.3 * rng.normal(size=(4, 4)), rng.normal(size=4)
-    points = [np.zeros(4)]
-    for _ in range(6):
-        points.append(end + A @ (points[-1] - end))
-    assert np.abs(points[-1] - end).max() > 1e-3
-    np.testing.assert_allclose(lasso_._extrapolate(np.array(points)), end, atol=1e-9)
-
-
-def test_extrapolation_of_a_point_that_rests_is_that_point():
-    point = np.array([1.0, -2.0, 0.0])
-    np.testing.assert_array_equal(lasso_._extrapolate(np.tile(point, (6, 1))), point)
-
-
 @settings(deadline=None)
 @given(programs())
 def test_answers_agree_with_an_interior_point_solver(program):
@@ -362,8 +347,8 @@ def test_extrapolation_saves_sweeps(monkeypatch):
         return sweep(*arguments)
 
     monkeypatch.setattr(lasso_.descent, "sweep", counted)
-    for extrapolate in (lasso_._extrapolate, lambda points: points[-1]):
-        monkeypatch.setattr(lasso_, "_extrapolate", extrapolate)
+    for mix in (Anderson.mix, lambda self, image: False):
+        monkeypatch.setattr(Anderson, "mix", mix)
         counts.append(0)
         assert solve(program, "lasso", gap=1e-9).status is bd.Status.CERTIFIED
     assert counts[0] < 0.5 * counts[1]

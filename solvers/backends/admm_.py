@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, lstsq
+from scipy.linalg import cho_factor, cho_solve
 
 from ...dictionaries import Design
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
 from ...kernels import proximal
+from ..anderson import Anderson
 from ..backend import Backend
 from ..monitor import Monitor
 
@@ -27,7 +28,6 @@ _RELAXATION = 1.6
 _STEPS = 25  # between certificates, and until the first balancing of rho
 _FIRST = 2  # steps before the first certificate: all that a start at the optimum needs
 _MEMORY = 10  # steps that an extrapolation looks at
-_RIDGE = 1e-5  # of its least squares, relative to their norm
 _FARTHEST = 1e4  # how far it may go, in norms of these steps
 _MOST_STEPS = 200_000
 _PATIENCE = 200  # certificates without a better gap before it gives up
@@ -175,44 +175,40 @@ class Extrapolation:
     """
 
     def __init__(self, state: Array) -> None:
-        self._states = [state]
+        self._anderson = Anderson(_MEMORY - 1)
         self._fallback: Array | None = None
         self._longest = np.inf
+        self._state: Array = state
+        self._lengths: list[float] = []
 
     def next(self, state: Array, guess: bool = True) -> Array | None:
         """Take the state after one more step; another one to go on from, or None.
 
         It is never a new guess unless ``guess``.
         """
-        self._states.append(state)
+        length = float(np.linalg.norm(state - self._state))
         fallback, self._fallback = self._fallback, None
         # NaN is no shorter either
-        if fallback is not None and not np.linalg.norm(state - self._states[0]) <= self._longest:
-            self._states = [fallback]
+        if fallback is not None and not length <= self._longest:
+            self._begin(fallback)
             return fallback
-        if len(self._states) <= _MEMORY:
+        self._anderson.add([self._state.ravel()], [state.ravel()])
+        self._state, self._lengths = state, [*self._lengths, length]
+        if len(self._lengths) < _MEMORY:
             return None
-        states, self._states = self._states, [state]
-        if not guess:
+        reach = _FARTHEST * np.linalg.norm(self._lengths)
+        self._begin(state)
+        point = state.copy()
+        self._anderson.mix([point.reshape(-1)])
+        if not (guess and np.linalg.norm(point - state) <= reach < np.inf):  # NaN neither
             return None
-        moves = np.diff(np.stack(states).reshape(_MEMORY + 1, -1), axis=0)
-        size = np.linalg.norm(moves)
-        if not 0 < size < np.inf:  # NaN neither
-            return None
-        low: Any = np.linalg.qr(moves.T, mode="r")  # the moves in a basis of their own
-        turns = np.diff(low, axis=1)
-        ridge = _RIDGE * np.linalg.norm(turns) * np.eye(_MEMORY - 1)
-        wanted = np.append(low[:, -1], np.zeros(_MEMORY - 1))
-        # gelsy: takes turns of 0, as those of equal moves are
-        shares = lstsq(
-            np.vstack([turns, ridge]), wanted, lapack_driver="gelsy", check_finite=False
-        )[0]
-        move = shares @ moves[1:]
-        if not np.linalg.norm(move) <= _FARTHEST * size:
-            return None
-        self._states, self._fallback = [state - move.reshape(state.shape)], state
-        self._longest = float(np.linalg.norm(moves[-1]))
-        return self._states[0]
+        self._begin(point)
+        self._fallback, self._longest = state, length
+        return point
+
+    def _begin(self, state: Array) -> None:
+        """Count steps from a state on: as many as fill Anderson's memory come before a guess."""
+        self._state, self._lengths = state, []
 
 
 def _split(

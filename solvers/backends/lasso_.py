@@ -32,6 +32,7 @@ from ...dictionaries import DenseMatrix
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
 from ...kernels import descent
+from ..anderson import Anderson
 from ..backend import Backend
 from ..monitor import Monitor
 
@@ -191,9 +192,10 @@ def _descend(
     W, b = state[:-outputs].reshape(-1, outputs), state[-outputs:]
     fit = np.array(program.affine(W, b).T, order="C")
     lowest, least, vain = np.inf, np.inf, 0
+    anderson = Anderson(_SWEEPS)
     for _ in range(_LONGEST):
-        points = [state.copy()]
         for _ in range(_SWEEPS):
+            start = state.copy()
             lowered = descent.sweep(
                 loss.code,
                 loss.delta,
@@ -210,9 +212,9 @@ def _descend(
             )
             if lowered == 0.0 or late():
                 return W, b, lowered == 0.0
-            points.append(state.copy())
+            anderson.add([start], [state])
         certificate = certify(program, weights=W, intercept=b)
-        state[:] = _extrapolate(np.array(points))
+        anderson.mix([state])
         there = certify(program, weights=W, intercept=b)
         # two primals that are one in float64 leave it to the gap
         if (
@@ -221,7 +223,7 @@ def _descend(
         ):
             certificate = there
         else:
-            state[:] = points[-1]
+            anderson.restore([state])
         if certificate.absolute_gap <= goal:
             break
         vain = 0 if certificate.primal < lowest or certificate.absolute_gap < least else vain + 1
@@ -230,14 +232,3 @@ def _descend(
         lowest, least = min(certificate.primal, lowest), min(certificate.absolute_gap, least)
         fit = np.array(program.affine(W, b).T, order="C")  # without the rounding of many steps
     return W, b, False
-
-
-def _extrapolate(points: Array) -> Array:
-    """Anderson's: where the steps between points (K, size), were they linear, would end.
-
-    It is the affine combination of the points whose combined step is the shortest.
-    """
-    steps = np.diff(points, axis=0)
-    shares = np.linalg.lstsq(np.diff(steps, axis=0).T, steps[-1])[0]
-    ahead: Array = points[-1] - shares @ steps[1:]
-    return ahead

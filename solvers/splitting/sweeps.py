@@ -30,10 +30,10 @@ from ...formulations.splitting import (
     violations,
 )
 from ...networks import SpikingNetwork
+from ..anderson import Anderson
 from ..backend import Backend
 from ..solution import Status
 from ..solve import solve
-from .anderson import Anderson
 from .settings import SplittingSettings
 
 _BALANCE, _FACTOR = 10.0, 2.0  # residual balancing, as in Boyd et al. (2011), section 3.4.1
@@ -249,8 +249,10 @@ class Training:
             layers.append(found)
             moves.append((squares, flips))
         sums, accelerated = self._outputs(layers), False
-        if self._anderson and self._anderson.mix(self._starts, self._state):
-            sums, accelerated = self._take_or_leave(sums)
+        if self._anderson:
+            self._anderson.add(self._starts, self._state)
+            if self._anderson.mix(self._state):
+                sums, accelerated = self._take_or_leave(sums)
         self._sums = self._renewed(sums) if renews else sums
         return sums, moves, accelerated
 
@@ -372,8 +374,7 @@ class Training:
             taken = found.lagrangian(self._equations) <= sums.lagrangian(self._equations)
         finally:  # not even when interrupted does a mixture stay that was not judged
             if not taken:
-                for part, image in zip(self._state, self._anderson.image, strict=True):
-                    part[:] = image
+                self._anderson.restore(self._state)
         return (found, True) if taken else (sums, False)
 
     def _renewed(self, sums: _Sums) -> _Sums:
