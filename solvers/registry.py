@@ -41,10 +41,9 @@ def register(backend: Backend) -> None:
 
     Raises
     ------
-    TypeError
-        If it is not an instance of a subclass of :class:`Backend`.
     ValueError
-        If it has no name, or one that is taken; "auto" is.
+        If it is not an instance of a subclass of :class:`Backend`, or has no name, or one
+        that is taken; "auto" is.
 
     Examples
     --------
@@ -86,10 +85,10 @@ def find_backend(backend: str | Backend) -> Backend:
 
 
 def check_backend(backend: object) -> None:
-    """Raise TypeError unless this is a Backend with a name; ValueError if the name is none."""
+    """Raise ValueError unless this is an instance of a Backend with a name."""
     if not isinstance(backend, Backend):
         what = f"the class {backend.__name__}" if isinstance(backend, type) else repr(backend)
-        raise TypeError(
+        raise ValueError(
             f"backend: expected a name or an instance of bidual.Backend, got {what:.80}"
         )
     name = getattr(backend, "name", None)

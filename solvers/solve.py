@@ -55,9 +55,7 @@ def choose(backend: str | Backend, program: ConvexProgram) -> Backend:
     Raises
     ------
     ValueError
-        If there is no backend of that name.
-    TypeError
-        If it is neither a name nor a backend.
+        If there is no backend of that name, or it is neither a name nor a backend.
     BackendUnavailable
         If it is not installed or has no licence.
     ProgramNotAccepted

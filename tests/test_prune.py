@@ -342,11 +342,22 @@ def test_other_penalties_are_refused():
         def value(self, W):
             return np.abs(W).max(axis=0)
 
-        def fenchel_young(self, W, prices, strength):
-            return strength * np.abs(W) - W * prices
+        def conjugate(self, prices, strength):
+            return np.where(np.abs(prices).sum(axis=0) <= strength, 0.0, np.inf)
+
+        def scaling(self, prices, strength):
+            return strength / np.maximum(np.abs(prices).sum(axis=0), strength)
 
         def prox(self, points, step):
-            raise NotImplementedError
+            # what is left of the projection on the l1 ball of prices
+            left = points.copy()
+            for c, column in enumerate(points.T):
+                sizes = np.sort(np.abs(column))[::-1]
+                over = (np.cumsum(sizes) - step) / np.arange(1, len(sizes) + 1)
+                cut = over[np.flatnonzero(sizes > over)[-1]] if np.abs(column).sum() > step else 0.0
+                inside = np.sign(column) * np.maximum(np.abs(column) - max(cut, 0.0), 0.0)
+                left[:, c] -= inside if cut > 0 else column
+            return left
 
     program = bd.ConvexProgram(bd.BinaryMatrix.from_dense([[1, 1]]), [1.0], penalty=Largest())
     solution = bd.solve(random_program("squared", outputs=1, rows=1, atoms=2))

@@ -158,7 +158,7 @@ class Loss(ABC):
         return minimising_constants(self, np.zeros_like(y), y, a, np.zeros(y.shape[1]))
 
     def in_units(self, size: float, largest: float) -> "tuple[Loss, float] | None":
-        """Return l and f with loss(size z, size y) = f l(z, y), of losses of z - y alone.
+        """Return l and s with loss(size z, size y) = size s l(z, y), of losses of z - y alone.
 
         l need hold only where |z - y| <= ``largest``. None says that there is no such loss;
         conic solvers then get the targets in their own units.

@@ -41,7 +41,7 @@ class Squared(Loss):
         return within((a * y).sum(axis=0) / a.sum(), y, a)
 
     def in_units(self, size: float, largest: float) -> tuple[Loss, float]:
-        return self, size**2
+        return self, size
 
     def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
         n, outputs = y.shape
@@ -105,7 +105,7 @@ class Absolute(Loss):
         return middle
 
     def in_units(self, size: float, largest: float) -> tuple[Loss, float]:
-        return self, size
+        return self, 1.0
 
     def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
         # z - up + down = y with up, down >= 0, both of which cost
@@ -200,7 +200,7 @@ class Huber(Loss):
         return within(best, y, a)
 
     def in_units(self, size: float, largest: float) -> tuple[Loss, float]:
-        return Huber(min(self.delta / size, largest)), size**2
+        return Huber(min(self.delta / size, largest)), size
 
     def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
         # y = z + u + up - down: u costs its square, up and down delta each

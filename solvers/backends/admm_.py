@@ -258,8 +258,11 @@ def _proximal(program: ConvexProgram, kappa: float, rho: float, points: Array) -
     """The copies (N + P, C) that the operators of loss and penalty make of points."""
     n = len(program.target)
     fits = program.loss.prox(points[:n], program.target, program.row_weights / rho)
-    # the penalty is one of w: with u = kappa w it is value(u / kappa)
-    weights = kappa * program.penalty.prox(points[n:] / kappa, program.strength / (kappa**2 * rho))
+    if program.penalty.norm is not None:
+        weights = program.penalty.prox(points[n:], program.strength / (kappa * rho))
+    else:  # of w = u / kappa, which is no factor of the penalty
+        step = program.strength / (kappa**2 * rho)
+        weights = kappa * program.penalty.prox(points[n:] / kappa, step)
     return np.vstack([fits, weights])
 
 

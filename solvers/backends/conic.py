@@ -96,8 +96,8 @@ def scaled(program: ConvexProgram) -> Scaled:
         most = float(np.sqrt(program.outputs * a.sum() / a[a > 0].min()))
         counted = loss.in_units(size, most)
         if counted is not None:
-            loss, factor = counted
-            target, slope = apart / size, factor / size
+            loss, slope = counted
+            target = apart / size
     parts = program.design, target, loss
     plain = ConvexProgram(*parts, 0.0, a, program.intercept, penalty=program.penalty)
     unit = plain.reference / program.outputs or 1.0
