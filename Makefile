@@ -19,7 +19,7 @@ PYTEST := $(RUN)/python -m pytest -c tests/pytest.ini --rootdir=tests tests \
 help:
 	@echo "make demo      install everything into .venv and run the main job"
 	@echo "make test      install everything into .venv and pass the tests"
-	@echo "make quick     each of these tests once, with its first parameters"
+	@echo "make quick     most of these tests, each with its first parameters"
 	@echo "make test-all  the rest: long proofs, networks of other libraries, a short round of the benchmarks"
 	@echo "make test-processors  the tests of floating point, as on two older processors; in test-all"
 	@echo "make test-night  what takes minutes a test: once per release"
@@ -34,8 +34,9 @@ demo: $(VENV)/.all
 test: $(VENV)/.test
 	$(PYTEST) -m "not slow and not night"
 
+# Programs that are run and builds that are killed start processes, which takes a while.
 quick: $(VENV)/.test
-	$(PYTEST) -m "not slow and not night" --first-cases
+	$(PYTEST) -m "not slow and not night" --first-cases --ignore-glob="*/test_cli.py" --ignore-glob="*/test_packed_file.py"
 
 test-all: $(VENV)/.interop $(VENV)/.bench
 	$(PYTEST) -m "slow and not night"

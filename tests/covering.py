@@ -2,6 +2,8 @@
 
 from itertools import combinations
 
+import pytest
+
 
 def levels(program):
     """Level of each factor of a program, by the factor's name."""
@@ -30,6 +32,23 @@ def covering(met):
         chosen.append(max(met, key=lambda cell: len(met[cell] & left)))
         left -= met[chosen[-1]]
     return chosen
+
+
+def marked(programs, kind=lambda name: None):
+    """Marks of each program, by name: slow where a covering of levels and kinds leaves it out."""
+    met = {name: pairs_of(levels(each)) | {kind(name)} for name, each in programs.items()}
+    short = covering(met)
+    return {name: [] if name in short else [pytest.mark.slow] for name in programs}
+
+
+def slow(*values):
+    """Return the values as parameters that are marked slow."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
+def parameters(programs):
+    """Return the names of the programs as parameters with these marks."""
+    return [pytest.param(name, marks=marks) for name, marks in marked(programs).items()]
 
 
 def beyond_pairs(items):

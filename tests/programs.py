@@ -52,13 +52,18 @@ def random_program(
     return program.with_strength(share * program.lambda_max)
 
 
-RANDOM = {
-    f"{loss}, {penalty}, {outputs} outputs{', intercept' if intercept else ''}": random_program(
-        loss, intercept, outputs, penalty=penalty
-    )
-    for loss in bd.LOSSES
-    for penalty in ("l1", "group")
-    for outputs in (1, 3)
-    for intercept in (False, True)
-    if outputs > 1 or loss != "softmax"
-}
+def random_programs(seed=0):
+    """A random program for every loss, penalty, number of outputs and intercept, by name."""
+    return {
+        f"{loss}, {penalty}, {outputs} outputs{', intercept' if intercept else ''}": random_program(
+            loss, intercept, outputs, seed, penalty=penalty
+        )
+        for loss in bd.LOSSES
+        for penalty in ("l1", "group")
+        for outputs in (1, 3)
+        for intercept in (False, True)
+        if outputs > 1 or loss != "softmax"
+    }
+
+
+RANDOM = random_programs()

@@ -17,6 +17,8 @@ from bidual.solvers.backends.admm_ import (
 )
 from bidual.solvers.monitor import Monitor
 
+from covering import slow
+
 BACKEND = ADMM()
 SHAPES = {"tall": (40, 15), "wide": (15, 40)}
 CELLS = list(itertools.product(bd.LOSSES, ("l1", "group"), (False, True)))
@@ -163,7 +165,10 @@ def test_a_start_at_the_optimum_stays_there(loss, penalty, intercept):
     assert monitor.done
 
 
-@pytest.mark.parametrize("loss", ["squared", "logistic", "softmax"])
+@pytest.mark.parametrize(
+    "loss",
+    ["squared", *slow("logistic", "softmax")],
+)
 def test_balancing_rho_keeps_the_multipliers(loss):
     # at the optimum residuals are rounding, so rho moves wildly; the unscaled V must not
     program = random_program(loss, "l1", True)
@@ -377,7 +382,7 @@ def plain(monkeypatch):
     monkeypatch.setattr(Extrapolation, "next", lambda self, state, guess: None)
 
 
-@pytest.mark.parametrize("shape", [pytest.param("tall", marks=pytest.mark.slow), "wide"])
+@pytest.mark.parametrize("shape", [*slow("tall"), "wide"])
 def test_extrapolation_saves_steps_of_the_absolute_loss(shape, monkeypatch):
     programs = [
         random_program("absolute", penalty, intercept, shape, seed)
@@ -413,7 +418,10 @@ def tiny_program(number):
 HARD = [508, 565, 719, 892, 1021, 1087, 1273, 1451, 1564, 6633, 8733, 12261]
 
 
-@pytest.mark.parametrize("number", [*range(100), *HARD])
+@pytest.mark.parametrize(
+    "number",
+    [*range(20), *HARD, *slow(*range(20, 100))],
+)
 def test_tiny_programs_are_certified(number):
     program = tiny_program(number)
     solution = solve(program, "admm", gap=1e-6)

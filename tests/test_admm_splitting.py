@@ -19,6 +19,8 @@ from bidual.solvers.anderson import Anderson
 from bidual.solvers.splitting import sweeps as sweeps_module
 from bidual.solvers.splitting.sweeps import Training, _balanced
 
+from covering import slow
+
 EPSILON = float(np.finfo(float).eps)
 STOPPED = bd.SplittingStopReason
 
@@ -293,7 +295,7 @@ def test_a_uniform_beginning_is_without_weights():
     assert np.mean(batch.spikes[1]) == pytest.approx(0.5, abs=5 * np.sqrt(1 / 12 / 900))
 
 
-@pytest.mark.parametrize("initial", [pytest.param("simulated", marks=pytest.mark.slow), "uniform"])
+@pytest.mark.parametrize("initial", [*slow("simulated"), "uniform"])
 def test_a_seed_gives_one_network_whatever_the_threads(initial, monkeypatch):
     monkeypatch.setattr("bidual.dictionaries.threads.threads._REGISTERS_PER_THREAD", 1)
     X, y = digits(150)
@@ -461,7 +463,7 @@ def test_other_penalties_make_acceleration_start_anew():
         {"spikes": "exact", "adaptive": True},
         {"acceleration": 2},
         {"initial": "uniform", "order": "jacobi"},
-        {"weight_decay": 0.1, "weight_norm": "l1"},
+        *slow({"weight_decay": 0.1, "weight_norm": "l1"}),
     ],
 )
 def test_sweeps_over_batches_are_those_over_all(options):

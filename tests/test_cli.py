@@ -14,6 +14,7 @@ from bidual.certificates import checker
 from bidual.cli.compare import Job
 from bidual.cli.main import COMMANDS, main
 
+from covering import slow
 from programs import random_program
 
 SMALL = ["compare", "--subnetworks", "2"]
@@ -100,7 +101,7 @@ def test_out_of_time_keeps_the_row_with_its_gap(tmp_path, capsys):
     assert all(row["relative_gap"] > 1e-12 for row in rows)
 
 
-@pytest.mark.parametrize("loss", ["hinge", pytest.param("logistic", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("loss", ["hinge", *slow("logistic")])
 def test_refused_programs_are_told_in_the_row(tmp_path, capsys, loss):
     arguments = ["--loss", loss, "--backends", "lasso,osqp,admm", "--gap", "1e-2"]
     assert main([*SMALL, *arguments, "--out", str(tmp_path)]) == 0
@@ -218,7 +219,7 @@ def test_the_grid_of_the_readme_is_the_one_that_is_printed(capsys):
     assert grid in readme.read_text()
 
 
-@pytest.mark.parametrize("penalty", ["l1", pytest.param("group", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("penalty", ["l1", *slow("group")])
 def test_compare_trains_a_softmax_readout(tmp_path, capsys, penalty):
     arguments = ["--loss", "softmax", "--penalty", penalty, "--backends", "admm,lasso"]
     assert main([*SMALL, *arguments, "--gap", "1e-2", "--out", str(tmp_path)]) == 0

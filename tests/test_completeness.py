@@ -29,6 +29,8 @@ from bidual.certificates import checker
 from bidual.certificates import completeness as module
 from bidual.certificates.complete_statement import completeness, inputs_digest
 
+from covering import slow
+
 SOURCE = Path(module.__file__)
 drawn = settings(deadline=None, max_examples=60)
 leaks = st.sampled_from(["0", "1/3", "1/2", "9/10", "1"])
@@ -663,9 +665,7 @@ def test_what_is_refused_takes_little_memory_and_time(name, tmp_path):
     assert done.returncode == 1
 
 
-@pytest.mark.parametrize(
-    "name", ["long witnesses", "wide fields", pytest.param("long entries", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", ["long witnesses", "wide fields", *slow("long entries")])
 def test_files_of_long_integers_end_within_the_bounds_promised(name, tmp_path):
     path = hostile(name, tmp_path)
     done = run(path, folder=tmp_path, memory=2**30, seconds=60)

@@ -12,6 +12,8 @@ from bidual.dictionaries.complete.arrangement import threshold_patterns
 from bidual.dictionaries.complete.budget import Budget, BudgetExceeded
 from bidual.dictionaries.complete.deep_patterns import deep_patterns, recurrent_patterns
 
+from covering import slow
+
 EXAMPLE = [[-1, 1], [0, 1], [1, 1]]
 
 
@@ -92,9 +94,7 @@ def brute_deep(rows, hidden):
     return set().union(*(brute_deep(np.array(group).T, hidden[1:]) for group in groups))
 
 
-@pytest.mark.parametrize(
-    "hidden", [(1,), (2,), (1, 1), (1, 2), pytest.param((2, 1), marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("hidden", [(1,), (2,), (1, 1), (1, 2), *slow((2, 1))])
 @pytest.mark.parametrize("X", [EXAMPLE, [[1, 2], [-1, 1], [2, -3]], [[1, 1], [-1, -1], [1, 0]]])
 def test_deep_patterns_are_those_of_lps(X, hidden):
     assert columns(deep_patterns(X, hidden).patterns) == brute_deep(X, hidden)
@@ -157,7 +157,7 @@ def step_by_step(spikes):
         *[((1, 3, 2), 2), ((2, 2, 1), 2), ((2, 2, 2), 2), ((1, 2, 1), 3)],
     ],
 )
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", [0, *slow(1)])
 def test_recurrent_trajectories_are_those_of_lps(shape, width, seed):
     X = np.random.default_rng(seed).integers(-2, 3, shape)
     found = recurrent_patterns(X, (width,))

@@ -26,6 +26,7 @@ from bidual.certificates import checker, integer_logs
 from bidual.certificates.exact_terms import Scaled, integer_array, total_bound, total_loss
 from bidual.formulations.losses.regression import Huber, Squared
 
+from covering import parameters, slow
 from programs import KNOWN, random_program
 
 CONTEXT = mpmath.MPContext()
@@ -231,7 +232,7 @@ def test_known_answers_are_proven(name, tmp_path):
     "backend",
     [
         "newton",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("clarabel", "lasso", "highs")),
+        *slow("clarabel", "lasso", "highs"),
     ],
 )
 def test_solutions_of_known_programs_are_proven(backend, tmp_path):
@@ -262,7 +263,7 @@ GRID = {
 }
 
 
-@pytest.mark.parametrize("name", GRID)
+@pytest.mark.parametrize("name", parameters(GRID))
 def test_random_programs_are_proven_and_rounding_costs_little(name, tmp_path):
     program = GRID[name]
     for gap in (1e-6, 1e-9):

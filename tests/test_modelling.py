@@ -7,6 +7,7 @@ import pytest
 
 import bidual as bd
 
+from covering import parameters
 from programs import RANDOM, random_program
 
 cp = pytest.importorskip("cvxpy", reason="cvxpy is not installed")
@@ -17,7 +18,7 @@ TIGHT = {"solver": "CLARABEL", **dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "t
 # that are not bounded by 1; mistakes in a statement are larger than 1e-3
 ROOM = 1e-6
 
-each_problem = pytest.mark.parametrize("problem", RANDOM)
+each_problem = pytest.mark.parametrize("problem", parameters(RANDOM))
 each_loss = pytest.mark.parametrize("loss", bd.LOSSES)
 
 

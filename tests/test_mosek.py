@@ -11,6 +11,7 @@ from scipy import sparse
 import bidual as bd
 from bidual.solvers.backends.conic import Part, Request
 
+from covering import parameters
 from programs import RANDOM, random_program
 
 clarabel = pytest.importorskip("clarabel", reason="clarabel is not installed")
@@ -239,7 +240,7 @@ def test_no_model_mixes_cones_and_a_quadratic_objective(loss, penalty):
         assert part.built.getnumqobjnz() == 0
 
 
-@pytest.mark.parametrize("problem", RANDOM)
+@pytest.mark.parametrize("problem", parameters(RANDOM))
 def test_an_optimum_of_the_task_is_certified(monkeypatch, problem):
     # all that MOSEK is told and all that is read from it, with another optimiser in between
     Clarabel().install(monkeypatch)
@@ -337,7 +338,7 @@ def test_without_a_licence_compare_tells_so_and_has_no_traceback(tmp_path):
 
 
 @pytest.mark.skipif(MISSING is not None, reason=str(MISSING))
-@pytest.mark.parametrize("problem", RANDOM)
+@pytest.mark.parametrize("problem", parameters(RANDOM))
 def test_with_a_licence_the_gap_is_certified(problem):
     solution = bd.solve(RANDOM[problem], "mosek", gap=1e-8)
     assert solution.status is bd.Status.CERTIFIED, solution

@@ -28,6 +28,8 @@ import bidual as bd
 from bidual.dictionaries.files.packed_file import open_packed
 from bidual.dictionaries.files.packed_writer import PackedWriter, write_packed
 
+from covering import slow
+
 METADATA = {"seed": 7, "chunk": 4, "what": "spikes", "share": 0.1}
 
 
@@ -596,7 +598,7 @@ def assert_absent_or_whole(path):
 
 
 @forks
-@pytest.mark.parametrize("torn", [pytest.param(False, marks=pytest.mark.slow), True])
+@pytest.mark.parametrize("torn", [*slow(False), True])
 def test_a_kill_at_any_step_leaves_a_build_that_ends_with_the_same_bytes(tmp_path, torn):
     killed = 0
     for step in itertools.count():

@@ -15,6 +15,7 @@ from scipy.optimize import minimize
 import bidual as bd
 
 import exact_values
+from covering import parameters
 from exact_values import exact_dual, exact_primal, feasible, root_above
 from programs import KNOWN, RANDOM
 from references import REFERENCES
@@ -160,7 +161,7 @@ def test_known_programs_are_the_references():
 # exact values
 
 
-@pytest.mark.parametrize("name", RANDOM)
+@pytest.mark.parametrize("name", parameters(RANDOM))
 def test_exact_values_are_those_of_the_program(name):
     # float64 against fractions: two implementations of each loss, conjugate and norm
     program, rng = RANDOM[name], np.random.default_rng(1)

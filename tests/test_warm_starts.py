@@ -8,6 +8,7 @@ from bidual.solvers.backends import conic, scs_
 from bidual.solvers.backends.conic import Request, point, scaled
 from bidual.solvers.monitor import Monitor
 
+from covering import parameters
 from programs import RANDOM, random_program
 from tolerances import GAPS
 
@@ -54,7 +55,7 @@ def outside(form, slack):
     return max(missed)
 
 
-@pytest.mark.parametrize("problem", RANDOM)
+@pytest.mark.parametrize("problem", parameters(RANDOM))
 def test_a_start_is_feasible_and_has_the_value_of_its_weights(problem):
     rng = np.random.default_rng(0)
     for program, form, k, block in lowered(problem):
@@ -75,7 +76,7 @@ def test_a_start_is_feasible_and_has_the_value_of_its_weights(problem):
         np.testing.assert_array_equal(held[form.rows], V[form.rows])
 
 
-@pytest.mark.parametrize("problem", RANDOM)
+@pytest.mark.parametrize("problem", parameters(RANDOM))
 def test_a_start_at_the_optimum_has_multipliers_of_the_optimum(problem):
     for program, form, k, block in lowered(problem):
         part = program.select(block)
