@@ -210,13 +210,13 @@ def without_row_weights(loss, intercept, outputs, penalty):
     )
 
 
-def test_the_grid_of_the_readme_is_the_one_that_is_printed(capsys):
-    readme = Path(bd.__file__).parent / "README.md"
-    if not readme.exists():
+def test_the_grid_of_the_page_on_backends_is_the_one_that_is_printed(capsys):
+    page = Path(bd.__file__).parent / "docs" / "backends.md"
+    if not page.exists():
         pytest.skip("needs the checkout, not an installed wheel")
     assert main(["backends"]) == 0
     grid = re.findall(r"^loss.*\n(?:.+\n)+", capsys.readouterr().out, re.MULTILINE)[0]
-    assert grid in readme.read_text()
+    assert grid in page.read_text()
 
 
 @pytest.mark.parametrize("penalty", ["l1", *slow("group")])

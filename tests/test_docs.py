@@ -1,4 +1,4 @@
-"""Examples run: every docstring of the installed package, and the README as it stands."""
+"""Examples run: every docstring of the installed package, the README, and pages under docs/."""
 
 import doctest
 import importlib
@@ -14,7 +14,7 @@ import bidual as bd
 
 ROOT = Path(bd.__file__).parent
 README = ROOT / "README.md"
-SPLITTING = ROOT / "docs" / "admm_splitting.md"
+PAGES = ["admm_splitting.md", "backends.md", "dictionaries.md"]
 MODULES = ["bidual"] + [
     module.name
     for folder in bd.__path__
@@ -54,16 +54,67 @@ def test_readme_gives_the_two_commands():
     assert any(line.startswith("make test") for line in lines)
 
 
-@pytest.mark.skipif(not SPLITTING.exists(), reason="needs the checkout, not an installed wheel")
+@pytest.mark.skipif(not README.exists(), reason="needs the checkout, not an installed wheel")
+@pytest.mark.parametrize("page", PAGES)
 @pytest.mark.slow
-def test_blocks_of_the_page_on_splitting_print_what_it_shows():
-    blocks = re.findall(
-        r"```python\n(.*?)```\n\n```text\n(.*?)```", SPLITTING.read_text(), re.DOTALL
-    )
-    assert blocks
+def test_blocks_of_a_page_print_what_it_shows(page, tmp_path, monkeypatch):
+    text = (ROOT / "docs" / page).read_text()
+    blocks = re.findall(r"```python\n(.*?)```\n(?:\n```text\n(.*?)```)?", text, re.DOTALL)
+    assert any(shown for _, shown in blocks)
+    monkeypatch.chdir(tmp_path)
     names = {}
     for code, shown in blocks:
         said = StringIO()
         with redirect_stdout(said):
-            exec(compile(code, "admm_splitting.md", "exec"), names)
+            exec(compile(code, page, "exec"), names)
         assert said.getvalue() == shown
+
+
+@pytest.mark.skipif(not README.exists(), reason="needs the checkout, not an installed wheel")
+def test_links_between_pages_lead_somewhere():
+    pages = [
+        path
+        for folder in ("", "docs", "benchmarks/spiking_lasso")
+        for path in (ROOT / folder).glob("*.md")
+    ]
+    heading = re.compile(r"^#+ (.*)$", re.MULTILINE)
+    for page in pages:
+        for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+            if link.startswith("http"):
+                continue
+            name, _, place = link.partition("#")
+            target = (page.parent / name).resolve() if name else page
+            assert target.exists(), f"{page.name}: {link}"
+            if place:
+                places = [
+                    re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
+                    for title in heading.findall(target.read_text())
+                ]
+                assert place in places, f"{page.name}: {link}"
+
+
+@pytest.mark.skipif(not README.exists(), reason="needs the checkout, not an installed wheel")
+def test_files_that_the_front_pages_name_exist():
+    named = re.compile(r"`([\w/.]*(?:/|\.py|\.md|\.toml|\.ini))`")
+    rows = re.findall(r"^\| (`.*/`) \|.*\| (.*) \|$", README.read_text(), re.MULTILINE)
+    assert len(rows) == sum(name.count(".") == 1 for name in MODULES)
+    for folders, files in rows:
+        for folder in named.findall(folders):
+            assert (ROOT / folder).is_dir(), folder
+            for file in named.findall(files):
+                assert (ROOT / folder / file).exists(), f"{folder}{file}"
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    for path in named.findall(contributing):
+        assert (ROOT / path).exists(), path
+    shown = re.search(r"From the top:\n\n(.*?)\n\n", contributing, re.DOTALL)[1]
+    folders = [(len(line) - len(line.lstrip()), line.split()[0]) for line in shown.splitlines()]
+    listed, above = set(), {}
+    for depth, name in folders:
+        above[depth] = above.get(depth - 2, "") + name
+        listed.add(above[depth])
+    packages = {
+        path.parent.relative_to(ROOT).as_posix() + "/"
+        for top in (ROOT / name for depth, name in folders if depth == 4)
+        for path in top.rglob("__init__.py")
+    }
+    assert listed == packages
