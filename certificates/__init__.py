@@ -1,7 +1,7 @@
-"""Certificates: how far an answer is from the optimum, proven in the original program.
+"""Certificates: proven bounds on the distance of an answer from the optimum.
 
-A certificate needs W, b and any V; it does not matter who made them, and
-nothing a solver says about itself is used.
+A certificate is about the original program. It needs weights W, an intercept b and any dual
+point V, whatever program computed them. It uses no status and no gap that a solver reports.
 """
 
 from .cert_file import columns_sha256

@@ -1,4 +1,4 @@
-"""Writing a ``.cert`` file; docs/certificate_format.md describes every field."""
+"""Write ``.cert`` files; docs/certificate_format.md describes every field."""
 
 import hashlib
 import json
@@ -12,8 +12,8 @@ from typing import Any
 from ..dictionaries import BinaryMatrix
 from .checker import EXTRA_NAME, MOST_STATEMENT_BYTES, NAMES
 
-_COLUMNS = 4096  # at a time
-_DATE = (1980, 1, 1, 0, 0, 0)  # the same certificate is the same bytes
+_COLUMNS = 4096  # columns packed at a time
+_DATE = (1980, 1, 1, 0, 0, 0)  # equal certificates give equal bytes
 
 
 def write(
@@ -22,7 +22,7 @@ def write(
     design: BinaryMatrix,
     completeness: dict[str, Any] | None,
 ) -> None:
-    """Write a certificate beside its place, then move it there."""
+    """Write a certificate to a temporary file in the same folder, then move it to its path."""
     target = os.fspath(path)
     contents = {NAMES[0]: _json(statement)}
     if completeness is not None:
@@ -30,8 +30,8 @@ def write(
     for name, text in contents.items():
         if len(text) > MOST_STATEMENT_BYTES:
             raise ValueError(
-                f"certificate: expected a {name} of at most {MOST_STATEMENT_BYTES} bytes, which "
-                f"the checker takes, got {len(text)}: fewer rows or outputs"
+                f"certificate: expected a {name} of at most {MOST_STATEMENT_BYTES} bytes, the "
+                f"limit of the checker, got {len(text)}; use fewer rows or outputs"
             )
     folder = os.path.dirname(target) or "."
     if not os.path.isdir(folder):
@@ -44,7 +44,7 @@ def write(
             with archive.open(zipfile.ZipInfo(NAMES[1], _DATE), "w", force_zip64=True) as columns:
                 for chunk in _packed(design):
                     columns.write(chunk)
-        os.chmod(partial, 0o644)  # as other files, not as temporary ones
+        os.chmod(partial, 0o644)  # temporary files have narrower permissions
         os.replace(partial, target)
     except BaseException:
         os.unlink(partial)
@@ -52,7 +52,7 @@ def write(
 
 
 def columns_sha256(design: BinaryMatrix) -> str:
-    """Digest of a matrix as certificates state it: its shape and packed columns, in order.
+    """Return the digest of a matrix in certificates: SHA-256 of its shape and packed columns.
 
     Examples
     --------
@@ -68,7 +68,7 @@ def columns_sha256(design: BinaryMatrix) -> str:
 
 
 def _packed(design: BinaryMatrix) -> Iterator[bytes]:
-    """Bytes of the columns, row i in bit i % 8 of byte i // 8, some columns at a time."""
+    """Yield bytes of some columns at a time, row i in bit i % 8 of byte i // 8."""
     for first in range(0, design.shape[1], _COLUMNS):
         yield design.packed_bytes(first, first + _COLUMNS).tobytes()
 

@@ -1,4 +1,4 @@
-"""Certificate: the float grade of what is proven of an answer."""
+"""Certificate: bounds on an answer in float64, proven up to rounding."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from ..dictionaries.validation import Array
 
 @dataclass(frozen=True, eq=False)
 class Certificate:
-    """What is proven of an answer. All values are in units of the objective.
+    """Proven bounds on an answer, in units of the objective.
 
     Attributes
     ----------
@@ -16,12 +16,14 @@ class Certificate:
     dual : float
         The dual objective at ``dual_point``, a lower bound on every objective.
     absolute_gap : float
-        Primal minus dual, >= 0, but summed without the cancellation.
+        Primal minus dual, >= 0, summed from terms >= 0, which lose no digits to cancellation.
     relative_gap : float
-        ``absolute_gap`` / reference, the reference being the objective at W = 0 and the best
-        intercept. Where that is 0, W = 0 is optimal: 0 for no gap, else infinity.
+        ``absolute_gap`` / reference. The reference is the objective at W = 0 and the best
+        intercept. If it is 0, W = 0 is optimal, and the relative gap is 0 for no gap, else
+        infinity.
     primals, absolute_gaps : (B,) array
-        Both for each of ``program.blocks``; they add up to ``primal`` and ``absolute_gap``.
+        Primal and gap of each of ``program.blocks``; their sums are ``primal`` and
+        ``absolute_gap``.
     dual_point : (N, C) array
         The feasible V that proves the bound.
     """

@@ -1,19 +1,22 @@
-"""The float grade of a certificate: a duality gap as a sum of non-negative terms.
+"""certify: the duality gap of an answer as a sum of non-negative terms, in float64.
 
-For W, b, Z = D W + b and a dual point V that is feasible, the gap of a block of
-outputs that are solved together is, with norms and losses of that block,
+Let Z = D W + b, let V be a feasible dual point, and take a block of outputs that are solved
+together, with its norms and losses. The gap of the block is
 
     sum_i [a_i loss(Z_i) + (a_i loss)*(-V_i) + Z_i'V_i]
     + sum_j [lambda norm(W_j) - W_j'(V'd_j)],
 
-each bracket >= 0 (Fenchel-Young); of a penalty that is not a norm the conjugate at the prices is
-a third term of the second. Primal minus dual is the same number, but
-loses digits to cancellation. V is made feasible by moving it into the domain
-of the conjugate and then shrinking it by min(1, lambda / max_j norm(V'd_j)). The
-prices of all candidates come from one pass over the packed columns. In float64
-the bound holds up to rounding, about 1e-15 of sum_i |V_i| (|Z_i| + |y_i|): less
-than 1e-13 of the reference, unless targets lie far from 0 for their spread. Of a
-design with entries of both signs, |D| |W| stands for |Z|.
+where each bracket is >= 0 (Fenchel-Young). For a penalty that is not a norm the second bracket
+has a third term, the conjugate at the prices. Primal minus dual is the same number, but loses
+digits to cancellation.
+
+``certify`` makes V feasible: it moves V into the domain of the conjugate and then shrinks it by
+min(1, lambda / max_j norm(V'd_j)). One pass over the packed columns gives the prices V'd_j of
+all candidates for V.
+
+In float64 the bound holds up to rounding, about 1e-15 of sum_i |V_i| (|Z_i| + |y_i|): less than
+1e-13 of the reference, unless targets lie far from 0 for their spread. For a design with entries
+of both signs, |D| |W| replaces |Z| in this estimate.
 """
 
 from dataclasses import dataclass
@@ -29,7 +32,7 @@ from ..formulations.best_intercept import best_intercept
 from .certificate import Certificate
 from .exact_certificate import ExactCertificate
 
-_INSIDE = 1.0 - 8 * float(np.finfo(np.float64).eps)  # what rounding may take of a product
+_INSIDE = 1.0 - 8 * float(np.finfo(np.float64).eps)  # rounding may lower a product by this factor
 
 
 @overload
@@ -63,22 +66,22 @@ def certify(
     dual_point: ArrayLike | None = None,
     exact: bool = False,
 ) -> Certificate | ExactCertificate:
-    """Certify an answer to a program, whoever found it.
+    """Certify an answer to a program from any solver: bound its gap to the optimum.
 
     Parameters
     ----------
     program : ConvexProgram
     solution : Solution, optional
-        An answer of :func:`bidual.solve`; or else give its parts:
+        An answer of :func:`bidual.solve`. For any other answer give its parts instead:
     weights : (P,) or (P, C) array, optional
     intercept : float or (C,) array, optional
-        b; the best one for the weights unless given, where the program has one.
+        b. By default, if the program has an intercept, the best one for the weights.
     dual_point : (N,) or (N, C) array, optional
-        A V to try besides the one that belongs to the weights; the better of
-        the two (and of V = 0) counts, block by block.
+        Another V to try besides the gradient at the weights. Of both and V = 0, each block
+        takes the one with the smallest gap.
     exact : bool
-        Prove it in integers, for weights and a dual point rounded to integers over
-        powers of two, which the certificate holds and can save to a file.
+        Whether to prove the bounds in integers. ``certify`` rounds weights and dual point to
+        integers over powers of two; the certificate keeps them and can save them to a file.
 
     Returns
     -------
@@ -87,9 +90,9 @@ def certify(
     Raises
     ------
     ValueError
-        If neither or both of solution and weights are given, if parts are given
-        beside a solution, or if one has another shape or holds NaN or infinity.
-        If exact, with a loss or penalty that is none of bidual's own, or a DenseMatrix.
+        If the caller gives neither or both of solution and weights, or parts together with a
+        solution; if a part has another shape or contains NaN or infinity; if exact, for a
+        DenseMatrix or a user-defined loss or penalty.
 
     Examples
     --------
@@ -100,21 +103,21 @@ def certify(
     0.81
     """
     if exact:
-        from .exact import check_provable, exact_certificate  # what they need takes a while
+        from .exact import check_provable, exact_certificate  # slow imports
 
         if isinstance(program.design, DenseMatrix):
             raise ValueError(
-                f"program: exact certificates want a 0/1 design, whose products are sums of "
-                f"integers; expected a BinaryMatrix, got {program.design!r}"
+                f"program: expected a 0/1 design (BinaryMatrix) for an exact certificate, got "
+                f"{program.design!r}; certify it with exact=False"
             )
         check_provable(program)
     if solution is not None and not hasattr(solution, "dual_point"):
-        raise ValueError("solution: expected a Solution; weights go in by name, weights=...")
+        raise ValueError("solution: expected a Solution; pass weights by name, weights=...")
     if (solution is None) == (weights is None):
         raise ValueError("solution, weights: expected exactly one of the two")
     if weights is None:
         if intercept is not None or dual_point is not None:
-            raise ValueError("intercept, dual_point: expected beside weights, not a solution")
+            raise ValueError("intercept, dual_point: can be given only together with weights=")
         weights, intercept = solution.weights, solution.intercept
         dual_point = solution.dual_point
     W, b = program.checked_answer(weights, 0.0 if intercept is None else intercept)
@@ -144,16 +147,16 @@ def certify_priced(
     dual_point: Array,
     largest_prices: Array,
 ) -> Certificate:
-    """Certify by a dual point whose prices are known, without a pass over D.
+    """Certify with a dual point whose prices are known, without a pass over D.
 
     Parameters
     ----------
     program : ConvexProgram
     weights, intercept : (P, C) and (C,) array
     dual_point : (N, C) array
-        In the domain of the conjugate.
+        A V in the domain of the conjugate.
     largest_prices : (B,) array
-        At least ``program.largest_prices(dual_point)``.
+        Upper bounds on ``program.largest_prices(dual_point)``.
     """
     active = np.flatnonzero(weights.any(axis=1))
     prices = program.design.take(active).rmatvec(dual_point)
@@ -164,7 +167,7 @@ def certify_priced(
 
 @dataclass(frozen=True)
 class _Feasible:
-    """A feasible V (N, C), and of each block what the penalty leaves of the gap, and its conjugate.
+    """A feasible V (N, C), with the penalty's part of the gap and its conjugate, per block.
 
     ``penalty_gap`` is strength * value(W) + conjugate - <W, prices>.
     """
@@ -177,14 +180,14 @@ class _Feasible:
 def _shrunk(
     program: ConvexProgram, used: Array, candidates: list[Array], largest: Array, prices: Array
 ) -> list[_Feasible]:
-    """Candidates under a norm, shrunk until their largest price is the strength.
+    """Shrink candidates until their largest price is at most the strength; for norms.
 
-    ``largest`` (K, B) are the largest prices of the candidates, or bounds on them, and
-    ``prices`` (A, K C) those of the atoms in use, whose weights ``used`` (A, C) are. The
-    conjugate of a norm is 0 where prices are feasible, so that other atoms add nothing.
+    ``largest`` (K, B) are the largest prices of the candidates, or upper bounds on them.
+    ``used`` (A, C) are the weights of the atoms in use and ``prices`` (A, K C) their prices.
+    The conjugate of a norm is 0 at feasible prices, so that other atoms add nothing.
     """
     found = []
-    # one number per block, (B,), goes with its columns: B is 1 or C
+    # share (B,) multiplies the columns of its block: B is 1 or C
     for k, (candidate, price) in enumerate(
         zip(candidates, largest.reshape(len(candidates), -1), strict=True)
     ):
@@ -197,13 +200,13 @@ def _shrunk(
 
 
 def _scaled(program: ConvexProgram, W: Array, candidate: Array) -> _Feasible:
-    """A candidate under any other penalty, scaled as the penalty's own conjugate asks.
+    """Scale a candidate until the penalty's conjugate is finite; for penalties without a norm.
 
-    All atoms count, since the conjugate need not be 0 at prices of atoms without a weight.
+    All atoms count: the conjugate need not be 0 at the prices of atoms without weight.
     """
     prices = program.design.rmatvec(candidate)
     share = np.clip(program.penalty.scaling(prices, program.strength), 0.0, 1.0)
-    if len(program.blocks) == 1:  # a loss that couples outputs wants them scaled alike
+    if len(program.blocks) == 1:  # coupled outputs share one scale
         share = share.min(keepdims=True)
     share = np.where(share < 1.0, share * _INSIDE, share)
     left = program.penalty.fenchel_young(W, share * prices, program.strength)
@@ -212,10 +215,10 @@ def _scaled(program: ConvexProgram, W: Array, candidate: Array) -> _Feasible:
 
 
 def _proven(program: ConvexProgram, W: Array, fit: Array, points: list[_Feasible]) -> Certificate:
-    """The certificate by the best of the feasible points and V = 0, block by block."""
+    """Return the certificate of the best among the feasible points and V = 0, per block."""
     a = program.row_weights[:, None]
     primals = program.objectives(W, fit)
-    gaps, dual_points = primals, np.zeros_like(fit)  # V = 0 proves 0, since no loss is negative
+    gaps, dual_points = primals, np.zeros_like(fit)  # V = 0 proves the bound 0: losses are >= 0
     paid = np.zeros_like(gaps)
     for point in points:
         terms = program.loss.fenchel_young(fit, point.v, program.target, a)
@@ -225,9 +228,9 @@ def _proven(program: ConvexProgram, W: Array, fit: Array, points: list[_Feasible
         paid = np.where(better, program.by_block(point.conjugate), paid)
         gaps = np.where(better, found, gaps)
     primal, gap = float(primals.sum()), float(gaps.sum())
-    # by the conjugate, since a bad answer's primal would swallow the digits of the bound;
-    # around b0, since sums of V are 0 but for rounding and targets may lie far from 0
+    # not primal - gap, where the large primal of a bad answer would cost the bound its digits;
+    # around b0, since sums of V are 0 up to rounding and targets may lie far from 0
     conjugates = program.loss.conjugate(dual_points, program.target, a)
     dual = -float(conjugates.sum()) - float((program.null_intercept * dual_points).sum())
-    dual = min(dual - float(paid.sum()), primal) + 0.0  # rounding could part them; and no -0.0
+    dual = min(dual - float(paid.sum()), primal) + 0.0  # rounding; and no -0.0
     return Certificate(primal, dual, gap, program.relative(gap), primals, gaps, dual_points)

@@ -1,31 +1,31 @@
 """Check a bidual certificate with nothing but Python: ``python checker.py FILE...``.
 
-A certificate states, of one convex program over a 0/1 matrix D (N rows, P atoms),
+A certificate is about one convex program over a 0/1 matrix D (N rows, P atoms),
 
     minimise over W (P, C), b (C,)   sum_i a_i loss((D W + b)_i, y_i) + strength * norm(W),
 
-that the weights in the file have an objective of at most ``primal``, and that no
-weights whatsoever have one below ``dual``. The lower bound is weak duality: for any
+It makes two statements: the weights in the file have an objective of at most ``primal``,
+and no weights have an objective below ``dual``. The lower bound is weak duality: for all
 numbers V (N, C) that keep the constraints checked here,
 
     sum_i a_i loss(z_i, y_i) + strength norm(W)  >=  -sum_i (a_i loss)*(-V_i),
 
-where * is the convex conjugate, whatever W and b are, because
+for every W and b, where * is the convex conjugate, because
 
     a_i loss(z_i, y_i) + (a_i loss)*(-V_i)  >=  -V_i'z_i        (Fenchel and Young),
     sum_i V_i'z_i = sum_j (D'V)_j'W_j + b'sum_i V_i,
     strength norm(W_j) >= (D'V)_j'W_j   where the dual norm of (D'V)_j is at most strength,
     sum_i V_i = 0                       where there is an intercept b.
 
-Every number of a file is an integer over a power of two, and every step below is on
-integers: sums are exact and quotients are rounded to the side that weakens the
-statement. Logarithms and exponentials, of the logistic and softmax losses alone, come
-from the module ``decimal``, whose ``ln`` and ``exp`` are correctly rounded, to 40
-digits, and are then moved outward. All four values of a file are computed anew and
-have to be the very integers that it claims.
+Every number of a file is an integer over a power of two, and the checker computes with
+integers alone. Sums are exact. Quotients are rounded to the side that weakens the
+statement. Only the logistic and softmax losses need logarithms and exponentials: the
+module ``decimal`` rounds its ``ln`` and ``exp`` correctly to 40 digits, and the checker
+then moves the results outward. The checker computes all four values of a file anew and
+compares them with the integers that the file claims.
 
-The format is described in docs/certificate_format.md. This file imports nothing but the
-standard library, on purpose: it may be copied, read and run anywhere.
+docs/certificate_format.md describes the format. This file imports nothing but the
+standard library, on purpose: you can copy it, read it and run it anywhere.
 """
 
 import hashlib
@@ -39,32 +39,32 @@ from math import isqrt
 from typing import Any
 
 LOG_BITS = 48  # logarithms and exponentials are enclosed between multiples of 2^-48
-MOST_BITS = 4096  # of any number of a file, and of its scale
-MOST_SOLVED_BITS = 128  # of weights and dual points: what is summed over columns
-MOST_STATEMENT_BYTES = 1 << 27  # in memory up to 40 times that
-MOST_WORK = 1 << 30  # products of a column and a plane of bits, additions to fits: minutes
+MOST_BITS = 4096  # the most bits of a number of a file, and of its scale
+MOST_SOLVED_BITS = 128  # the most bits of weights and dual points, which columns add up
+MOST_STATEMENT_BYTES = 1 << 27  # reading them takes up to 40 times as much memory
+MOST_WORK = 1 << 30  # column times plane of bits, or addition to a fit; takes minutes
 LOSSES = ("squared", "absolute", "huber", "hinge", "squared_hinge", "logistic", "softmax")
 LABEL_LOSSES = ("hinge", "squared_hinge", "logistic")
 PENALTIES = ("l1", "group")
 NAMES = ("statement.json", "columns.bin")
-EXTRA_NAME = "completeness.json"  # what completeness.py checks
+EXTRA_NAME = "completeness.json"  # completeness.py checks it
 
 _EXACT = Context(prec=40)
 _WIDE = Context(prec=70)
 
 
 class Refused(Exception):
-    """Why a file proves nothing."""
+    """The reason why a file proves nothing."""
 
 
 def expect(holds: bool, what: str) -> None:
-    """Refuse the file unless something holds."""
+    """Refuse the file, for the reason ``what``, unless the condition holds."""
     if not holds:
         raise Refused(what)
 
 
 def shown(text: object) -> str:
-    """What a file or a caller says, in one line of ASCII."""
+    """Return a text from a file or a caller as one line of ASCII."""
     return ascii(text)[1:-1][:200] if isinstance(text, str) else ascii(text)[:200]
 
 
@@ -72,33 +72,33 @@ def shown(text: object) -> str:
 
 
 def floor_shift(x: int, bits: int) -> int:
-    """The largest integer <= x / 2^bits; bits may be negative."""
+    """Return the largest integer <= x / 2^bits; bits may be negative."""
     return x >> bits if bits >= 0 else x << -bits
 
 
 def ceil_shift(x: int, bits: int) -> int:
-    """The smallest integer >= x / 2^bits."""
+    """Return the smallest integer >= x / 2^bits."""
     return -floor_shift(-x, bits)
 
 
 def floor_quotient(x: int, divisor: int, bits: int) -> int:
-    """The largest integer <= x / (divisor 2^bits), for a divisor > 0."""
+    """Return the largest integer <= x / (divisor 2^bits), for a divisor > 0."""
     return x // (divisor << bits) if bits >= 0 else (x << -bits) // divisor
 
 
 def integer_log(x: int) -> tuple[int, int]:
-    """Integers around 2^LOG_BITS ln(x), for an integer x >= 1; exact only at 1."""
+    """Enclose 2^LOG_BITS ln(x) between two integers, for an integer x >= 1; exact only at 1."""
     if x == 1:
         return 0, 0
     value = _WIDE.multiply(_EXACT.ln(Decimal(x)), Decimal(1 << LOG_BITS))
-    room = Decimal("1e-15")  # 40 digits of a number below 1e19 are off by less than 1e-20
+    room = Decimal("1e-15")  # a number below 1e19 in 40 digits has an error below 1e-20
     low = _WIDE.subtract(value, room).to_integral_value(ROUND_FLOOR)
     high = _WIDE.add(value, room).to_integral_value(ROUND_CEILING)
     return int(low), int(high)
 
 
 def integer_exp(x: int, bits: int) -> tuple[int, int]:
-    """Integers around 2^LOG_BITS exp(-x / 2^bits), for an integer x >= 0; exact only at 0."""
+    """Enclose 2^LOG_BITS exp(-x / 2^bits) between two integers, for x >= 0; exact only at 0."""
     if x == 0:
         return 1 << LOG_BITS, 1 << LOG_BITS
     if floor_shift(x, bits) >= 64:  # exp(-64) < 2^-92
@@ -107,7 +107,7 @@ def integer_exp(x: int, bits: int) -> tuple[int, int]:
         return (1 << LOG_BITS) - 1, 1 << LOG_BITS
     power = _EXACT.divide(Decimal(x), Decimal(1 << bits)) if bits >= 0 else Decimal(x << -bits)
     value = _WIDE.multiply(_EXACT.exp(power.copy_negate()), Decimal(1 << LOG_BITS))
-    room = Decimal("1e-15")  # a power below 65 to 40 digits: off by less than 1e-22
+    room = Decimal("1e-15")  # a power below 65 in 40 digits: the error is below 1e-22
     low = _WIDE.subtract(value, room).to_integral_value(ROUND_FLOOR)
     high = _WIDE.add(value, room).to_integral_value(ROUND_CEILING)
     return max(int(low), 0), int(high)
@@ -117,14 +117,14 @@ def integer_exp(x: int, bits: int) -> tuple[int, int]:
 
 
 def log_sum(distances: Sequence[int], bits: int, upper: bool) -> int:
-    """Integer beyond 2^LOG_BITS ln(sum of exp(-x / 2^bits)); one x is 0, so it is >= 0."""
+    """Bound 2^LOG_BITS ln(sum of exp(-x / 2^bits)), which is >= 0 since one x is 0."""
     total = sum(integer_exp(x, bits)[upper] for x in distances)
     low, high = integer_log(total), integer_log(1 << LOG_BITS)
     return low[1] - high[0] if upper else max(low[0] - high[1], 0)
 
 
 def row_loss(program: "Program", i: int, fits: Sequence[int], upper: bool) -> int:
-    """Integer beyond 2^bound_bits a_i loss(z_i, y_i), above if ``upper`` and else below.
+    """Bound 2^bound_bits a_i loss(z_i, y_i) by an integer, above if ``upper`` and else below.
 
     ``fits`` are the row's C integers over 2^weight_bits.
     """
@@ -168,7 +168,7 @@ def row_loss(program: "Program", i: int, fits: Sequence[int], upper: bool) -> in
 
 
 def row_bound(program: "Program", i: int, dual: Sequence[int]) -> int:
-    """Integer below 2^bound_bits times -(a_i loss)*(-V_i); refuses a V_i outside its domain.
+    """Bound -2^bound_bits (a_i loss)*(-V_i) from below; refuse a V_i outside its domain.
 
     ``dual`` are the row's C integers over 2^dual_bits.
     """
@@ -181,7 +181,7 @@ def row_bound(program: "Program", i: int, dual: Sequence[int]) -> int:
     if a == 0:
         expect(not any(dual), f"V is not 0 in row {i}, whose weight is 0")
         return 0
-    if loss == "softmax":  # V = a (one-hot - Q), Q a distribution, whose entropy it is
+    if loss == "softmax":  # V = a (one-hot - Q), Q a distribution; the bound is a times its entropy
         expect(sum(dual) == 0, f"V does not sum to 0 in row {i}")
         parts = [mass * y - v for v, y in zip(sizes, targets, strict=True)]
         expect(min(parts) >= 0, f"V is outside its domain in row {i}")
@@ -194,7 +194,7 @@ def row_bound(program: "Program", i: int, dual: Sequence[int]) -> int:
             expect(min(parts) >= 0, where)
             total += entropy(parts, mass, common, program.bound_bits)
             continue
-        # yV less, for losses that are squares somewhere, V^2 / 2a
+        # yV, and minus V^2 / 2a for losses that are quadratic somewhere
         if loss == "hinge":
             expect(0 <= y * v <= mass, where)
         elif loss == "squared_hinge":
@@ -217,7 +217,7 @@ def row_bound(program: "Program", i: int, dual: Sequence[int]) -> int:
 
 
 def entropy(parts: Sequence[int], whole: int, bits: int, bound_bits: int) -> int:
-    """Integer below 2^bound_bits sum of part ln(whole / part), parts >= 0 over 2^bits."""
+    """Bound 2^bound_bits sum of part ln(whole / part) from below, parts >= 0 over 2^bits."""
     low = integer_log(whole)[0]
     value = sum(part * max(low - integer_log(part)[1], 0) for part in parts if part)
     return floor_shift(value, bits + LOG_BITS - bound_bits)
@@ -227,9 +227,9 @@ def entropy(parts: Sequence[int], whole: int, bits: int, bound_bits: int) -> int
 
 
 class Program:
-    """What ``statement.json`` says, checked for form: ranges, lengths and nothing else."""
+    """The contents of ``statement.json``, of which only ranges and lengths are checked."""
 
-    sha256 = ""  # of it, once the file is checked
+    sha256 = ""  # of statement.json, once the file is checked
 
     def __init__(self, statement: Any) -> None:
         fields = Fields(statement, "statement")
@@ -283,11 +283,11 @@ class Program:
         fields.end()
 
     def by_row(self, integers: list[int]) -> list[list[int]]:
-        """The rows of an array given entry by entry."""
+        """Split a list of entries into the rows of an array."""
         return [integers[i : i + self.outputs] for i in range(0, len(integers), self.outputs)]
 
     def check_targets(self) -> None:
-        """Targets have to be those that the loss takes."""
+        """Refuse targets that the loss does not take."""
         if self.loss in LABEL_LOSSES or self.loss == "softmax":
             expect(self.target_bits == 0, "targets: labels have bits 0")
         if self.loss in LABEL_LOSSES:
@@ -299,7 +299,7 @@ class Program:
             expect(fine, "targets: softmax takes rows with a single 1")
 
     def checked_entries(self, entries: list[Any]) -> dict[int, dict[int, int]]:
-        """{atom: {output: integer}} of entries [atom, output, integer] in order."""
+        """Return {atom: {output: integer}} of ordered entries [atom, output, integer]."""
         found: dict[int, dict[int, int]] = {}
         before = -1, -1
         for entry in entries:
@@ -315,31 +315,31 @@ class Program:
 
 
 class Fields:
-    """A JSON object whose every field is asked for once and has the type asked for."""
+    """A JSON object; the checker takes every field once and checks its type."""
 
     def __init__(self, values: Any, name: str) -> None:
         expect(type(values) is dict, f"{name}: not an object")
         self.values, self.name = dict(values), name
 
     def take(self, key: str, kind: type) -> Any:
-        """A field of that type."""
+        """Take a field, refused unless it has the type."""
         expect(key in self.values, f"{self.name}: {key} is missing")
         value = self.values.pop(key)
         expect(type(value) is kind, f"{key}: not of type {kind.__name__}")
         return value
 
     def integer(self, key: str, least: int, most: int) -> int:
-        """An integer in a range."""
+        """Take an integer, refused unless it is from ``least`` to ``most``."""
         value: int = self.take(key, int)
         expect(least <= value <= most, f"{key}: {value} is out of range")
         return value
 
     def bits(self) -> int:
-        """The power of two that integers are over."""
+        """Take the exponent of the power of two by which integers are divided."""
         return self.integer("bits", -MOST_BITS, MOST_BITS)
 
     def integers(self, key: str, count: int, most_bits: int) -> list[int]:
-        """So many integers of so many bits at most."""
+        """Take a list of ``count`` integers, each of at most ``most_bits`` bits."""
         values: list[int] = self.take(key, list)
         expect(len(values) == count, f"{self.name}.{key}: {len(values)} entries, not {count}")
         fine = all(type(x) is int and x.bit_length() <= most_bits for x in values)
@@ -347,41 +347,41 @@ class Fields:
         return values
 
     def dyadic(self, key: str) -> tuple[int, int]:
-        """A number >= 0 as an integer and its bits."""
+        """Take a number >= 0 as an integer and the exponent of its power of two."""
         part = self.part(key)
         bits, value = part.bits(), part.integer("integer", 0, 1 << MOST_BITS)
         part.end()
         return value, bits
 
     def part(self, key: str) -> "Fields":
-        """An object in this one."""
+        """Take an object inside this one."""
         return Fields(self.take(key, dict), key)
 
     def end(self) -> None:
-        """Refuse fields that nobody asked for."""
+        """Refuse fields that the format does not have."""
         expect(not self.values, f"{self.name}: unknown fields {shown(sorted(self.values))}")
 
 
 def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object, refused if a key comes twice."""
+    """Make a JSON object, refused if a key occurs twice."""
     found = dict(pairs)
     expect(len(found) == len(pairs), "a JSON object has a key twice")
     return found
 
 
 def small_integer(digits: str) -> int:
-    """A JSON integer, refused before its digits take long to read."""
+    """Read a JSON integer, refused before it takes long if it has too many digits."""
     expect(len(digits) <= MOST_BITS // 3, "an integer has too many digits")
     return int(digits)
 
 
 def refuse_number(text: str) -> None:
-    """JSON's decimal numbers, infinities and NaN have no place in a certificate."""
+    """Refuse decimal numbers, infinities and NaN, which a certificate must not contain."""
     raise Refused(f"{shown(text[:20])} is not an integer")
 
 
 def read_json(archive: zipfile.ZipFile, name: str) -> Any:
-    """What an entry of the archive holds, of integers and no other numbers."""
+    """Read the JSON of an archive entry, whose numbers must all be integers."""
     expect(archive.getinfo(name).file_size <= MOST_STATEMENT_BYTES, f"{name}: too large")
     try:
         return json.loads(
@@ -396,14 +396,14 @@ def read_json(archive: zipfile.ZipFile, name: str) -> Any:
 
 
 def open_archive(path: str) -> zipfile.ZipFile:
-    """A zip file that holds what it has to, stored as it is, and nothing else."""
+    """Open a zip file, refused unless it stores the expected entries and no others."""
     expect(os.path.isfile(path), "not a readable certificate: no such file")
     archive = zipfile.ZipFile(path)
     names = sorted(info.filename for info in archive.infolist())
     fine = names in (sorted(NAMES), sorted([*NAMES, EXTRA_NAME]))
     expect(fine, f"not the files of a certificate: {shown(names[:5])}")
     for info in archive.infolist():
-        # what is not compressed cannot grow: reading takes no more than the file itself
+        # an uncompressed entry cannot grow: reading takes no more memory than the file
         stored = info.compress_type == zipfile.ZIP_STORED and info.file_size == info.compress_size
         expect(stored and not info.flag_bits & 1, f"{info.filename}: compressed or encrypted")
         expect(info.file_size <= os.path.getsize(path), f"{info.filename}: longer than the file")
@@ -411,7 +411,7 @@ def open_archive(path: str) -> zipfile.ZipFile:
 
 
 def columns(archive: zipfile.ZipFile, program: Program) -> Iterator[tuple[int, int]]:
-    """Every column of D as an integer, bit i of which is row i; refused if the digest differs."""
+    """Yield every column of D as an integer whose bit i is row i; refuse another digest."""
     size = -(-program.rows // 8)
     found = archive.getinfo("columns.bin").file_size
     expect(found == size * program.atoms, f"columns.bin: {found} bytes, not {size * program.atoms}")
@@ -423,12 +423,12 @@ def columns(archive: zipfile.ZipFile, program: Program) -> Iterator[tuple[int, i
             column = int.from_bytes(packed, "little")
             expect(not column >> program.rows, f"columns.bin: column {j} has bits past its rows")
             yield j, column
-        expect(not file.read(1), "columns.bin: too long")  # and now its CRC is checked
-    expect(digest.hexdigest() == program.columns_sha256, "columns.bin: not of the digest stated")
+        expect(not file.read(1), "columns.bin: too long")  # this read checks its CRC
+    expect(digest.hexdigest() == program.columns_sha256, "columns.bin: not the digest stated")
 
 
 def bit_planes(values: list[int]) -> tuple[list[int], int]:
-    """For every p the integer whose bit i is bit p of values[i] + offset; and the offset."""
+    """Return, for every p, the integer whose bit i is bit p of values[i] + offset; and offset."""
     offset = max(0, -min(values))
     width = max(value + offset for value in values).bit_length()
     if width == 0:
@@ -438,7 +438,7 @@ def bit_planes(values: list[int]) -> tuple[list[int], int]:
 
 
 def dual_norm_fits(prices: list[int], program: Program) -> bool:
-    """Whether the prices of a column, over 2^dual_bits, are within the strength."""
+    """Tell whether the dual norm of a column's prices, over 2^dual_bits, is at most strength."""
     value, bits = program.strength
     m = max(bits, program.dual_bits)
     most = value << (m - bits)
@@ -449,7 +449,7 @@ def dual_norm_fits(prices: list[int], program: Program) -> bool:
 
 
 def recompute(archive: zipfile.ZipFile, program: Program) -> dict[str, int]:
-    """The four values of a file, as integers over 2^bound_bits."""
+    """Compute the four values of a file, as integers over 2^bound_bits."""
     n, outputs, k = program.rows, range(program.outputs), program.bound_bits
     planes = [bit_planes([row[c] for row in program.dual_point]) for c in outputs]
     work = program.atoms * sum(1 + len(bits) for bits, _ in planes)
@@ -466,7 +466,7 @@ def recompute(archive: zipfile.ZipFile, program: Program) -> dict[str, int]:
             for bits, offset in planes
         ]
         expect(
-            dual_norm_fits(prices, program), f"V is not feasible: atom {j} costs more than it may"
+            dual_norm_fits(prices, program), f"V is not feasible: atom {j} has a price > strength"
         )
         if j in program.weights:
             rows = [i for i, bit in enumerate(reversed(format(column, "b"))) if bit == "1"]
@@ -491,9 +491,9 @@ def recompute(archive: zipfile.ZipFile, program: Program) -> dict[str, int]:
 
 
 def check(path: str) -> Program:
-    """Prove what a file states, or raise Refused with what fails.
+    """Prove the statement of a file, or raise Refused with the first failure.
 
-    Returns the Program that it is about; its ``claims`` are proven.
+    Returns the Program of the file; its ``claims`` are proven.
     """
     try:
         with open_archive(path) as archive:
@@ -501,22 +501,22 @@ def check(path: str) -> Program:
             program.sha256 = hashlib.sha256(archive.read("statement.json")).hexdigest()
             for name, value in recompute(archive, program).items():
                 claim = program.claims[name]
-                told = str(value) if value.bit_length() <= MOST_BITS else "another"
-                expect(claim == value, f"{name}: the file claims {claim}, what follows is {told}")
+                told = str(value) if value.bit_length() <= MOST_BITS else "a longer number"
+                expect(claim == value, f"{name}: the file claims {claim}, the check gives {told}")
     except (OSError, EOFError, MemoryError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
         raise Refused(f"not a readable certificate: {shown(str(error))}") from None
     return program
 
 
 def decimal(value: int, bits: int, rounding: str) -> str:
-    """An integer over 2^bits to 12 digits, rounded to one side."""
+    """Write an integer over 2^bits in 12 digits, rounded in the given direction."""
     context = Context(prec=12, rounding=rounding)
     exact = Context(prec=4000).divide if bits >= 0 else Context(prec=4000).multiply
     return str(exact(Decimal(value), Decimal(1 << abs(bits))).normalize(context))
 
 
 def statement(program: Program, over: str = "the dictionary") -> str:
-    """In words, what has been proven."""
+    """State in words what the file proves."""
     claims, k = program.claims, program.bound_bits
     gap = decimal(claims["gap"], k, ROUND_CEILING)
     if claims["reference"] > 0:

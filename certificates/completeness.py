@@ -1,42 +1,46 @@
 """Prove that a certificate is about every network of a class: ``python completeness.py FILE...``.
 
-checker.py, which has to lie beside this file, proves bounds over the columns of a file.
-This one proves of the same file, from its ``completeness.json``, that the columns are all
-that one hidden neuron of a class can fire on the inputs in it. A network of one hidden
-layer, of any width, is a weighted sum of such columns, so that the lower bound holds for all
-of them. There are two classes:
+checker.py must lie beside this file. It proves bounds over the columns of a file. From the
+``completeness.json`` of the same file this script proves that the columns are all the patterns
+that one hidden neuron of a class can fire on the inputs in the file. A network of one hidden
+layer, of any width, is a weighted sum of such columns. The lower bound therefore holds for
+all these networks. A file names one of two classes:
 
     threshold   1{x.h >= 0} for rows x of the inputs, h any real numbers;
     lif         u[t] = leak u[t-1] + x[t].p - r theta s[t-1],  s[t] = 1{u[t] >= theta},  from
                 u = s = 0, p any two (or one) real numbers, theta > 0, read at the last step
                 or at every step; r is 1 (delayed reset) or leak (immediate).
 
-The proof is a list and a count. Every pattern listed has a neuron in integers, which is
-evaluated here and has to fire it; the patterns are distinct; and there cannot be more
-of them than are listed. That number is not taken from the file but counted:
+The proof is a list and a count. The file lists a neuron in integers for every pattern; the
+script evaluates the neuron, which must fire the pattern. The patterns must be distinct. The
+script then counts how many patterns the class can have at most, without using the number in
+the file. Both numbers must be equal.
 
-*Threshold.* Of all h with some pattern take one with the fewest rows x.h = 0, and let F be
-these. If some g had x.g >= 0 on F, and not 0 on all of F, h + eps g with a small eps > 0 would
-have the same pattern and fewer zeros. So F has no such g; it is a flat, holding all rows in its
-span; and the pattern is told by F and the open cell of the other rows, restricted to the
-h orthogonal to F, that this h lies in. Hence the patterns are at most the sum of these cells
-over the flats without g. Flats of independent rows have one; one h0 with x.h0 >= 0 for all rows
-is a g for every flat that holds a row with x.h0 > 0, which with a bias are all but the empty
-one; the file may give others; whatever flats remain are counted. Open cells are counted by
+*Threshold.* Fix a pattern. Among all h with this pattern take one with the fewest rows
+x.h = 0, and let F be these rows. If some g had x.g >= 0 on F, and not 0 on all of F, h + eps g
+with a small eps > 0 would have the same pattern and fewer zeros. So F has no such g. F is a
+flat: it contains all rows in its span. Restrict the other rows to the h orthogonal to F; F and
+the open cell in which this h lies determine the pattern. Hence the number of patterns is at
+most the sum of these cells over the flats without g. Flats of independent rows have a g. One
+h0 with x.h0 >= 0 for all rows is a g for every flat that contains a row with x.h0 > 0; with a
+bias these are all flats but the empty one. The file may give a g for other flats. The script
+counts the cells of all remaining flats. Open cells are counted by
 
     r(A) = 1 + sum_i r(A_1, ..., A_(i-1) on the hyperplane of A_i),
 
 with parallel rows merged: the row A_i cuts as many cells in two as it has cells itself.
 
-*LIF.* Scaling p up makes every tie u = theta strict, so patterns are those of open cells. A
-node is a distinct beginning of an input sequence; given its own spikes before, h, a neuron
-fires at node k where c_k.p >= w_h theta, one side of a line in the plane theta = 1. Node after
-node, each line cuts as many of the cells with this h in two as the nodes before k leave
-intervals of it with this h; none where a node before k has the very same line.
+*LIF.* Scaling p up makes every tie u = theta strict, so that every pattern is that of an open
+cell. A node is a distinct beginning of an input sequence. Let h be the earlier spikes of a
+neuron; it fires at node k where c_k.p >= w_h theta, one side of a line in the plane theta = 1.
+The script adds one node after another. The nodes before k cut the line of k into intervals,
+and the line cuts one cell in two for each interval with this h. It cuts none if a node before
+k has the same line.
 
-Integers only; nothing but the standard library. Beyond what checker.py takes, no file takes
-more than about a minute and 1 GB: whatever is made or computed is first paid for, by its size,
-and files that take more than ``MOST_WORK`` are refused.
+The script computes with integers and imports nothing but the standard library. Beyond the
+time and memory of checker.py, no file takes more than about a minute and 1 GB: the script
+charges every step by its size before it takes the step, and refuses files that need more than
+``MOST_WORK``.
 """
 
 import hashlib
@@ -51,14 +55,14 @@ from typing import Any
 
 try:
     from . import checker
-except ImportError:  # a script beside it, where even ``python -I`` shall look
+except ImportError:  # run as a script: the checker lies beside it, also for ``python -I``
     sys.path.insert(0, str(Path(__file__).parent))
     import checker  # type: ignore[import-not-found, no-redef]
 
-MOST_BYTES = 3 << 24  # of completeness.json: 48 MiB
-MOST_BITS = 1024  # of an input or an entry of a witness
-MOST_SIZE = 16  # inputs, and steps: the depth of recursion
-MOST_WORK = 20_000_000  # an entry of a restricted row is one: some 3 microseconds, 30 bytes
+MOST_BYTES = 3 << 24  # size of completeness.json: 48 MiB
+MOST_BITS = 1024  # bits of an input, or of a hidden weight (an entry of a witness)
+MOST_SIZE = 16  # inputs, and steps; they bound the depth of recursion
+MOST_WORK = 20_000_000  # entries of restricted rows, each about 3 microseconds and 30 bytes
 
 Refused, expect, NAME = checker.Refused, checker.expect, checker.EXTRA_NAME
 Row = tuple[int, ...]
@@ -66,35 +70,35 @@ Rows = list[Row]
 
 
 class Work:
-    """What may still be spent on counting, and the arrangements counted so far."""
+    """The work left to the count, and the arrangements counted so far."""
 
     def __init__(self) -> None:
         self.left, self.known = MOST_WORK, dict[frozenset[Row], int]()
 
     def spend(self, amount: int, bits: int = 0) -> None:
-        """Pay for so many gcds of integers of so many bits; refuse the file when all is spent."""
+        """Charge ``amount`` gcds of integers of ``bits`` bits; refuse the file if none is left."""
         self.left -= amount * (1 + (bits >> 9) ** 2)
         expect(self.left >= 0, f"checking takes more than {MOST_WORK} steps")
 
 
-# what neurons fire
+# patterns of neurons
 
 
 def fired(samples: list[Rows], leak: Row, reset: Row, neurons: Rows, work: Work) -> Iterator[str]:
-    """What each neuron (p, theta) fires, as a text of bits: the last step first, row n - 1 first.
+    """Yield the pattern of each neuron (p, theta) as bits: last step first, row n - 1 first.
 
     With T steps, leak = num / den, r = share / gain and v[t] = gain den^(T-1) u[t],
 
         v[t] = num / den v[t-1] + den^(T-1) (gain x[t].p - share theta s[t-1]),
 
-    where the division leaves no remainder. All n rows are computed at once, as ``top``
-    bits each of one integer: sums and multiples of it are those of all rows.
+    where the division leaves no remainder. One integer holds all n rows, in ``top`` bits each:
+    its sums and multiples are those of all rows at once.
     """
     (num, den), (share, gain) = leak, reset
     n, steps, inputs = len(samples), len(samples[0]), len(samples[0][0])
     unit: int = den ** (steps - 1)
     size, digits = width(x for sample in samples for x in sample), width(neurons)
-    # |u| is at most the sum of what comes in, and theta is subtracted from it
+    # |u| is at most the sum of the inputs, and theta is subtracted from u
     most = (steps + 1) * unit * (gain * (inputs + 1) + share) << (size + digits)
     top = 8 * (most.bit_length() // 8 + 1)  # so that 2^(top - 1) > most
     cost = 1 + (n >> 6) + (n * top * (2 + inputs * (1 + (digits >> 8))) >> 13)
@@ -120,36 +124,36 @@ def fired(samples: list[Rows], leak: Row, reset: Row, neurons: Rows, work: Work)
         yield text.translate(b"0" * 128 + b"1" * 128).decode()
 
 
-# how many threshold patterns there are at most
+# the largest number of threshold patterns
 
 
 def shortest(row: Sequence[int]) -> Row:
-    """The shortest positive multiple of a row."""
+    """Return the shortest positive multiple of a row."""
     divisor = gcd(*row) or 1
     return tuple([x // divisor for x in row])
 
 
 def line(row: Row) -> Row:
-    """Of a shortest row and its negative the one that is above 0."""
+    """Return a shortest row or its negative, the one whose first nonzero entry is positive."""
     return row if row > (0,) * len(row) else tuple([-x for x in row])
 
 
 def width(rows: Iterable[Row]) -> int:
-    """Bits of the largest entry."""
+    """Return the bits of the largest entry."""
     return max((max(max(row), -min(row)) for row in rows), default=0).bit_length()
 
 
 def restrict(rows: Rows, normal: Row, work: Work) -> Rows:
-    """The rows on the hyperplane of a line, one coordinate of which is eliminated; shortest."""
+    """Restrict rows to the hyperplane of ``normal``, eliminating a coordinate; shortest rows."""
     work.spend(1 + len(rows) * (1 + len(normal)), width(rows) + width([normal]))
-    at = next(j for j, x in enumerate(normal) if x)  # where a line is above 0
+    at = next(j for j, x in enumerate(normal) if x)  # the first nonzero entry
     others = normal[:at] + normal[at + 1 :]
     rest = ((row[at], zip(row[:at] + row[at + 1 :], others, strict=True)) for row in rows)
     return [shortest([normal[at] * x - first * y for x, y in pairs]) for first, pairs in rest]
 
 
 def cells(all_rows: Rows, work: Work) -> int:
-    """Open cells of the hyperplanes of shortest rows."""
+    """Count the open cells of the hyperplanes of shortest rows."""
     rows = frozenset(line(row) for row in all_rows if any(row))
     if len(rows) < 3 or len(next(iter(rows))) == 2:
         return 2 * len(rows) or 1
@@ -165,19 +169,19 @@ def cells(all_rows: Rows, work: Work) -> int:
 def most_patterns(rows: Rows, h0: Row, separator: Callable[[int], Row | None], work: Work) -> int:
     """Bound the patterns 1{x.h >= 0} of the rows from above.
 
-    A flat is told by the distinct rows in it: bit i is the i-th of all that are not 0, in
-    order of first appearance, positive multiples being the same. ``separator(flat)``
-    returns a g for it, or None.
+    A flat is an integer: bit i is 1 if the flat contains the i-th distinct row. Distinct rows
+    are those that are not 0, in order of first appearance; positive multiples are the same row.
+    ``separator(flat)`` returns a g for the flat, or None.
     """
     distinct = list(dict.fromkeys(shortest(row) for row in rows if any(row)))
     heights = [sum(map(mul, row, h0)) for row in distinct]
     expect(min(heights, default=0) >= 0, "h0: x.h0 is below 0 for a row of the inputs")
-    # h0 is a g for every flat with other rows than these
+    # h0 is a g for every flat that contains a row outside these
     inside = [i for i, height in enumerate(heights) if height == 0]
     span, rest = 0, [distinct[i] for i in inside]
     while any(map(any, rest)):
         rest, span = restrict(rest, line(next(filter(any, rest))), work), span + 1
-    level, rank, total = dict[int, Any]({0: None}), 0, 0  # what restrict takes
+    level, rank, total = dict[int, Any]({0: None}), 0, 0  # the arguments of restrict
     while level:
         following = dict[int, Any]()
         for flat, origin in level.items():
@@ -188,7 +192,7 @@ def most_patterns(rows: Rows, h0: Row, separator: Callable[[int], Row | None], w
                 work.spend(len(distinct) + flat.bit_count() * len(h0), width([g]))
                 values = [sum(map(mul, x, g)) for i, x in enumerate(distinct) if flat >> i & 1]
                 expect(min(values) >= 0 < max(values), f"separators: false for flat {flat}")
-            # beyond a flat of rank span - 1 there is only that of all rows inside
+            # the only flat of a rank above span - 1 contains all rows inside
             extended = rank + 1 < span or not following
             rest = restrict(*origin) if origin and (counted or extended) else distinct
             total += cells(rest, work) if counted else 0
@@ -203,14 +207,14 @@ def most_patterns(rows: Rows, h0: Row, separator: Callable[[int], Row | None], w
     return total
 
 
-# how many trajectories of a LIF neuron with two inputs there are
+# the number of trajectories of a LIF neuron with two inputs
 
 
 class Trie:
     """The distinct beginnings of sequences of two inputs, shorter ones first, from the empty one.
 
-    Node k fires where drives[k].p >= (bar + share R) theta; R is 0 at the first step, and
-    num / den R + unit s at the next one, s being the node's spike.
+    Node k fires where drives[k].p >= (bar + share R) theta. R is 0 at the first step and
+    num / den R + unit s at the next one, where s is the node's spike.
     """
 
     def __init__(self, samples: list[Rows], leak: Row, reset: Row, work: Work) -> None:
@@ -232,36 +236,36 @@ class Trie:
                     self.children[parent].append(k)
 
     def after(self, reset: int, spike: int) -> int:
-        """R at the next step."""
+        """Return R at the next step."""
         return self.num * reset // self.den + self.unit * spike
 
     def count(self) -> int:
-        """One cell, and one more whenever a line cuts one in two."""
+        """Count cells: one at first, and one more each time a line cuts a cell in two."""
         total, bits = 1, 2 * width(self.drives)
         for k, (x, y) in enumerate(self.drives):
             self.work.spend((k + 1) << (len(self.paths[k]) if x or y else 0), bits)
             along = tuple(x * a + y * b for a, b in self.drives[: k + 1])
             across = tuple(x * b - y * a for a, b in self.drives[: k + 1])
-            # the empty beginning never fires; nor does a node without drive
+            # the empty beginning and nodes without drive never fire
             for history in product((0, 1), repeat=len(self.paths[k]) - 1) if x or y else ():
                 total += self.intervals(k, (0, *history), along, across, bits)
         return total
 
     def intervals(self, k: int, history: Row, along: Row, across: Row, bits: int) -> int:
-        """Intervals into which nodes before k cut the part of a line of k with this history.
+        """Count the intervals with this history into which nodes before k cut the line of k.
 
-        At the point p = (w (x, y) + z (-y, x)) / (x^2 + y^2) of the line, (x, y) being the
-        drive of k and w its bar, node j fires if w along_j + z across_j >= w_j along_k. A
+        Let (x, y) be the drive of k and w its bar. At the point p = (w (x, y) + z (-y, x)) /
+        (x^2 + y^2) of the line, node j fires if w along_j + z across_j >= w_j along_k. A
         number z is a pair: top / bottom, bottom > 0, or (-1, 0) and (1, 0) for the ends.
         """
         path, resets = self.paths[k], list(accumulate(history, self.after, initial=0))
         w = self.bar + self.share * resets[-1]
 
         def parts(node: int, reset: int, left: Row, right: Row) -> list[tuple[bool, Row, Row]]:
-            """The spikes of a node from left to right; none where its line is the same."""
+            """Return the spikes of a node from left to right; none if its line is the same."""
             self.work.spend(1, bits)
             top, slope = (self.bar + self.share * reset) * along[k] - w * along[node], across[node]
-            # fires on the right of z, or else on its left; parallel to it z is an end
+            # the node fires right of z, or left of it; z is an end if the lines are parallel
             z = shortest((top, slope) if slope > 0 else (-top, -slope))
             if less(left, z) and less(z, right):
                 return [(slope <= 0, left, z), (slope > 0, z, right)]
@@ -288,7 +292,7 @@ class Trie:
 
 
 def less(z: Row, other: Row) -> bool:
-    """Whether one number is below another; (-1, 0) is below all others, (1, 0) above."""
+    """Tell whether z is below another number; (-1, 0) is below all others, (1, 0) above."""
     return z[0] * other[1] < other[0] * z[1] or (z, other) == ((-1, 0), (1, 0))
 
 
@@ -296,12 +300,12 @@ def less(z: Row, other: Row) -> bool:
 
 
 def chunks(values: Sequence[Any], size: int) -> list[Any]:
-    """The values, so many at a time."""
+    """Split the values into tuples of ``size``."""
     return [tuple(values[i : i + size]) for i in range(0, len(values), size)]
 
 
 def read_threshold(fields: checker.Fields, program: checker.Program, work: Work) -> tuple[Any, ...]:
-    """The class in words, its data, what the neurons listed fire, and what counts patterns."""
+    """Return the class in words, the inputs, the patterns of the listed neurons, and a counter."""
     inputs, listed = fields.integer("inputs", 1, MOST_SIZE), fields.integer("listed", 0, 1 << 32)
     rows = chunks(data := fields.integers("data", program.rows * inputs, MOST_BITS), inputs)
     h0 = tuple(fields.integers("h0", inputs, MOST_BITS))
@@ -310,13 +314,13 @@ def read_threshold(fields: checker.Fields, program: checker.Program, work: Work)
     known = chunks(fields.integers("separators", size, checker.MOST_BITS), inputs + 1)
     separators = {flat: tuple(g) for flat, *g in known}
     words = f"two-layer threshold network\n  with neurons 1{{x.h >= 0}}, h in R^{inputs}, x a row"
-    # a neuron that forgets all, with threshold 0
+    # a LIF neuron with leak 0 and threshold 0
     patterns = fired([[row] for row in rows], (0, 1), (0, 1), [(*h, 0) for h in witnesses], work)
     return words, data, patterns, lambda: most_patterns(rows, h0, separators.get, work)
 
 
 def read_lif(fields: checker.Fields, program: checker.Program, work: Work) -> tuple[Any, ...]:
-    """The same of LIF neurons, for whole trajectories."""
+    """Return the same for LIF neurons, whose patterns are whole trajectories."""
     inputs, listed = fields.integer("inputs", 1, 2), fields.integer("listed", 0, 1 << 32)
     steps = fields.integer("steps", 1, MOST_SIZE)
     num, den = leak = tuple(fields.integers("leak", 2, 64))
@@ -340,35 +344,35 @@ CLASSES = {"threshold": read_threshold, "lif": read_lif}
 
 
 def matched(patterns: Iterator[str], columns: Iterator[tuple[int, int]], rows: int) -> int:
-    """How many patterns there are, refused unless they are distinct and end as the columns."""
+    """Count the patterns, refused unless they are distinct and their last rows are the columns."""
     seen, used = set[int](), {0: 0}  # the zero column adds nothing to a network
     for j, text in enumerate(patterns):
         seen.add(int(text, 2))
-        expect(len(seen) > j, f"witness {j} fires what an earlier one fires")
-        used.setdefault(int(text[:rows], 2), j)  # the last step, where that alone is read
+        expect(len(seen) > j, f"witness {j} fires the pattern of an earlier witness")
+        used.setdefault(int(text[:rows], 2), j)  # the last step, if only that is read
     found = {0} | {column if column in used else -1 for _, column in columns}
     first = min((used[column] for column in used.keys() - found), default=None)
-    expect(first is None, f"witness {first} fires what is no column")
-    expect(-1 not in found, "a column is fired by no witness")
+    expect(first is None, f"witness {first} fires a pattern that the columns lack")
+    expect(-1 not in found, "no witness fires one of the columns")
     return len(seen)
 
 
 def check(path: str) -> str:
-    """Prove what a file states of a whole class, or raise Refused with what fails.
+    """Prove the statement of a file about a whole class, or raise Refused with the first failure.
 
     Returns the statement in words.
     """
     program = checker.check(path)
     try:
         with checker.open_archive(path) as archive:
-            expect(NAME in archive.namelist(), f"no {NAME}: nothing global")
+            expect(NAME in archive.namelist(), f"no {NAME}: the file is about its columns only")
             expect(archive.getinfo(NAME).file_size <= MOST_BYTES, f"{NAME}: too large")
             text, work = archive.read(NAME), Work()
-            # an entry takes up to 200 bytes, what is nested more
+            # an entry takes up to 200 bytes, a nested list or object more
             work.spend(8 * text.count(b",") + 1000 * (text.count(b"[") + text.count(b"{")))
             fields = checker.Fields(checker.read_json(archive, NAME), "completeness")
             expect(fields.take("version", int) == 1, "version: this checker reads 1")
-            expect((kind := fields.take("class", str)) in CLASSES, f"class: not of {[*CLASSES]}")
+            expect((kind := fields.take("class", str)) in CLASSES, f"class: none of {[*CLASSES]}")
             words, data, patterns, count = CLASSES[kind](fields, program, work)
             fields.end()
             found = matched(patterns, checker.columns(archive, program), program.rows)

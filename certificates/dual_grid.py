@@ -1,9 +1,9 @@
-"""A dual point in integers that keeps every constraint exactly.
+"""Round a dual point to integers that satisfy every constraint exactly.
 
-In this order, which loses the least: shrunk by what rounding may add to a price;
-rounded to multiples of 2^-bits, towards the inside of the loss's domain; sums that
-have to be 0 restored in whole units, in rows with room; prices added up exactly. A
-block that costs more than the strength after all is shrunk further and done again.
+The steps come in the order that loses the least: shrink V by the amount that rounding may add
+to a price; round to multiples of 2^-bits, towards the inside of the loss's domain; where sums
+must be 0, restore them in whole units, in rows with room; add up the prices exactly. A block
+whose price still exceeds the strength is shrunk further and rounded again.
 """
 
 from typing import Any
@@ -17,13 +17,13 @@ from .exact_terms import EXACT_LOSSES
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-_ATTEMPTS = 40  # each leaves twice the room of the one before
+_ATTEMPTS = 40  # each attempt doubles the room for rounding
 
 
 def feasible_integers(program: ConvexProgram, dual_point: Floats, bits: int) -> Integers:
-    """V (N, C) over 2^bits, exactly feasible and close to a dual point that nearly is.
+    """Return V (N, C) over 2^bits, exactly feasible and close to a nearly feasible dual point.
 
-    Blocks where nothing but V = 0 is found are 0, which proves the bound 0.
+    A block for which no other V is found becomes V = 0, which proves the bound 0.
     """
     v = dual_point.copy()
     lower, upper = _domain(program, bits)
@@ -36,7 +36,7 @@ def feasible_integers(program: ConvexProgram, dual_point: Floats, bits: int) -> 
     limit, exact_limit = strength // scale, strength**2 // scale**2
     done = np.zeros_like(v, dtype=np.int64)
     left = list(program.blocks)
-    typical = 2 * int(np.ceil(np.sqrt(len(v))))  # what errors of half a unit add up to, at most
+    typical = 2 * int(np.ceil(np.sqrt(len(v))))  # the usual sum of errors of half a unit
     for attempt in range(_ATTEMPTS):
         room = typical << attempt
         if limit <= room:
@@ -61,17 +61,17 @@ def feasible_integers(program: ConvexProgram, dual_point: Floats, bits: int) -> 
 
 
 def _most(prices: Integers, width: int) -> int:
-    """The largest price of a block; under a group norm, the largest sum of squares, exactly."""
+    """Return a block's largest price exactly; for the group norm, the largest sum of squares."""
     if width == 1:
         return int(np.abs(prices).max(initial=0))
     squares = (prices.astype(np.float64) ** 2).sum(axis=1)
-    # floats tell which may be the largest, up to their rounding
+    # floats find the candidates for the largest, up to rounding
     close = np.flatnonzero(squares >= squares.max() * (1 - 1e-9))
     return max(sum(int(s) ** 2 for s in prices[j]) for j in close)
 
 
 def _domain(program: ConvexProgram, bits: int) -> tuple[Any, Any]:
-    """Least and largest integers V (N, C) that the conjugate takes, as float64; exact."""
+    """Return the least and largest integers V (N, C) of the conjugate's domain, exact float64."""
     a = program.row_weights[:, None]
     lower, upper = program.loss.domain(program.target, a)
     spare = EXACT_LOSSES[type(program.loss)].spare
@@ -84,7 +84,7 @@ def _domain(program: ConvexProgram, bits: int) -> tuple[Any, Any]:
 def _rounded(
     program: ConvexProgram, v: Floats, lower: Floats, upper: Floats, bits: int
 ) -> Integers:
-    """V over 2^bits inside its domain, with zero sums where they are asked."""
+    """Round V to integers over 2^bits inside its domain, with zero sums for intercepts."""
     units = np.clip(np.rint(np.ldexp(v, bits)), lower, upper).astype(np.int64)
     if not program.loss.separable:
         return _distributions(program, units, upper)
@@ -106,7 +106,7 @@ def _restore(units: Integers, lower: Floats, upper: Floats) -> None:
 
 
 def _spread(amount: int, room: Integers) -> Integers | None:
-    """``amount`` as a sum of entries of at most ``room``, about even; None if they are too few."""
+    """Spread ``amount`` about evenly over entries up to ``room``; None if the room is too small."""
     taken = np.zeros_like(room)
     while amount > 0:
         free = np.flatnonzero(room > taken)
@@ -114,7 +114,7 @@ def _spread(amount: int, room: Integers) -> Integers | None:
             return None
         each = -(-amount // free.size)
         step = np.minimum(room[free] - taken[free], each)
-        # the last ones get nothing where all is given away before
+        # the last entries get nothing once the amount is spent
         step = np.clip(amount - (np.cumsum(step) - step), 0, step)
         taken[free] += step
         amount -= int(step.sum())
@@ -122,9 +122,10 @@ def _spread(amount: int, room: Integers) -> Integers | None:
 
 
 def _distributions(program: ConvexProgram, units: Integers, upper: Floats) -> Integers:
-    """Rows of softmax: others than the label <= 0, the label minus their sum, at most its weight.
+    """Make rows valid for softmax: entries <= 0 but the label's, which makes the sum 0.
 
-    With an intercept columns sum to 0 too: units move between two classes of a row.
+    The label's entry is at most the row's weight. With an intercept columns sum to 0 too: units
+    move between two classes of a row.
     """
     n = np.arange(len(units))
     label = program.target.argmax(axis=1)
@@ -148,7 +149,7 @@ def _distributions(program: ConvexProgram, units: Integers, upper: Floats) -> In
         if amount == 0:
             return np.zeros_like(units)
         taken = _spread(amount, room)
-        assert taken is not None  # there is as much room
+        assert taken is not None  # amount <= sum of the room
         units[:, source] -= taken
         units[:, sink] += taken
     return units

@@ -1,8 +1,8 @@
-"""The exact grade of a certificate: integers, which prove what they say for certain.
+"""Compute an exact certificate: bounds in integers, which no rounding can make false.
 
-Weights and dual point are rounded to integers over powers of two; D is 0/1, so that
-fits and prices are sums of integers, by bit planes; what is left of the objective
-and of the conjugate is rounded to the side that weakens the proof.
+Weights and dual point are rounded to integers over powers of two. D is 0/1, so that fits and
+prices are exact sums of integers, computed by bit planes. The remaining steps of the objective
+and the conjugate are rounded to the side that weakens the proof.
 """
 
 import math
@@ -18,38 +18,41 @@ from .dual_grid import feasible_integers
 from .exact_certificate import ExactCertificate, Integers
 from .exact_terms import EXACT_LOSSES, Scaled, dyadic, to_integers, total_bound, total_loss
 
-_WEIGHT_BITS = 52  # of the largest fit possible
-_DUAL_BITS = 52  # of the largest entry of V, and no more than its sums leave
-_FINEST = 1e-13  # relative gap below which floats decide nothing more
-_SHARE = 20  # the part of the gap that rounding V may cost, at most
+_WEIGHT_BITS = 52  # bits of the largest possible fit
+_DUAL_BITS = 52  # bits of the largest entry of V; fewer if its int64 sums need the room
+_FINEST = 1e-13  # floats cannot resolve smaller relative gaps
+_SHARE = 20  # rounding V may cost at most 1 / _SHARE of the gap
 _LEAST_BITS, _MOST_BITS = -1000, 2000
 
 
 def check_provable(program: ConvexProgram) -> None:
-    """Raise ValueError unless loss and penalty are bidual's own, whose integers are known."""
+    """Raise ValueError for a user-defined loss or penalty, which has no integer arithmetic."""
     losses = {type(loss): name for name, loss in LOSSES.items() if type(loss) in EXACT_LOSSES}
     penalties = {type(penalty): name for name, penalty in PENALTIES.items()}
     part: Loss | Penalty
     for part, known in ((program.loss, losses), (program.penalty, penalties)):
         if type(part) not in known:
-            raise ValueError(f"program: expected one of {sorted(known.values())}, got {part!r}")
+            raise ValueError(
+                f"program: expected one of {sorted(known.values())}, got {part!r}, which has no "
+                "integer arithmetic; certify it with exact=False"
+            )
 
 
 def exact_certificate(
     program: ConvexProgram, certificate: Certificate, weights: Any, intercept: Any
 ) -> ExactCertificate:
-    """Prove in integers what a certificate of the float grade says of weights.
+    """Prove in integers the bounds of a float certificate of weights.
 
     Raises
     ------
     ValueError
-        If sums of weights are past the largest float64, or a number is too large or
-        too small for integers over powers of two of a few thousand bits.
+        If sums of weights exceed the largest float64, or a number is too large or too small
+        for integers over powers of two of a few thousand bits.
     """
     n = program.design.shape[0]
     reference = program.reference
     target = certificate.absolute_gap
-    if reference > 0:  # of a bad answer's gap, no more than the bounds are worth
+    if reference > 0:  # a bad answer's gap may exceed the reference
         target = min(max(target, _FINEST * reference), reference)
     null = program.null_intercept
     largest = float(np.max(np.abs(weights).sum(axis=0) + np.abs(intercept) + np.abs(null)))
@@ -73,7 +76,7 @@ def exact_certificate(
     primal = total_loss(loss, a, Scaled(fits.T, weight_bits), y, bound_bits, True)
     primal += _penalty(program, W, weight_bits, bound_bits)
     dual = total_bound(loss, a, Scaled(v.T, dual_bits), y, bound_bits)
-    # rows have few targets and weights between them, or not much is lost
+    # one row of each kind: rows often share target and weight
     rows, counts = _different(np.vstack([program.row_weights, program.target.T]))
     z0 = Scaled(np.repeat(b0[:, None], rows.size, axis=1), weight_bits)
     a, y = (Scaled(x.integers[:, rows], x.bits) for x in (a, y))
@@ -97,7 +100,7 @@ def exact_certificate(
 
 
 def _different(columns: NDArray[np.float64]) -> tuple[NDArray[np.intp], list[int]]:
-    """Where columns that differ are, one of each, and how many are the same as it."""
+    """Return the place of one column of each kind, and the number of columns of that kind."""
     order = np.lexsort(columns)
     ordered = columns[:, order]
     new = (ordered[:, 1:] != ordered[:, :-1]).any(axis=0)
@@ -106,14 +109,14 @@ def _different(columns: NDArray[np.float64]) -> tuple[NDArray[np.intp], list[int
 
 
 def _dual_bits(program: ConvexProgram, V: NDArray[np.float64], dual: float, target: float) -> int:
-    """Bits of V: what rounding may cost within the gap, and no more than int64 sums take."""
+    """Choose the bits of V: enough for the gap, and few enough for sums in int64."""
     n = len(V)
     top = float(np.abs(V).max())
     if top == 0.0:
         return 0
     exponent = math.frexp(top)[1]
     most = min(_DUAL_BITS, 61 - n.bit_length()) - exponent
-    # half a unit a row in V y, and prices of up to n units in all of the bound
+    # half a unit per row in V y, and shrinking by prices of up to n units
     cost = np.abs(program.target).sum() + 4.0 * n
     if program.strength > 0:
         cost += 8.0 * math.sqrt(n) * abs(dual) / program.strength
@@ -124,13 +127,13 @@ def _checked(bits: int) -> int:
     if not _LEAST_BITS <= bits <= _MOST_BITS:
         raise ValueError(
             f"program: expected numbers that integers over 2^{_LEAST_BITS} to 2^{_MOST_BITS} "
-            f"hold, got one that needs 2^{bits}"
+            f"hold, got one that needs 2^{bits}; rescale the targets or the dictionary"
         )
     return bits
 
 
 def _penalty(program: ConvexProgram, W: Integers, weight_bits: int, bound_bits: int) -> int:
-    """Strength times the norm of W, rounded up."""
+    """Return strength times the norm of W, rounded up."""
     used = W[W.any(axis=1)].tolist()
     if program.norm_width > 1:
         squares = (sum(x * x for x in row) for row in used)
@@ -143,7 +146,7 @@ def _penalty(program: ConvexProgram, W: Integers, weight_bits: int, bound_bits: 
 
 
 def _relative(gap: int, reference: int) -> float:
-    """The quotient, rounded up."""
+    """Return gap / reference, rounded up."""
     if reference == 0:
         return math.inf if gap > 0 else 0.0
     try:

@@ -1,4 +1,4 @@
-"""ExactCertificate: what integers prove of an answer, and the file that carries the proof."""
+"""ExactCertificate: bounds on an answer proven in integers, and the file with the proof."""
 
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -18,17 +18,17 @@ Integers = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class ExactCertificate:
-    """What is proven of an answer, in integers.
+    """Bounds on an answer, proven in integers.
 
     Attributes
     ----------
     primal, dual, absolute_gap, reference : Fraction
-        Objective of ``weights`` and ``intercept`` (at most), bound on every
-        objective (at least), their difference, and the objective at W = 0 and
-        ``null_intercept`` (at least), in units of the objective.
+        In units of the objective: an upper bound on the objective of ``weights`` and
+        ``intercept``, a lower bound on every objective, their difference, and a lower bound
+        on the objective at W = 0 and ``null_intercept``.
     relative_gap : float
-        ``absolute_gap`` / reference, rounded up; where the reference is 0, 0 for no gap,
-        else infinity.
+        ``absolute_gap`` / reference, rounded up. If the reference is 0: 0 for no gap, else
+        infinity.
     program : ConvexProgram
     weights : (P, C) int64 array
         W, over 2^weight_bits.
@@ -37,7 +37,7 @@ class ExactCertificate:
     dual_point : (N, C) int64 array
         V, over 2^dual_bits.
     weight_bits, dual_bits, bound_bits : int
-        Of weights, of the dual point, and of all four values.
+        Exponents of the powers of two of the weights, the dual point and all four values.
     """
 
     primal: Fraction
@@ -55,24 +55,24 @@ class ExactCertificate:
     bound_bits: int = field(repr=False)
 
     def save(self, path: str | PathLike[str], complete: bool | dict[str, Any] = False) -> None:
-        """Write a ``.cert`` file, which ``checker.py`` proves with nothing but Python.
+        """Write a ``.cert`` file, which ``checker.py`` checks with nothing but Python.
 
         Parameters
         ----------
         path : path
-            Replaced if it is there; nothing half-written is left behind.
+            An existing file is replaced as a whole; a failed call leaves no partial file.
         complete : bool or dict
-            Whether to write what shows that the atoms are all of a class of neurons, so that
-            ``completeness.py`` proves the bound of every network of that class. True is for
-            programs that a network class stated over a complete dictionary; for others it is
-            what :func:`bidual.completeness` returned.
+            Whether to add the proof that the atoms are all patterns of a class of neurons.
+            ``completeness.py`` then proves the bound for every network of that class. True
+            works for programs that a network class stated over a complete dictionary. For
+            other programs give the result of :func:`bidual.completeness`.
 
         Raises
         ------
         ValueError, BudgetExceeded
             As :func:`bidual.completeness`, if ``complete`` is True.
         OSError
-            If it cannot be written.
+            If the file cannot be written.
         """
         shown = completeness(self.program) if complete is True else complete or None
         statement = _statement(self, cert_file.columns_sha256(self.program.design))
@@ -80,7 +80,7 @@ class ExactCertificate:
 
 
 def _statement(certificate: ExactCertificate, sha256: str) -> dict[str, Any]:
-    """All of ``statement.json``; docs/certificate_format.md describes every field."""
+    """Return all of ``statement.json``; docs/certificate_format.md describes every field."""
     program = certificate.program
     n, atoms = program.design.shape
     bits = certificate.bound_bits

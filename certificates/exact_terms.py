@@ -1,13 +1,13 @@
 """Objectives and conjugates of rows in integers, rounded to the side that weakens a proof.
 
-All arguments are arrays of integers over powers of two (``a`` of rows, ``z`` fits, ``y``
-targets, ``v`` dual points); a sum over an output's rows comes back over ``2^bits``,
-every row's share rounded up, or down, to an integer first. ``checker.py`` does the
-same one row at a time, and shares no line with this file.
+All arguments are arrays of integers over powers of two: row weights ``a``, fits ``z``, targets
+``y``, dual points ``v``. A sum over an output's rows is an integer over ``2^bits``; the share
+of every row is first rounded up, or down, to an integer. ``checker.py`` computes the same one
+row at a time. It shares no code with this file on purpose: each tests the other.
 
-Arrays are int64 as long as their entries are below 2^61, so that two or three of them
-may be added, and else of Python's own integers. What makes them longer, products and
-shifts, finds out which. ``EXACT_LOSSES`` has each loss that can be proven in integers.
+Arrays are int64 while their entries are below 2^61, so that two or three of them can be added;
+longer entries are Python integers. Products and shifts, which lengthen entries, choose the
+type. ``EXACT_LOSSES`` lists the losses that can be proven in integers.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -29,8 +29,8 @@ from ..formulations.losses import (
 )
 from .integer_logs import LOG_BITS, Integers, integer_exps, integer_logs
 
-_INT64_BITS = 61  # of what may still be added
-_FEW = 1 << 14  # exponentials that int64 adds up
+_INT64_BITS = 61  # longest entries that int64 can still add
+_FEW = 1 << 14  # int64 can add fewer exponentials than this
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,19 @@ class Scaled:
 
 
 def integer_array(values: list[int]) -> Integers:
-    """Python's integers as an array."""
+    """Make an array of Python integers, int64 if they fit."""
     fit = max(map(abs, values)).bit_length() <= _INT64_BITS
     return np.array(values, dtype=np.int64 if fit else object)
 
 
 def dyadic(value: float) -> tuple[int, int]:
-    """A float as an integer and its bits: value = integer / 2^bits."""
+    """Write a float as an integer and its bits: value = integer / 2^bits."""
     numerator, denominator = float(value).as_integer_ratio()
     return numerator, denominator.bit_length() - 1
 
 
 def to_integers(values: Array) -> Scaled:
-    """Floats (C, N) as integers over the least power of two that takes all of them."""
+    """Write floats (C, N) as integers over the smallest power of two that holds them all."""
     different, where = np.unique(values, return_inverse=True)
     ratios = [x.as_integer_ratio() for x in different.tolist()]
     bits = max(d.bit_length() - 1 for _, d in ratios)
@@ -63,12 +63,12 @@ def to_integers(values: Array) -> Scaled:
 
 
 def _length(x: Integers) -> int:
-    """Bits of the largest entry."""
+    """Return the bits of the largest entry."""
     return int(np.abs(x).max(initial=0)).bit_length()
 
 
 def _shifted(x: Integers, bits: int) -> Integers:
-    """Entries times 2^bits, bits >= 0."""
+    """Multiply entries by 2^bits, bits >= 0."""
     wide = x.dtype != object and _length(x) + bits > _INT64_BITS
     return (x.astype(object) if wide else x) << bits
 
@@ -80,7 +80,7 @@ def _product(x: Integers, y: Integers) -> Integers:
 
 
 def _floors(x: Integers, shift: int) -> list[int]:
-    """Entries / 2^shift, rounded down."""
+    """Divide entries by 2^shift, rounded down."""
     floors: list[int] = (x >> shift if shift >= 0 else _shifted(x, -shift)).tolist()
     return floors
 
@@ -94,9 +94,10 @@ def total_loss(
     upper: bool,
     counts: Sequence[int] | None = None,
 ) -> int:
-    """Sum over rows and outputs of a_i loss(z_i, y_i), over 2^bits, from above or from below.
+    """Bound the sum over rows and outputs of a_i loss(z_i, y_i), over 2^bits.
 
-    ``counts`` tells how many rows each stands for, one unless given.
+    The bound is above the sum if ``upper``, else below it. Row i counts ``counts[i]`` times,
+    by default once.
     """
     weights = -a.integers[0] if upper else a.integers[0]
     values_of, total = EXACT_LOSSES[type(loss)].values, 0
@@ -112,7 +113,7 @@ def total_loss(
 
 
 def total_bound(loss: Loss, a: Scaled, v: Scaled, y: Scaled, bits: int) -> int:
-    """Sum over rows and outputs of -(a_i loss)*(-V_i), over 2^bits, from below."""
+    """Bound the sum over rows and outputs of -(a_i loss)*(-V_i), over 2^bits, from below."""
     bound_of, total = EXACT_LOSSES[type(loss)].bound, 0
     rows = (
         zip(v.integers, y.integers, strict=True) if loss.separable else [(v.integers, y.integers)]
@@ -125,14 +126,14 @@ def total_bound(loss: Loss, a: Scaled, v: Scaled, y: Scaled, bits: int) -> int:
 
 
 def _residuals(z: Scaled, y: Scaled) -> Scaled:
-    """|z - y|."""
+    """Return |z - y|."""
     bits = max(z.bits, y.bits)
     apart = _shifted(z.integers, bits - z.bits) - _shifted(y.integers, bits - y.bits)
     return Scaled(np.abs(apart), bits)
 
 
 def _hinges(z: Scaled, y: Scaled) -> Scaled:
-    """max(0, 1 - y z); labels have bits 0."""
+    """Return max(0, 1 - y z); labels have bits 0."""
     bits = max(z.bits, 0)
     ones = _shifted(np.ones_like(z.integers), bits)
     margins = _shifted(_product(y.integers, z.integers), bits - z.bits)
@@ -170,14 +171,14 @@ def _squared_hinge_values(z: Scaled, y: Scaled, delta: float, upper: bool) -> tu
 
 
 def _log_sums(exps: Integers, upper: bool) -> Integers:
-    """ln(x / 2^LOG_BITS) >= 0 over 2^LOG_BITS."""
+    """Bound ln(x / 2^LOG_BITS) >= 0, over 2^LOG_BITS, from above if ``upper`` or below."""
     lows, highs = integer_logs(np.append(exps, 1 << LOG_BITS))
     logs: Integers = highs[:-1] - lows[-1] if upper else np.maximum(lows[:-1] - highs[-1], 0)
     return logs
 
 
 def _logistic_values(z: Scaled, y: Scaled, delta: float, upper: bool) -> tuple[Integers, int]:
-    """ln(1 + exp(-yz)) = ln(1 + exp(-|z|)) + max(0, -yz), and the bits that it is over."""
+    """Return ln(1 + exp(-yz)) = ln(1 + exp(-|z|)) + max(0, -yz), and its bits."""
     exps = integer_exps(np.abs(z.integers), z.bits)[upper]
     logs = _log_sums(exps + (1 << LOG_BITS), upper)
     scale = max(LOG_BITS, z.bits)
@@ -186,7 +187,7 @@ def _logistic_values(z: Scaled, y: Scaled, delta: float, upper: bool) -> tuple[I
 
 
 def _softmax_values(z: Scaled, y: Scaled, delta: float, upper: bool) -> tuple[Integers, int]:
-    """Logsumexp of each row less the fit of its label, and the bits that it is over."""
+    """Return the logsumexp of each row minus the fit of its label, and its bits."""
     below = z.integers.max(axis=0) - z.integers
     exps = integer_exps(below.ravel(), z.bits)[upper].reshape(below.shape)
     logs = _log_sums(exps.sum(axis=0, dtype=np.int64 if len(exps) < _FEW else object), upper)
@@ -196,19 +197,19 @@ def _softmax_values(z: Scaled, y: Scaled, delta: float, upper: bool) -> tuple[In
 
 
 def _linear_bound(a: Scaled, v: Scaled, y: Scaled, bits: int) -> int:
-    """Sum of v y: hinge and absolute loss."""
+    """Return the sum of v y, for hinge and absolute loss."""
     return sum(_floors(_product(y.integers, v.integers), v.bits + y.bits - bits))
 
 
 def _quadratic_bound(a: Scaled, v: Scaled, y: Scaled, bits: int) -> int:
-    """Sum of v y - v^2 / 2a; rows of weight 0 have v = 0 and add nothing."""
+    """Return the sum of v y - v^2 / 2a; rows of weight 0 have v = 0 and add nothing."""
     fine, masses = _finer(a, v)
     coarse = max(y.bits, 0)
     entries = _shifted(v.integers, fine - v.bits)
     linear = _shifted(_product(masses, y.integers), coarse - y.bits + 1)
     above = _product(entries, linear - _shifted(entries, coarse))
     shift = 1 + coarse + fine - bits
-    # floors of floors are the floors of the whole, of smaller numbers
+    # the floor of a floor is the floor of the quotient, with smaller numbers
     above = above >> shift if shift >= 0 else _shifted(above, -shift)
     return sum((above // np.maximum(masses, 1)).tolist())
 
@@ -226,13 +227,13 @@ def _softmax_bound(a: Scaled, v: Scaled, y: Scaled, bits: int) -> int:
 
 
 def _finer(a: Scaled, v: Scaled) -> tuple[int, Integers]:
-    """The bits that take both row weights and dual points, and the weights over them."""
+    """Return bits that hold row weights and dual points alike, and the weights over them."""
     fine = max(v.bits, a.bits)
     return fine, _shifted(a.integers, fine - a.bits)
 
 
 def _entropies(parts: Iterable[Integers], masses: Integers, fine: int, bits: int) -> int:
-    """Sum over rows of sum over parts ln(mass / part), over 2^fine; the parts add up to it."""
+    """Bound the sum over rows and parts of part ln(mass / part); parts sum to their mass."""
     wholes = integer_logs(np.maximum(masses, 1))[0]
     sums = np.zeros(len(masses), dtype=object)
     for part in parts:
@@ -243,11 +244,11 @@ def _entropies(parts: Iterable[Integers], masses: Integers, fine: int, bits: int
 
 @dataclass(frozen=True)
 class ExactLoss:
-    """A loss in integers.
+    """The integer arithmetic of a loss.
 
-    ``values`` gives the losses of rows at fits z, of an output or of all together, and the bits
-    that they are over; ``bound`` the sum of -(a loss)*(-v), from below. ``spare`` are the units by
-    which the domain's ends are moved inside, where they are not on the grid themselves.
+    ``values`` returns the losses of rows at fits z, of one output or of all together, and their
+    bits. ``bound`` returns a lower bound on the sum of -(a loss)*(-v). ``spare`` units are cut
+    off both ends of the domain, if the ends may lie off the grid.
     """
 
     values: Callable[[Scaled, Scaled, float, bool], tuple[Integers, int]]
@@ -258,7 +259,7 @@ class ExactLoss:
 EXACT_LOSSES: dict[type[Loss], ExactLoss] = {
     Squared: ExactLoss(_squared_values, _quadratic_bound),
     Absolute: ExactLoss(_absolute_values, _linear_bound),
-    # a row's weight times delta may be rounded: a unit less is inside
+    # rounding may move weight times delta outward: one unit less is inside
     Huber: ExactLoss(_huber_values, _quadratic_bound, spare=1),
     Hinge: ExactLoss(_hinge_values, _linear_bound),
     SquaredHinge: ExactLoss(_squared_hinge_values, _quadratic_bound),

@@ -1,6 +1,5 @@
-"""The command line: demo, compare, backends.
+"""The command line: demo, compare, certify, verify, backends.
 
-To add a command: a file with ``add_parser(commands)`` and a function that does
-the work through the public names, a line in ``COMMANDS`` in ``main.py``, and its
-tests in ``tests/test_cli.py``.
+To add a command, write a file with ``add_parser(commands)`` and a function that works through
+the public names. Add a line to ``COMMANDS`` in ``main.py`` and tests to ``tests/test_cli.py``.
 """

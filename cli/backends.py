@@ -1,4 +1,4 @@
-"""bidual backends: what is installed, what can solve here, and what each backend takes."""
+"""bidual backends: list the backends, their versions, and the programs that each accepts."""
 
 import argparse
 from collections.abc import Iterator
@@ -18,11 +18,12 @@ def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "backends",
-        help="list the backends: version, licence, what each takes",
+        help="list the backends: version, readiness, accepted programs",
         description=(
-            "Lists every backend with its version and whether it can solve here (and what to do "
-            "if not); then the grid of losses and penalties that each takes, with and without an "
-            "intercept, for one output and for several; and why the others are refused."
+            "Lists every backend with its version. If a backend is not ready on this machine, the "
+            "list says what to do. A grid then shows which losses and penalties each backend "
+            "accepts, with and without an intercept, for one output and for several. The lines "
+            "below the grid give the reason of each refusal."
         ),
     )
     parser.set_defaults(run=_run)
@@ -39,9 +40,9 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _grid() -> Iterator[str]:
-    """Lines of the grid: a row for each loss and penalty, a column for each backend."""
+    """Yield the lines of the grid: a row per loss and penalty, a column per backend."""
     yield f"{'loss + penalty':<23}" + "".join(f"{name:>9}" for name in BACKENDS)
-    remarks: dict[str, dict[str, None]] = {name: {} for name in BACKENDS}  # each once, in order
+    remarks: dict[str, dict[str, None]] = {name: {} for name in BACKENDS}  # no repeats, in order
     for loss in LOSSES:
         least = 1 if LOSSES[loss].separable else 2
         for penalty in PENALTIES:
@@ -56,6 +57,6 @@ def _grid() -> Iterator[str]:
                 cells.append(_SHOWN[taken[0], taken[1]])
             yield f"{loss + ' + ' + penalty:<23}" + "".join(f"{cell:>9}" for cell in cells)
     yield ""
-    yield "yes: with and without an intercept, of any number of outputs; one: of one output only."
+    yield "yes: with and without an intercept, any number of outputs; one: one output only."
     for each in remarks.values():
         yield from each

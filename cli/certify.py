@@ -1,4 +1,4 @@
-"""bidual certify: prove the gap of weights from anywhere, and write the proof to a file."""
+"""bidual certify: prove the gap of weights from any solver, and write the proof to a file."""
 
 import argparse
 from pathlib import Path
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from .. import LOSSES, PENALTIES, BinaryMatrix, ConvexProgram, Huber, certify
 from ..certificates import checker
 
-_BEST = ""  # an intercept asked for without a file
+_BEST = ""  # --intercept without a file
 
 
 def add_parser(commands: Any) -> None:
@@ -19,43 +19,54 @@ def add_parser(commands: Any) -> None:
         "certify",
         help="prove the gap of weights in integers, and write a certificate file",
         description=(
-            "Proves how far weights, whoever found them, are from the optimum of "
+            "Proves how far weights from any solver are from the optimum of "
             "sum_i a_i loss((D W + b)_i, y_i) + strength * penalty(W), and writes a .cert file "
             "that anybody can check with nothing but Python."
         ),
         epilog=(
-            "Exit status: 0 if the file is written, whatever its gap. Example: "
+            "Exit status: 0 if the file is written, for any gap. Example: "
             "bidual certify patterns.npy y.npy w.npy --loss hinge --strength 0.01 --out w.cert"
         ),
     )
     parser.add_argument(
-        "dictionary", help="D: 0/1 as .npy (N, P), or a file that bidual's save has written"
+        "dictionary", help="D: 0/1 as .npy (N, P), or a file that dictionary.save() wrote"
     )
-    parser.add_argument("targets", help="y: .npy of (N,) or (N, C), as the loss takes them")
-    parser.add_argument("weights", help="W: .npy of (P,) or (P, C)")
+    parser.add_argument("targets", help="y: .npy (N,) or (N, C), in the form that the loss takes")
+    parser.add_argument("weights", help="W: .npy (P,) or (P, C)")
     losses, penalties = (", ".join(sorted(names)) for names in (LOSSES, PENALTIES))
     parser.add_argument("--loss", default="squared", help=f"one of: {losses} (default: squared)")
-    parser.add_argument("--delta", type=float, help="where huber's loss turns linear (default: 1)")
+    parser.add_argument(
+        "--delta", type=float, help="residual at which the huber loss becomes linear (default: 1)"
+    )
     parser.add_argument("--penalty", default="l1", help=f"one of: {penalties} (default: l1)")
-    parser.add_argument("--strength", type=float, required=True, help="lambda itself")
+    parser.add_argument(
+        "--strength", type=float, required=True, help="lambda, the factor of the penalty"
+    )
     parser.add_argument(
         "--intercept",
         nargs="?",
         const=_BEST,
         metavar="FILE",
-        help="the program has one, b: .npy of one number or (C,), the best without a file",
+        help="the program has an intercept b: .npy of one number or (C,); without FILE the best b",
     )
-    parser.add_argument("--row-weights", metavar="FILE", help="a: .npy of (N,); 1/N unless given")
-    parser.add_argument("--dual-point", metavar="FILE", help="a V to try: .npy of (N,) or (N, C)")
+    parser.add_argument("--row-weights", metavar="FILE", help="a: .npy (N,) (default: 1/N each)")
     parser.add_argument(
-        "--out", default="answer.cert", metavar="FILE", help="where it goes (default: answer.cert)"
+        "--dual-point", metavar="FILE", help="another dual point V to try: .npy (N,) or (N, C)"
+    )
+    parser.add_argument(
+        "--out",
+        default="answer.cert",
+        metavar="FILE",
+        help="certificate file to write (default: answer.cert)",
     )
     parser.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
     if options.delta is not None and options.loss != "huber":
-        raise ValueError(f"delta: expected beside --loss huber, not {options.loss}")
+        raise ValueError(
+            f"delta: can be given only together with --loss huber, got --loss {options.loss}"
+        )
     given = None if options.intercept == _BEST else options.intercept
     b, a, v = (
         None if file is None else _array(file)
@@ -84,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _array(file: str) -> NDArray[np.float64]:
-    """Numbers of an .npy file."""
+    """Read the numbers of an .npy file."""
     try:
         found: NDArray[np.float64] = np.load(file, allow_pickle=False)
     except (EOFError, ValueError):
@@ -95,7 +106,7 @@ def _array(file: str) -> NDArray[np.float64]:
 
 
 def _dictionary(file: str) -> BinaryMatrix:
-    """A matrix from an .npy file, or from one of bidual's own."""
+    """Read a 0/1 matrix from an .npy file, or from a file of bidual."""
     if Path(file).suffix != ".npy":
         return BinaryMatrix.load(file)
     try:

@@ -1,4 +1,4 @@
-"""bidual compare, the main job: one program, every backend, each answer certified and rebuilt."""
+"""bidual compare: solve one program with every backend, certify and rebuild each answer."""
 
 import argparse
 import json
@@ -33,12 +33,12 @@ from ..dictionaries.live_line import LiveLine
 from .tiny import tiny_program
 
 _HIDDEN = (64, 32)
-_POINTS = 200  # of a backend's history that the results keep
+_POINTS = 200  # the results keep so many points of a backend's history
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to compare; the defaults are the demo's."""
+    """The settings of a comparison; the defaults are those of the demo."""
 
     task: str = "digits"
     loss: str = "squared"
@@ -65,7 +65,7 @@ class Job:
         if not 0 <= self.seed < 2**64:
             raise ValueError(f"seed: expected 0 <= seed < 2**64, got {self.seed}")
         if not self.backends:
-            raise ValueError(f"backends: expected at least one of {list(BACKENDS)}")
+            raise ValueError(f"backends: expected at least one of {list(BACKENDS)}, got none")
         for name in self.backends:
             if name not in BACKENDS:
                 raise ValueError(f"backends: expected names of {list(BACKENDS)}, got {name!r}")
@@ -82,15 +82,15 @@ def add_parser(commands: Any) -> None:
         "compare",
         help="solve one program with every backend and certify each answer",
         description=(
-            "Samples a LIF (64, 32) dictionary on a task, states the convex program of training "
-            "over it (one output a class, with intercepts), solves it with every backend in "
-            "turn, certifies each answer in the original program, rebuilds the network, and "
-            "prints a table. Writes compare.json, the proof of the best answer compare.cert and, "
-            "where matplotlib is installed, compare.png."
+            "Samples a LIF (64, 32) dictionary on a task and states the convex program of training "
+            "over it, with one output per class and with intercepts. Every backend solves the "
+            "program in turn. The command certifies each answer in the original program, rebuilds "
+            "the network and prints a table. It writes compare.json, compare.cert (the proof of "
+            "the best answer) and, if matplotlib is installed, compare.png."
         ),
         epilog=(
-            "The relative gap is (primal - dual) / (objective at W = 0), proven by bidual from "
-            "the answer alone. A backend out of time keeps the gap that it reached. "
+            "The relative gap is (primal - dual) / (objective at W = 0). bidual proves it from "
+            "the answer alone. A backend that runs out of time keeps the gap that it reached. "
             "Example: bidual compare --loss hinge --backends clarabel,ecos,admm --time-limit 120"
         ),
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
@@ -106,29 +106,36 @@ def add_parser(commands: Any) -> None:
         "--share",
         type=float,
         default=default.share,
-        help="penalty strength as a share of lambda_max, at and above which W = 0 is optimal",
+        help="strength (lambda) as a share of lambda_max, from which on W = 0 is optimal",
     )
     parser.add_argument(
-        "--subnetworks", type=int, default=default.subnetworks, help="random subnetworks to sample"
+        "--subnetworks", type=int, default=default.subnetworks, help="number of random subnetworks"
     )
     parser.add_argument(
         "--backends",
         default=",".join(default.backends),
         metavar="NAMES",
-        help="which backends, separated by commas",
+        help="backends, separated by commas",
     )
     parser.add_argument(
-        "--gap", type=float, default=default.asked_gap, help="certified relative gap to ask for"
+        "--gap",
+        type=float,
+        default=default.asked_gap,
+        help="certified relative gap that solvers must reach",
     )
     parser.add_argument(
         "--time-limit",
         type=float,
         default=default.time_limit,
         metavar="SECONDS",
-        help="for each backend; ecos and sklearn look at the clock between outputs or fits only",
+        help="seconds per backend; ecos and sklearn check it only between outputs or fits",
     )
-    parser.add_argument("--seed", type=int, default=default.seed, help="of the random subnetworks")
-    parser.add_argument("--out", default=default.out, metavar="FOLDER", help="where results go")
+    parser.add_argument(
+        "--seed", type=int, default=default.seed, help="seed of the random subnetworks"
+    )
+    parser.add_argument(
+        "--out", default=default.out, metavar="FOLDER", help="folder for the results"
+    )
     parser.set_defaults(run=_run)
 
 
@@ -152,7 +159,7 @@ def _run(options: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class Data:
-    """Both sides of a task's split."""
+    """The training and test sets of a task."""
 
     X_train: NDArray[np.float64]
     y_train: NDArray[np.generic]
@@ -161,10 +168,11 @@ class Data:
 
 
 def run_job(job: Job) -> int:
-    """Do the job; 0, or 1 if no backend could or an answer contradicts another's bound.
+    """Run the comparison and return the exit code.
 
-    Ctrl-C ends the backend at work and leaves the others out; what was found is
-    written, and the exit code is 130.
+    The code is 0, or 1 if no backend solves the program or an answer contradicts the bound of
+    another. Ctrl-C stops the running backend and skips the others; the results so far are
+    written, and the code is 130.
     """
     folder = _writable(job.out)
     load = tasks.TASKS[job.task]
@@ -209,7 +217,7 @@ def run_job(job: Job) -> int:
         if find_spec("matplotlib") is not None:
             from .figure import draw
 
-            # the first held-out sequence that it gets right, or the first of all
+            # the first held-out sequence that the network classifies correctly, or the first
             shown = int(np.argmax(network.predict(data.X_test) == data.y_test))
             example = data.X_test[shown], data.y_test[shown]
             _write(folder / "compare.png", draw(results, network, *example, solution.backend))
@@ -230,7 +238,7 @@ def run_job(job: Job) -> int:
 
 
 def _writable(out: str) -> Path:
-    """Make the output folder, and fail now if it can't be written."""
+    """Make the output folder; raise ValueError at once if it is not writable."""
     folder = Path(out)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -244,7 +252,7 @@ def _writable(out: str) -> Path:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file whole or not at all."""
+    """Write a file completely or not at all."""
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
         file.write(content)
     os.chmod(file.name, 0o644)
@@ -252,7 +260,7 @@ def _write(path: Path, content: bytes) -> None:
 
 
 def _warm_up(job: Job) -> None:
-    """Compile the kernels, so that no backend is charged for it."""
+    """Compile the kernels, so that their compile time counts for no backend."""
     line = LiveLine()
     line.show("compiling kernels (the first run only)")
     tiny = tiny_program(job.loss, job.penalty, 2, True)
@@ -263,7 +271,7 @@ def _warm_up(job: Job) -> None:
 
 
 def _try_backend(name: str, program: ConvexProgram, job: Job) -> tuple[dict[str, Any], Any]:
-    """Solve with one backend; a row of results, and the solution if there is one."""
+    """Solve with one backend; return a row of results, and the solution or None."""
     backend = BACKENDS[name]
     row: dict[str, Any] = {
         "backend": name,
@@ -287,7 +295,7 @@ def _try_backend(name: str, program: ConvexProgram, job: Job) -> tuple[dict[str,
         return row | {"status": "not accepted", "message": f"{name} {refusal}"}, None
     if missing is not None:
         row |= {"status": "unavailable", "message": missing}
-        if backend.version is not None:  # installed without a licence: it still compiles
+        if backend.version is not None:  # no licence, but it still compiles
             start = perf_counter()
             backend.compile(program)
             row["compile_seconds"] = perf_counter() - start
@@ -320,7 +328,7 @@ def _try_backend(name: str, program: ConvexProgram, job: Job) -> tuple[dict[str,
 
 
 def _thinned(solution: Solution) -> list[list[float]]:
-    """(seconds, relative gap) wherever the gap fell, a bounded number of points."""
+    """Return (seconds, relative gap) at each fall of the gap, for at most _POINTS points."""
     points, lowest = [], np.inf
     for progress in solution.history:
         if progress.relative_gap < lowest:
@@ -336,7 +344,7 @@ def _accuracy(network: Network, X: NDArray[np.float64], y: NDArray[np.generic]) 
 
 
 def _cross_check(rows: Sequence[dict[str, Any]]) -> bool:
-    """Compare every primal with every dual, and tell; True if one contradicts another."""
+    """Compare all primals with all duals and print the result; True for a contradiction."""
     solved = [row for row in rows if row["primal"] is not None]
     for row in rows:
         if row["status"] in ("unavailable", "not accepted", "failed"):
@@ -382,7 +390,7 @@ def _describe(job: Job, lif: LIF, program: ConvexProgram, atoms: SpikeDictionary
 
 
 def _gap_then_time(row: dict[str, Any]) -> tuple[bool, float]:
-    """Sort key: certified first, then fast; among the others the smallest gap first."""
+    """Return a sort key: certified answers by time, then the others by gap."""
     certified = row["status"] == "certified"
     return not certified, row["solve_seconds"] if certified else row["relative_gap"]
 

@@ -1,4 +1,4 @@
-"""bidual demo: the main job at its stated settings, with a word on each step."""
+"""bidual demo: run the comparison with its default settings, and explain each step."""
 
 import argparse
 from typing import Any
@@ -10,9 +10,9 @@ A spiking network on real handwritten digits, trained to a certified optimum.
 
 An image is read row by row, 8 steps of 8 inputs, by leaky integrate-and-fire
 neurons in two layers. Fixed random subnetworks give a dictionary of 0/1 spike
-patterns; over it, training is a convex program. Every backend solves the same
-program, and none is believed: the gap in the table is a bound that bidual
-proves from the answer itself. The answer then becomes a spiking network again.
+patterns; over it, training is a convex program. Every backend solves the same program.
+bidual trusts no backend: it proves the gap in the table from the answer itself.
+bidual then turns the answer into a spiking network again.
 """
 
 
@@ -20,7 +20,7 @@ def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "demo",
-        help="take real digits to a certified spiking network, on every backend",
+        help="train a certified spiking network on real digits, with every backend",
         description=(
             "Runs `bidual compare` at its defaults: digits, LIF (64, 32), 16 subnetworks, "
             "squared loss, strength 0.1 lambda_max, every backend. Takes one to four minutes."

@@ -1,4 +1,4 @@
-"""The picture of a comparison: gap against time, and one digit as spikes."""
+"""Figure of a comparison: gap against time, and the spikes of one digit."""
 
 import io
 from typing import Any
@@ -25,15 +25,15 @@ def draw(
     Parameters
     ----------
     results : dict
-        What ``compare.json`` holds.
+        The contents of ``compare.json``.
     network : Network
         Rebuilt from the winner's answer.
     sequence : (T, d) array
         The sequence whose spikes are shown.
     label : label
-        What it really is.
+        The true label of the sequence.
     winner : str
-        The backend whose network it is.
+        The backend of the best answer.
     """
     figure = Figure(figsize=(11, 4.2), layout="constrained")
     FigureCanvasAgg(figure)
@@ -74,10 +74,10 @@ def _draw_input(axes: Any, sequence: NDArray[np.float64], label: Any) -> None:
 
 
 def _draw_raster(axes: Any, network: Network, sequence: NDArray[np.float64], winner: str) -> None:
-    """Spikes of the final neuron of every subnetwork, coloured by its weight for the answer."""
+    """Draw the spikes of each subnetwork's final neuron, coloured by its weight for the answer."""
     if network.readout_weights.shape[0] == 0:
         axes.set_axis_off()
-        axes.set_title(f"{winner}'s network has no neurons: it says its intercept")
+        axes.set_title(f"{winner}'s network has no neurons: its output is its intercept")
         return
     spikes = np.array([layers[-1][0, :, 0] for layers in network.simulate(sequence[None])])
     outputs = network.decision_function(sequence[None]).reshape(-1, network.intercept.size)
@@ -98,11 +98,11 @@ def _draw_raster(axes: Any, network: Network, sequence: NDArray[np.float64], win
     axes.set_xticks(np.arange(0.5, len(sequence) - 1), minor=True)
     axes.grid(which="minor", axis="x", color="white", lw=4)
     axes.tick_params(which="minor", length=0)
-    axes.figure.colorbar(drawn, ax=axes, label="its weight for the answer")
+    axes.figure.colorbar(drawn, ax=axes, label="readout weight for the answer")
     predicted = network.predict(sequence[None])[0]
     axes.set(
         xlabel="step",
         ylabel="subnetwork whose final neuron fires",
         xticks=range(len(sequence)),
-        title=f"spikes of {winner}'s network, which says {predicted}",
+        title=f"spikes of {winner}'s network, which predicts {predicted}",
     )

@@ -1,6 +1,7 @@
-"""The parser and the exit codes.
+"""The command-line parser and the exit codes.
 
-0 done, 1 no answer or a contradiction, 2 bad input, 130 interrupted.
+Exit codes: 0 success, 1 no answer, a contradiction or a refused file, 2 bad input,
+130 interrupted.
 """
 
 import argparse
@@ -21,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
             "Train threshold and spiking networks as convex programs, on any solver, "
             "with certified optimality gaps."
         ),
-        epilog="bidual COMMAND --help tells more about a command. Start with: bidual demo",
+        epilog="bidual COMMAND --help describes a command. Start with: bidual demo",
     )
     parser.add_argument("--version", action="version", version=f"bidual {version('bidual')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -31,7 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; bad input is told in one line on standard error."""
+    """Run a command; print one line on standard error for bad input."""
     options = build_parser().parse_args(arguments)
     try:
         return int(options.run(options))

@@ -1,4 +1,4 @@
-"""A tiny program of any loss and penalty, to warm kernels up and to ask backends what they take."""
+"""A tiny program of any loss and penalty, to compile kernels and to query backends."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ from .. import LOSSES, BinaryMatrix, ConvexProgram
 
 
 def tiny_program(loss: str, penalty: str, outputs: int, intercept: bool) -> ConvexProgram:
-    """Three rows and two atoms; ``outputs`` is 1 or 2, and 2 for the softmax loss."""
+    """Return a program of three rows and two atoms; ``outputs`` is 1 or 2, for softmax 2."""
     target = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]])[:, :outputs]
     if LOSSES[loss].labels:
         target = 2.0 * target - 1.0

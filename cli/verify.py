@@ -1,4 +1,4 @@
-"""bidual verify: check certificate files, as certificates/checker.py does."""
+"""bidual verify: check certificate files with certificates/checker.py."""
 
 import argparse
 from decimal import ROUND_CEILING
@@ -11,11 +11,11 @@ def add_parser(commands: Any) -> None:
     """Add the command to the parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "verify",
-        help="check certificate files, a line each",
+        help="check certificate files, one line per file",
         description=(
-            "Proves the statement of each .cert file anew, in integers, from the file alone, "
-            "or tells the first thing that fails. certificates/checker.py and completeness.py "
-            "do the same with nothing but Python's standard library, and say more."
+            "Proves the statement of each .cert file again, in integers, from the file alone, "
+            "or prints the first failure. certificates/checker.py and completeness.py do the "
+            "same with nothing but Python's standard library, and print the whole statement."
         ),
         epilog="Exit status: 0 if every file is proven, 1 if one is refused.",
     )
@@ -35,7 +35,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _told(file: str) -> str:
-    """What has been proven, in a line; Refused if it is not."""
+    """Return the proven statement in one line; raise Refused if the proof fails."""
     program = checker.check(file)
     over = f"the dictionary {program.columns_sha256[:16]}"
     with checker.open_archive(file) as archive:

@@ -400,7 +400,7 @@ def name_not_utf8(file):
 
 BOMB = Parts({}, bytes(1 << 26), " " * (1 << 26))
 
-_CLAIM = r"{}: the file claims -?\d+, what follows is -?\d+$"
+_CLAIM = r"{}: the file claims -?\d+, the check gives -?\d+$"
 _FORM = "not of type|is not an integer"
 
 # name: (base, what spoils it, what the refusal has to say)
@@ -421,7 +421,7 @@ CORRUPTIONS = {
     "values of 10,000 digits": (
         "squared",
         long_values,
-        r"primal: the file claims \d+, what follows is another$",
+        r"primal: the file claims \d+, the check gives a longer number$",
     ),
     "primal and dual swapped": (
         "squared",
@@ -754,7 +754,7 @@ CORRUPTIONS = {
     "a column dropped, atoms told": (
         "squared",
         columns(lambda parts: [j for j in range(ATOMS) if j != parts.unused()], ATOMS - 1),
-        "columns.bin: not of the digest stated|primal|no such entry",
+        "columns.bin: not the digest stated|primal|no such entry",
     ),
     "a used column dropped, digest mended": (
         "squared",
@@ -767,12 +767,12 @@ CORRUPTIONS = {
     "a column twice": (
         "squared",
         columns(lambda parts: [*range(ATOMS), 0], ATOMS + 1),
-        "columns.bin: not of the digest stated",
+        "columns.bin: not the digest stated",
     ),
     "columns reordered": (
         "squared",
         columns(lambda parts: [1, 0, 2, 3, 4, 5]),
-        "columns.bin: not of the digest stated|primal",
+        "columns.bin: not the digest stated|primal",
     ),
     "columns reordered, digest mended": (
         "squared",
@@ -782,7 +782,7 @@ CORRUPTIONS = {
     "a bit of an unused column": (
         "hinge",
         flip(Parts.unused),
-        "columns.bin: not of the digest stated|V is not feasible",
+        "columns.bin: not the digest stated|V is not feasible",
     ),
     "a bit of a used column, digest mended": (
         "squared",
@@ -794,7 +794,7 @@ CORRUPTIONS = {
         then(flip(Parts.used, ROWS), Parts.mend_digest),
         r"columns.bin: column \d has bits past its rows",
     ),
-    "another digest": ("squared", put("columns_sha256", value="0" * 64), "not of the digest"),
+    "another digest": ("squared", put("columns_sha256", value="0" * 64), "not the digest stated"),
     # JSON that is not of integers, or not the fields that there are
     **{
         f"{field} missing": ("squared", drop(field), f"statement: {field} is missing")

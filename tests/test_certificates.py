@@ -674,7 +674,9 @@ def test_parts_beside_a_solution_are_refused():
     program = small_program("squared", True)
     solution = bd.solve(program)
     for part in ({"intercept": 0.0}, {"dual_point": solution.dual_point}):
-        with pytest.raises(ValueError, match=r"^intercept, dual_point: expected beside weights"):
+        with pytest.raises(
+            ValueError, match=r"^intercept, dual_point: can be given only together with weights="
+        ):
             bd.certify(program, solution, **part)
 
 

@@ -228,7 +228,7 @@ def test_a_strength_one_unit_lower_leaves_optima_by_hand_infeasible(name, tmp_pa
     else:
         strength.update(integer=(strength["integer"] << 100) - 1, bits=100)
     parts.mend_claims()
-    with pytest.raises(checker.Refused, match="V is not feasible: atom 0 costs more than it may"):
+    with pytest.raises(checker.Refused, match="V is not feasible: atom 0 has a price > strength"):
         checker.check(write(tmp_path / "a.cert", parts.archive()))
 
 
@@ -370,7 +370,7 @@ def test_the_script_runs_alone_and_tells_by_its_exit_status(folder, tmp_path):
     done = run("bad.cert", "good.cert", "none.cert", ".", folder=tmp_path)
     assert (done.returncode, done.stderr) == (1, "")
     lines = [line for line in done.stdout.split("\n") if not line.startswith("  ")]
-    assert re.match(r"REFUSED bad.cert: gap: the file claims (\d+), what follows is \d+$", lines[0])
+    assert re.match(r"REFUSED bad.cert: gap: the file claims (\d+), the check gives \d+$", lines[0])
     assert lines[1].startswith("PROVEN good.cert: ")
     assert lines[2].startswith("REFUSED none.cert: not a readable certificate: ")
     assert lines[3].startswith("REFUSED .: not a readable certificate: ")

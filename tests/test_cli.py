@@ -363,7 +363,10 @@ def test_certify_tells_bad_input_in_a_line_and_writes_nothing(tmp_path, capsys, 
         (("gone", "y.npy", "W.npy"), "gone"),
         (("half.npy", "y.npy", "W.npy"), "half.npy: expected zeros and ones only"),
         (("D.npy", "y.npy", "complex.npy"), "complex.npy: expected an .npy file of real numbers"),
-        (("D.npy", "y.npy", "W.npy", "--delta", "2"), "delta: expected beside --loss huber"),
+        (
+            ("D.npy", "y.npy", "W.npy", "--delta", "2"),
+            "delta: can be given only together with --loss huber",
+        ),
     ):
         assert main(["certify", *names, "--strength", "0.1"]) == 2
         assert words in capsys.readouterr().err

@@ -64,7 +64,7 @@ def files(tmp_path_factory):
         whole[save(folder / f"{base}.cert", program, shown)] = None
         if base in ("mixed", "last"):
             fewer = over(program.design.take(range(1, program.design.shape[1])))
-            found[save(folder / f"{base} fewer.cert", fewer, shown)] = r"is no column$"
+            found[save(folder / f"{base} fewer.cert", fewer, shown)] = r"that the columns lack$"
     rng = np.random.default_rng(0)
     for seed, d in ((0, 2), (1, 3), (2, 4)):
         X = rng.integers(-3, 4, (6, d))
