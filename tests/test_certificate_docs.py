@@ -172,7 +172,7 @@ def test_celers_answer_is_certified(run):
 
 @installed("osqp")
 def test_osqp_reports_what_no_weights_reach(run):
-    names = run("A tolerance that is no gap: OSQP")
+    names = run("A tolerance that is not a gap: OSQP")
     info, proven = names["info"], names["certificate"]
     assert info.status == "solved"
     assert info.obj_val < proven.dual <= names["best"] <= proven.primal
@@ -181,7 +181,7 @@ def test_osqp_reports_what_no_weights_reach(run):
 
 @installed("clarabel")
 def test_a_lost_square_root_of_two_is_found(run):
-    names = run("A tolerance that is no gap: OSQP", "A model that lost a square root of two")
+    names = run("A tolerance that is not a gap: OSQP", "A model that lost a square root of two")
     right, wrong = names["right"], names["wrong"]
     for answer in (right, wrong):
         assert str(answer.status) == "Solved"
