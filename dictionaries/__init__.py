@@ -5,11 +5,11 @@ Conventions
 Sequences ``X`` are (n, T, d): n samples, T steps, d inputs. A dictionary D is
 (N, P): N rows, P atoms; N = n for the last step, and N = n * T for every step,
 stacked step by step (row t * n + i is sample i at step t). Weights are float64
-multiples of 2**-14 and inputs are rounded to multiples of 2**-20, so that every
-current is an exact sum: the same spikes on every machine, BLAS and chunking.
-A design of other real numbers, for programs alone, is a ``DenseMatrix``.
+multiples of 2**-14 and inputs are rounded to multiples of 2**-20. So every
+current is an exact sum, and spikes are the same on every machine, BLAS and chunking.
+A ``DenseMatrix`` holds a design of other real numbers, for programs only.
 
-Rooms: ``matrix/`` holds the designs, ``witnesses/`` the hidden weights, ``files/`` the
+Folders: ``matrix/`` holds the designs, ``witnesses/`` the hidden weights, ``files/`` the
 file format, ``interop/`` the readers of other libraries' networks, ``complete/`` the
 enumerations, ``threads/`` the thread pool.
 """

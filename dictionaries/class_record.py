@@ -1,7 +1,7 @@
-"""ClassRecord: the network class that a dictionary is of, in plain values that a file can keep.
+"""ClassRecord: the network class of a dictionary, as plain values that a file can store.
 
-``formulations/`` makes a record of a class and a class of a record. A record also says which
-neurons its class has, so that a file whose witnesses are others is refused when it is loaded.
+``formulations/`` converts classes to records and back. A record also defines the neurons of its
+class, so that loading refuses a file whose witnesses have other neurons.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -20,12 +20,12 @@ Kind = Literal["LIF", "Feedforward", "Recurrent"]
 Readout = Literal["last", "every"]
 Gauge = Literal["subnetwork", "neuron"]
 
-_FLOAT32 = 2.0**-22  # relative room for constants of networks that were trained in float32
+_FLOAT32 = 2.0**-22  # relative tolerance for constants of networks trained in float32
 
 
 @dataclass(frozen=True)
 class ClassRecord:
-    """The parts of a network class, and whether a dictionary holds all of its atoms.
+    """Parameters of a network class, and whether a dictionary holds all of its atoms.
 
     Parameters
     ----------
@@ -43,13 +43,13 @@ class ClassRecord:
         Whether the dictionary holds every atom that a final neuron of the class can fire on its
         sequences.
     exact_leak : (numerator, denominator), optional
-        The leak that a complete dictionary of LIF neurons was listed with; ``leak`` is the
+        Exact leak of the enumeration of a complete dictionary of LIF neurons; ``leak`` is the
         float64 closest to it.
 
     Raises
     ------
     ValueError
-        If a part is out of its range, or is not a part of that kind of class.
+        If a parameter is out of its range, or does not belong to that kind of class.
 
     Examples
     --------
@@ -93,25 +93,32 @@ class ClassRecord:
             if not np.min(self.threshold) > 0:
                 raise ValueError(f"threshold: expected numbers above 0, got {self.threshold}")
         elif (self.leak, self.threshold, self.reset) != (0.0, 0.0, 0.0):
-            raise ValueError(f"leak, threshold, reset: expected 0 for {self.kind}")
+            raise ValueError(
+                f"leak, threshold, reset: expected 0 for {self.kind}, got "
+                f"{(self.leak, self.threshold, self.reset)}"
+            )
         if self.kind != "Feedforward" and self.bias:
-            raise ValueError(f"bias: expected False for {self.kind}")
+            raise ValueError(f"bias: expected False for {self.kind}, got True")
         if self.kind == "Feedforward" and self.readout != "last":
-            raise ValueError("readout: expected 'last' for Feedforward, whose inputs have one step")
+            raise ValueError(
+                "readout: expected 'last' for Feedforward, whose inputs have one step, got "
+                f"{self.readout!r}"
+            )
         self._check_exact_leak()
 
     def _check_exact_leak(self) -> None:
-        """See that the exact leak is that of a complete dictionary of LIF neurons."""
+        """Raise ValueError unless ``exact_leak`` fits a complete dictionary of LIF neurons."""
         if not (self.complete and self.kind == "LIF"):
             if self.exact_leak is not None:
                 raise ValueError(
-                    "exact_leak: expected none, except of complete dictionaries of LIF neurons"
+                    "exact_leak: expected None, except for complete dictionaries of LIF neurons, "
+                    f"got {self.exact_leak!r}"
                 )
             return
         if len(self.hidden) > 1 or self.reset not in ("delayed", "immediate"):
             raise ValueError(
-                "complete: expected False for LIF neurons, except of one layer and a reset that "
-                "is 'delayed' or 'immediate'"
+                "complete: expected False for LIF neurons, except with one layer and reset "
+                "'delayed' or 'immediate', got True"
             )
         try:
             numerator, denominator = self.exact_leak  # type: ignore[misc]
@@ -120,33 +127,36 @@ class ClassRecord:
         check_whole("exact_leak", denominator, 1)
         check_whole("exact_leak", numerator, 0, denominator)
         if numerator / denominator != self.leak:
-            raise ValueError(f"exact_leak: expected a fraction closest to leak {self.leak}")
+            raise ValueError(
+                f"exact_leak: expected a fraction whose closest float64 is leak {self.leak}, got "
+                f"{self.exact_leak!r}"
+            )
         object.__setattr__(self, "exact_leak", (int(numerator), int(denominator)))
 
     @property
     def neuron(self) -> Neuron:
-        """The constants of the class's neurons."""
+        """Return the constants of the class's neurons."""
         return Neuron(self.leak, self.threshold, self.reset)
 
     @property
     def fraction(self) -> Fraction | None:
-        """The exact leak of a complete dictionary."""
+        """Return the exact leak of a complete dictionary, else None."""
         return None if self.exact_leak is None else Fraction(*self.exact_leak)
 
     @property
     def hears_others(self) -> bool:
-        """Whether final neurons hear each other, so that copies of one are not a layer."""
+        """Whether a final neuron has recurrent input from others and cannot be copied."""
         return self.kind == "Recurrent" and self.gauge == "neuron" and self.hidden[-1] > 1
 
     def layers(self) -> list[Layer]:
-        """Layers with the constants of the class's neurons, at both ends of their ranges."""
+        """Return layers with the class's constants, at both ends of their ranges."""
         return [_ends(self.neuron, self.kind == "Recurrent")] * len(self.hidden)
 
     def refuses(self, layer: Layer) -> str:
-        """Tell which neurons the class has, if a layer has others; else return "".
+        """Describe the neurons of the class if the layer has other neurons; else return "".
 
-        The scale of a membrane, biases and whether a tie fires are left open, and LIF layers may
-        be recurrent, since trained neurons have these otherwise.
+        The check ignores the scale of a membrane, biases and whether a tie fires, and LIF layers
+        may be recurrent: trained neurons differ in these.
         """
         if self.kind == "Recurrent":
             return "" if layer.forgets else "threshold units (leak and reset 0)"
@@ -163,7 +173,7 @@ class ClassRecord:
         taken = self.reset
         if taken == "hard" or layer.hard:
             return "" if layer.hard and taken == "hard" else f"neurons of reset {taken!r}"
-        # as a share of the threshold, which alone does not depend on the membrane's scale
+        # only as a share of the threshold is the reset independent of the membrane's scale
         shares: Any = {"delayed": 1.0, "immediate": layer.leak}
         least, most = (shares[taken],) * 2 if isinstance(taken, str) else taken / thresholds[::-1]
         share = layer.reset / layer.threshold
@@ -172,11 +182,11 @@ class ClassRecord:
         return ""
 
     def check(self, witnesses: Witnesses, readout: Readout) -> None:
-        """Raise ValueError unless a bank and a readout are of the class."""
+        """Raise ValueError unless a bank and a readout belong to the class."""
         if readout != self.readout:
             raise ValueError(f"record: expected the readout {readout!r}, got {self.readout!r}")
         widths = tuple(witnesses.hidden)
-        # copies are made of a final neuron, unless it hears others
+        # the final neuron is copied, unless it hears others
         apart = self.hears_others and widths[-1] != self.hidden[-1]
         if len(widths) != len(self.hidden) or widths[:-1] != self.hidden[:-1] or apart:
             raise ValueError(f"record: expected layers of {widths} neurons, got {self.hidden}")
@@ -192,7 +202,7 @@ class ClassRecord:
 
     @classmethod
     def from_json(cls, told: Any) -> Self:
-        """Read what :meth:`to_json` returned; ValueError if it is anything else."""
+        """Read a result of :meth:`to_json`; raise ValueError for any other object."""
         if not isinstance(told, Mapping):
             raise ValueError(f"record: expected a JSON object, got {told!r:.200}")
         parts: dict[str, Any] = {
@@ -201,16 +211,16 @@ class ClassRecord:
         try:
             record = cls(**parts | {"p": np.inf if told["p"] == "inf" else told["p"]})
         except (KeyError, TypeError, OverflowError) as error:
-            raise ValueError(f"record: expected that of a network class, got {error!r}") from error
+            raise ValueError(f"record: expected a network class's record: {error!r}") from error
         if record.to_json() != told:
             raise ValueError(f"record: expected {record.to_json()}, got {told!r:.1000}")
         return record
 
 
 def layers_of(witnesses: Witnesses, subnetworks: Iterable[int]) -> Iterator[list[Layer]]:
-    """Layers with all kinds of neurons that some subnetworks of a bank have.
+    """Yield layers that cover all kinds of neurons in the given subnetworks of a bank.
 
-    The weights of a sampled bank say nothing about its neurons, and are not drawn.
+    The neurons of a sampled bank do not depend on its weights, so these are not drawn.
     """
     if isinstance(witnesses, SampledWitnesses):
         yield [_ends(witnesses.neuron, witnesses.recurrent)] * len(witnesses.hidden)
@@ -248,7 +258,7 @@ def _shown(between: Range) -> str:
 
 
 def _told(layer: Layer) -> str:
-    """The constants of a layer in words."""
+    """Describe the constants of a layer in words."""
     parts = []
     for name in ("leak", "threshold", "reset"):
         ends = dict.fromkeys(f"{end:.9g}" for end in np.sort(getattr(layer, name))[[0, -1]])

@@ -1,8 +1,8 @@
-"""Health of a bank of subnetworks: whether its layers fire and its atoms are worth having.
+"""Health of a bank of subnetworks (diagnostics): firing rates of layers, useful atoms.
 
-Deep spiking networks fall silent layer by layer, and a dictionary of silent,
-saturated and repeated columns looks large and says little. The report tells
-before anything is solved.
+Deep spiking networks fall silent layer by layer. A dictionary of silent, saturated
+and repeated columns looks large but has few atoms. The report shows this before a
+solver starts.
 """
 
 import warnings
@@ -18,37 +18,37 @@ from .spike_dictionary import Readout, check_readout
 from .validation import check_whole
 from .witnesses.sampled import Witnesses
 
-_MOST_RANKED = 2000  # atoms whose Gram is factored: 32 MB, about a second
+_MOST_RANKED = 2000  # largest number of atoms whose Gram is factored: 32 MB, about a second
 
 
 class DeadLayerWarning(UserWarning):
-    """A layer fires nothing in at least half of the subnetworks."""
+    """Warning: a layer has no spikes in at least half of the subnetworks."""
 
 
 @dataclass(frozen=True, eq=False)
 class Health:
-    """What :func:`health` found. ``print`` shows it, :meth:`plot` draws it.
+    """Diagnostics, a result of :func:`health`. ``print`` shows them, :meth:`plot` draws them.
 
     Attributes
     ----------
     rates : (K, L) array
-        Firing rate of each layer in each subnetwork looked at: spikes per
-        neuron, sample and step.
+        Firing rate of each layer in each examined subnetwork: spikes per neuron,
+        sample and step.
     silent, saturated : (L,) arrays
-        Share of each layer's neurons that fire never, and at every step.
+        Share of each layer's neurons that never fire, and that fire at every step.
     dead : (L,) array
-        Share of subnetworks whose layer fires nothing at all.
+        Share of subnetworks in which the layer has no spikes.
     columns : int
-        Final-layer neurons looked at, each a column.
+        Number of examined final-layer neurons, each a column.
     zero, ones, repeated, distinct : float
-        Shares of columns: all zero; all one; the same as an earlier one that is
-        not zero; and the atoms that are left, an all-one column among them.
+        Shares of columns: all zero; all one; equal to an earlier non-zero column;
+        and the remaining atoms, which include an all-one column.
     rank : int
-        Numerical rank of the atoms looked at for it.
+        Numerical rank of the first ``ranked`` atoms.
     ranked : int
-        How many those are: all, or the first 2,000.
+        Number of atoms in the rank: all, or the first 2,000.
     rows : int
-        Rows of a column.
+        Number of rows of a column.
     """
 
     rates: NDArray[np.float64]
@@ -120,15 +120,15 @@ class Health:
 def health(
     X: ArrayLike, witnesses: Witnesses, readout: Readout = "last", subnetworks: int = 64
 ) -> Health:
-    """Report how the layers of a bank fire on ``X`` (n, T, d), and what its columns are worth.
+    """Diagnose a bank on ``X`` (n, T, d): report its firing rates and its useful columns.
 
-    Looks at the first ``subnetworks`` of the bank. Warns, with advice, of layers
-    that fire nothing in at least half of them.
+    The function examines the first ``subnetworks`` of the bank. It warns, with advice,
+    if a layer has no spikes in at least half of them.
 
     Raises
     ------
     ValueError
-        If X or the readout is not what :meth:`SpikeDictionary.sample` takes.
+        If :meth:`SpikeDictionary.sample` would refuse X or the readout.
 
     Examples
     --------
@@ -178,13 +178,13 @@ def health(
 
 
 def _warn(dead: NDArray[np.float64]) -> None:
-    """Warn of the first layer that is dead in at least half of the subnetworks."""
+    """Warn about the first layer that is dead in at least half of the subnetworks."""
     for depth in np.flatnonzero(dead >= 0.5)[:1]:
         below = "the inputs are" if depth == 0 else f"the spikes of layer {depth} are"
         warnings.warn(
-            f"layer {depth + 1} fires nothing in {dead[depth]:.0%} of the subnetworks: {below} "
+            f"layer {depth + 1} has no spikes in {dead[depth]:.0%} of the subnetworks: {below} "
             "too weak for its threshold. Lower the threshold, raise the leak or the inputs' "
-            "scale, widen the layer below, or take weights of a larger law ('gaussian' is "
+            "scale, widen the layer below, or take a law with larger weights ('gaussian' is "
             "sqrt(fan-in) times 'fan-in')",
             DeadLayerWarning,
             stacklevel=3,

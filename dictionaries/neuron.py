@@ -1,4 +1,4 @@
-"""What a spiking neuron does with its currents: its constants, alone and in a layer.
+"""Dynamics of spiking neurons: their constants, for a single neuron and for a layer.
 
 One recurrence covers threshold units, recurrent threshold units and leaky
 integrate-and-fire neurons, with u[0] = s[0] = 0:
@@ -6,15 +6,15 @@ integrate-and-fire neurons, with u[0] = s[0] = 0:
     u[t] = leak * u[t-1] + current[t] - reset * s[t-1],   s[t] = [u[t] >= threshold]
     current[t] = bias + x[t] W + s[t-1] R
 
-where x is the layer's input and R its recurrent weights. A threshold unit forgets
-all: leak, threshold and reset 0. The conventions of reset differ between
-libraries, and are different networks:
+where x is the layer's input and R its recurrent weights. A threshold unit keeps no
+membrane: its leak, threshold and reset are 0. Libraries differ in their conventions
+of reset, and these define different networks:
 
-- "delayed": reset = threshold, as snnTorch subtracts it, at the next step;
-- "immediate": reset = leak * threshold, which is u - threshold within the step
+- "delayed": reset = threshold, subtracted at the next step, as in snnTorch;
+- "immediate": reset = leak * threshold, which equals u - threshold within the step
   (spikingjelly's and norse's soft reset);
 - "hard": u is 0 after a spike (spikingjelly's default, snnTorch's "zero", NIR);
-- a number: that much.
+- a number: the value of reset.
 """
 
 from dataclasses import dataclass, replace
@@ -49,19 +49,19 @@ def _check_flag(name: str, value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Neuron:
-    """The constants of a kind of neuron; a (low, high) pair is a range to sample from.
+    """Constants of a type of neuron; a (low, high) pair is a range to sample from.
 
     Parameters
     ----------
     leak : float or (low, high)
-        Share of the membrane that stays from step to step, in [0, 1].
+        Share of the membrane kept from step to step, in [0, 1].
     threshold : float or (low, high)
-        Membrane at which it fires.
+        Membrane at which the neuron fires.
     reset : {"delayed", "immediate", "hard"} or float
-        What a spike takes from the membrane at the next step; a number is at
-        least 0. See the module's conventions.
+        Amount that a spike subtracts from the membrane at the next step; a number is
+        at least 0. The module's docstring defines the names.
     strict : bool
-        Fire where u > threshold, instead of u >= threshold. They differ at exact ties.
+        Fire if u > threshold, instead of u >= threshold. They differ at exact ties.
 
     Raises
     ------
@@ -104,20 +104,20 @@ THRESHOLD_UNIT = Neuron(leak=0.0, threshold=0.0, reset=0.0)
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """A layer of m spiking neurons: weights, and the constants of each neuron, as arrays.
+    """Layer of m spiking neurons: weights, and the constants of each neuron, as arrays.
 
-    :meth:`build` makes one from numbers and the names of resets.
+    :meth:`build` makes a layer from numbers and the names of resets.
 
     Attributes
     ----------
     weights : (fan-in, m) array
     leak, threshold, reset, bias : (m,) arrays
     recurrent : (m, m) array or None
-        Row j is what a spike of neuron j adds to the currents of the next step.
+        A spike of neuron j adds row j to the currents of the next step.
     hard : bool
         Whether u is 0 after a spike; ``reset`` is then 0.
     strict : bool
-        Whether it fires where u > threshold, instead of u >= threshold.
+        Whether neurons fire if u > threshold, instead of u >= threshold.
 
     Raises
     ------
@@ -155,7 +155,7 @@ class Layer:
         for name in ("hard", "strict"):
             object.__setattr__(self, name, _check_flag(name, getattr(self, name)))
         if self.hard and self.reset.any():
-            raise ValueError(f"reset: expected 0 in a hard reset, got {self.reset}")
+            raise ValueError(f"reset: expected 0 in a hard reset (hard=True), got {self.reset}")
 
     @classmethod
     def build(
@@ -168,12 +168,12 @@ class Layer:
         recurrent: ArrayLike | None = None,
         strict: bool = False,
     ) -> Self:
-        """Build a layer; numbers hold for all its neurons, and resets may go by their names.
+        """Build a layer; a number applies to all its neurons, and ``reset`` may be a name.
 
         Raises
         ------
         ValueError
-            If a part does not fit, or is out of its range.
+            If an argument has another shape, or is out of its range.
 
         Examples
         --------
@@ -225,29 +225,29 @@ class Layer:
 
     @property
     def fan_in(self) -> int:
-        """Inputs of the layer."""
+        """Number of inputs of the layer."""
         return int(self.weights.shape[0])
 
     @property
     def width(self) -> int:
-        """Neurons m of the layer."""
+        """Number m of neurons of the layer."""
         return int(self.weights.shape[1])
 
     @property
     def forgets(self) -> bool:
-        """Whether neurons are threshold units, whose membranes forget all from step to step."""
+        """Whether all neurons are threshold units, which keep no membrane between steps."""
         return not (self.leak.any() or self.reset.any() or self.hard)
 
     def take(self, neurons: ArrayLike) -> "Layer":
-        """Return the layer of the chosen neurons, repeats allowed.
+        """Return the layer of the chosen neurons; a neuron may be chosen more than once.
 
         Raises
         ------
         ValueError
-            If the layer is recurrent: its neurons need each other.
+            If the layer is recurrent: its neurons depend on each other.
         """
         if self.recurrent is not None:
-            raise ValueError("neurons: expected a layer without recurrent weights to choose from")
+            raise ValueError("neurons: expected a layer without recurrent weights; use it whole")
         chosen = np.asarray(neurons)
         parts = ("leak", "threshold", "reset", "bias")
         return replace(

@@ -1,10 +1,10 @@
-"""Rolling spiking layers out over sequences: what fires, when, in every layer.
+"""Rollout of spiking layers over sequences: the spikes of every layer at every step.
 
-The recurrence and its conventions are those of ``neuron.py``. Samples are
-independent and are rolled out in blocks, whose spikes are packed as they fire:
-memory is the packed result and one block a thread. Currents are summed in one fixed order,
-so that blocks, threads and machines never change a spike; on weights and inputs
-of the grids they are exact sums besides, the same in any order, any library.
+``neuron.py`` defines the recurrence and its conventions. Samples are independent and
+are rolled out in blocks, whose spikes are packed as they fire. So the memory holds
+the packed result and one block per thread. Currents are summed in one fixed order,
+so that blocks, threads and machines never change a spike. On the grids of weights
+and inputs currents are exact sums, the same in any order and any library.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,27 +22,27 @@ from .witnesses.sampled import WEIGHT_GRID
 
 INPUT_GRID = 2.0**-20
 
-_SAMPLES_PER_BLOCK = 256  # inputs, and packed spikes of every layer, are held for so many
+_SAMPLES_PER_BLOCK = 256  # bounds the memory of inputs and packed spikes of every layer
 
 
 def check_sequences(X: ArrayLike, inputs: int | None = None) -> NDArray[np.float64]:
-    """Return ``X`` as float64 on the grid of 2**-20 on which currents are exact sums.
+    """Round ``X`` to float64 on the grid of 2**-20, on which currents are exact sums.
 
     Parameters
     ----------
     X : (n, T, d) array
-        Sequences; scaled so that d * max|X| <= 2**16.
+        Sequences, with d * max|X| <= 2**16.
     inputs : int, optional
-        The d that is expected.
+        Expected number d of inputs.
 
     Raises
     ------
     ValueError
-        If X has another shape, no entries, NaN or infinite ones, or too large ones.
+        If X has another shape or no entries, or an entry is NaN, infinite or too large.
     """
     try:
         if np.iscomplexobj(X) or np.ma.isMaskedArray(X):
-            raise TypeError(f"{type(X).__name__} of real numbers without a mask is expected")
+            raise TypeError(f"expected real numbers without a mask, got {type(X).__name__}")
         sequences = np.ascontiguousarray(X, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(f"X: expected numbers of shape (n, T, d): {error}") from error
@@ -51,22 +51,22 @@ def check_sequences(X: ArrayLike, inputs: int | None = None) -> NDArray[np.float
     if sequences.size == 0:
         raise ValueError(f"X: expected at least one entry, got shape {sequences.shape}")
     if inputs is not None and sequences.shape[2] != inputs:
-        raise ValueError(f"X: expected {inputs} inputs a step, got {sequences.shape[2]}")
+        raise ValueError(f"X: expected {inputs} inputs per step, got {sequences.shape[2]}")
     if not np.isfinite(sequences).all():
         raise ValueError("X: expected finite numbers, got NaN or infinity")
     with np.errstate(over="ignore"):  # infinity is refused below
         rounded = np.rint(sequences / INPUT_GRID) * INPUT_GRID
         largest = float(np.abs(rounded).max()) * sequences.shape[2]
     if largest > 2**16:
-        raise ValueError(f"X: expected d * max|X| <= 65536, got {largest:.9g}; scale it down")
+        raise ValueError(f"X: expected d * max|X| <= 65536, got {largest:.9g}; scale X down")
     return rounded
 
 
 def roll(sequences: NDArray[np.float64], layers: Sequence[Layer]) -> list[NDArray[np.uint8]]:
-    """Roll one subnetwork out; spikes of every layer, each (n, T, width) of 0 and 1.
+    """Roll one subnetwork out; return the spikes of every layer, (n, T, width) of 0 and 1.
 
-    ``sequences`` as :func:`check_sequences` returns them; layer l takes the
-    spikes of layer l - 1. Takes a byte a spike: :func:`roll_columns` packs them.
+    ``sequences`` are a result of :func:`check_sequences`. Layer l takes the spikes of
+    layer l - 1. The result takes one byte per spike; :func:`roll_columns` packs spikes.
     """
     prepared = _prepare(sequences, layers)
     n, steps, _ = sequences.shape
@@ -84,12 +84,12 @@ def roll(sequences: NDArray[np.float64], layers: Sequence[Layer]) -> list[NDArra
 def roll_columns(
     sequences: NDArray[np.float64], layers: Sequence[Layer], every_step: bool
 ) -> NDArray[np.uint64]:
-    """Roll one subnetwork out; the final layer's spikes as packed columns of D.
+    """Roll one subnetwork out; return the final layer's spikes as packed columns of D.
 
     Returns
     -------
     words : (m, 8 * ceil(N / 512)) uint64 array
-        Columns as ``BinaryMatrix`` packs them: N = n rows at the last step, or
+        Columns packed as in ``BinaryMatrix``: N = n rows at the last step, or
         N = n * T with ``every_step``, sample i at step t in row t * n + i.
     """
     prepared = _prepare(sequences, layers)
@@ -113,7 +113,7 @@ def roll_columns(
 def spike_counts(
     sequences: NDArray[np.float64], layers: Sequence[Layer]
 ) -> list[NDArray[np.int64]]:
-    """How often each neuron of each layer fires over all samples and steps: (width,) each."""
+    """Count each neuron's spikes over all samples and steps; return (width,) for each layer."""
     counts = [np.zeros(layer.width, dtype=np.int64) for layer in layers]
     for _, spikes in _blocks(sequences, _prepare(sequences, layers), 0, _n_blocks(len(sequences))):
         for count, packed in zip(counts, spikes, strict=True):
@@ -124,10 +124,10 @@ def spike_counts(
 def smallest_margins(
     sequences: NDArray[np.float64], layers: Sequence[Layer]
 ) -> NDArray[np.float64]:
-    """Smallest |u - threshold| met in each layer: how near a spike came to flipping.
+    """Return the smallest |u - threshold| of each layer over all samples and steps.
 
-    Off the grids another order of sums moves u by some 1e-16 of its terms; a
-    margin well above that shows that no other library would fire otherwise.
+    Off the grids another order of summation moves u by about 1e-16 of its terms. A
+    margin well above that shows that other libraries compute the same spikes.
     """
     margins = [np.full(1, np.inf) for _ in layers]
     for _ in _blocks(sequences, _prepare(sequences, layers, margins), 0, _n_blocks(len(sequences))):
@@ -140,7 +140,7 @@ def _n_blocks(n: int) -> int:
 
 
 def _work(sequences: NDArray[np.float64], layers: Sequence[Layer]) -> int:
-    """Work of a rollout in the unit of :func:`split`: a neuron's step is worth some four."""
+    """Estimate the work of a rollout in the unit of :func:`split`: about 4 per neuron and step."""
     n, steps, _ = sequences.shape
     return 4 * int(n) * int(steps) * sum(layer.width for layer in layers)
 
@@ -148,7 +148,7 @@ def _work(sequences: NDArray[np.float64], layers: Sequence[Layer]) -> int:
 def _blocks(
     sequences: NDArray[np.float64], prepared: Sequence[Sequence[Any]], first: int, last: int
 ) -> Iterator[tuple[slice, list[NDArray[np.uint64]]]]:
-    """Roll blocks ``first`` to ``last`` of samples out: which they are, packed spikes by layer."""
+    """Roll blocks ``first`` to ``last`` out; yield each block's samples and packed spikes."""
     for k in range(first, last):
         samples = slice(k * _SAMPLES_PER_BLOCK, (k + 1) * _SAMPLES_PER_BLOCK)
         block = sequences[samples]
@@ -172,10 +172,10 @@ def _prepare(
     layers: Sequence[Layer],
     margins: Sequence[NDArray[np.float64]] | None = None,
 ) -> list[list[Any]]:
-    """Return what the kernels take for each layer: words a sample, then arrays, padded by vectors.
+    """Return the kernels' arguments for each layer: words per sample, then padded arrays.
 
-    Spikes weighted on the grid are summed in float32 where that is exact. The
-    kernels look at no shape, so that one that does not fit is refused here.
+    Sums of weights on the grid run in float32 where that is exact. The kernels do not
+    check shapes; this function does.
     """
     if sequences.ndim != 3 or sequences.dtype != np.float64:
         raise ValueError(
@@ -185,14 +185,16 @@ def _prepare(
     fan_ins = [layer.fan_in for layer in layers]
     fed = [sequences.shape[2], *(layer.width for layer in layers)]
     if not layers or fan_ins != fed[:-1]:
-        raise ValueError(f"layers: expected fan-ins {fed[:-1]}, each one's inputs, got {fan_ins}")
+        raise ValueError(
+            f"layers: expected fan-ins {fed[:-1]}, the inputs and then the widths, got {fan_ins}"
+        )
     prepared = []
     for depth, layer in enumerate(layers):
         exact = depth > 0 and _exact_in_float32(layer)
         weights = np.float32 if exact else np.float64
         recurrent = np.empty((0, layer.width)) if layer.recurrent is None else layer.recurrent
         fires_from = layer.threshold
-        if layer.strict:  # u > threshold is u >= the next number up
+        if layer.strict:  # u > threshold means u >= the next larger float
             fires_from = np.nextafter(fires_from, np.inf)
         prepared.append(
             [
@@ -212,7 +214,7 @@ def _prepare(
 
 
 def _exact_in_float32(layer: Layer) -> bool:
-    """Whether any sum of the layer's weights is a float32: on the grid, with 24 bits at most."""
+    """Tell whether all sums of the layer's weights on the grid have at most 24 bits."""
     parts = [layer.bias[None], layer.weights]
     parts += [] if layer.recurrent is None else [layer.recurrent]
     in_grid = np.concatenate(parts) / WEIGHT_GRID
@@ -223,7 +225,7 @@ def _exact_in_float32(layer: Layer) -> bool:
 def _padded(
     array: NDArray[np.float64], dtype: DTypeLike = np.float64, fill: float = 0.0
 ) -> NDArray[Any]:
-    """Copy ``array`` (..., m) with m filled up to whole vectors, rows starting on cache lines."""
+    """Copy ``array`` (..., m), padded to whole vectors, with rows that start on cache lines."""
     width = -(-array.shape[-1] // 16) * 16
     shape = (*array.shape[:-1], width)
     memory = np.empty(np.prod(shape, dtype=int) * np.dtype(dtype).itemsize + 64, dtype=np.uint8)

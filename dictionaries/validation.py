@@ -1,6 +1,6 @@
-"""Arguments that callers hand in: checked before any work, with an error by their name.
+"""Checks of callers' arguments before work starts; each error names the argument.
 
-``Array`` is the one alias of float64 arrays.
+``Array`` is the package's alias of float64 arrays.
 """
 
 from numbers import Real
@@ -13,12 +13,12 @@ Array = NDArray[np.float64]
 
 
 def is_number(value: object) -> bool:
-    """Tell whether a value is a single real number, Python's or NumPy's, and not a bool."""
+    """Tell whether a value is a real number of Python or NumPy, and not a bool."""
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def check_number(name: str, value: Any, zero: bool = False) -> None:
-    """Raise ValueError, by ``name``, unless a number is finite and above 0, or 0 if ``zero``."""
+    """Raise ValueError, which names the argument, unless a number is finite and > 0 (or 0)."""
     above = is_number(value) and (value > 0 or (zero and value == 0))
     if not (above and value < np.inf):
         raise ValueError(
@@ -27,13 +27,13 @@ def check_number(name: str, value: Any, zero: bool = False) -> None:
 
 
 def check_seconds(value: Any) -> None:
-    """Raise ValueError unless a ``time_limit`` is a number of seconds above 0, maybe infinite."""
+    """Raise ValueError unless ``time_limit`` is a number of seconds above 0 or infinity."""
     if not (is_number(value) and value > 0):
         raise ValueError(f"time_limit: expected seconds > 0, got {value!r}")
 
 
 def check_whole(name: str, value: Any, low: int, high: int | None = None) -> None:
-    """Raise ValueError, by ``name``, unless a value is a whole number between two bounds."""
+    """Raise ValueError, which names the argument, unless it is a whole number within bounds."""
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < low or (high is not None and value > high):
         room = f"of at least {low}" if high is None else f"from {low} to {high}"
@@ -46,7 +46,7 @@ def finite_array(name: str, values: ArrayLike, *shape: int) -> Array:
     Raises
     ------
     ValueError
-        If the shape is another one or an entry is NaN or infinite.
+        If ``values`` have another shape, or an entry is NaN or infinite.
     """
     try:
         array = np.asarray(values, dtype=np.float64)

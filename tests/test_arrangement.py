@@ -343,7 +343,7 @@ def test_large_numbers_are_told_by_three_digits():
     assert in_digits(0.5) == "0.5"
     told = str(Estimate(10**400, seconds=1.0, nbytes=10**6, exact=False))
     assert told == "up to 1.00e+400 patterns, about 1 s and 1 MB"
-    with pytest.raises(BudgetExceeded, match=r"past the budget of patterns 1\.00e\+30;"):
+    with pytest.raises(BudgetExceeded, match=r"exceeds the budget of patterns 1\.00e\+30;"):
         Budget(patterns=10**30).check(Estimate(10**31, 1.0, 1))
 
 

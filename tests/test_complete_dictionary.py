@@ -105,9 +105,9 @@ def test_estimates_are_told_and_budgets_kept():
     bd.complete_lif(STRINGS, "1/2", report=told.append)
     bd.complete_thresholds(np.eye(3), report=told.append)
     assert [estimate.patterns for estimate in told] == [1156, 8]
-    with pytest.raises(bd.BudgetExceeded, match="past the budget of patterns 1,000"):
+    with pytest.raises(bd.BudgetExceeded, match="exceeds the budget of patterns 1,000"):
         bd.complete_lif(STRINGS, "1/2", budget=bd.Budget(patterns=1000))
-    with pytest.raises(bd.BudgetExceeded, match="past the budget of patterns 7"):
+    with pytest.raises(bd.BudgetExceeded, match="exceeds the budget of patterns 7"):
         bd.complete_thresholds(np.eye(3), budget=bd.Budget(patterns=7))
 
 

@@ -807,7 +807,7 @@ def test_statements_are_made_for_the_program_of_the_inputs_alone():
         ValueError, match=r"^X: expected at most 2 inputs and 16 steps .* got 1 and 17"
     ):
         completeness(program, np.ones((2, 17, 1)), "9/10")
-    with pytest.raises(bd.BudgetExceeded, match="past the budget of patterns 10"):
+    with pytest.raises(bd.BudgetExceeded, match="exceeds the budget of patterns 10"):
         completeness(program, STRINGS, "9/10", budget=bd.Budget(patterns=10))
 
 

@@ -219,8 +219,8 @@ def test_an_array_that_nobody_can_write_to_is_not_copied_and_any_other_is():
         ([[None]], r"real numbers of shape \(n, P\), got object"),
         (sparse.eye_array(3), r"real numbers of shape \(n, P\), got object"),
         ([[1.0], [1.0, 2.0]], r"numbers of shape \(n, P\): .*inhomogeneous"),
-        ([[1e160]], "columns whose squares add up within float64, got entries up to 1e[+]160"),
-        ([[1e154], [1e154]], "columns whose squares add up within float64"),
+        ([[1e160]], "columns whose sum of squares is within float64, got entries up to 1e[+]160"),
+        ([[1e154], [1e154]], "columns whose sum of squares is within float64"),
     ],
 )
 @pytest.mark.filterwarnings("error")

@@ -73,7 +73,7 @@ def test_repeats_are_counted(X):
 
 def test_a_dead_layer_is_warned_of_with_advice(X):
     witnesses = bank((16, 8, 4), bd.Neuron(0.5, (1.0, 1.5)), law="fan-in")
-    with pytest.warns(bd.DeadLayerWarning, match=r"layer 2 fires nothing in .*Lower the thresh"):
+    with pytest.warns(bd.DeadLayerWarning, match=r"layer 2 has no spikes in .*Lower the thresh"):
         report = bd.health(X / 2, witnesses)
     assert report.dead[0] < 0.5 <= report.dead[1]
     assert np.array_equal(report.dead, (report.rates == 0).mean(axis=0))

@@ -409,7 +409,7 @@ SNNTORCH_REFUSALS = {
     ),
     "subclass": (subclass, r"layer 1 \(Other\): expected Linear and Leaky or RLeaky layers only"),
     "set later": (reset_set_later, r"layer 1 \(Leaky\): .*'zero' set later"),
-    "shared": (shared, r"layer 3 \(Leaky\): is there twice"),
+    "shared": (shared, r"layer 3 \(Leaky\): occurs twice"),
     "pruned": (pruned, r"layer 0 \(Linear\): expected no forward pre-hooks"),
     "parametrised": (parametrised, r"layer 0 \(ParametrizedLinear\): expected Linear and"),
     "two Linear": (behind("Linear", "Linear"), r"layer 3 \(Linear\): expected Leaky or RLeaky b"),

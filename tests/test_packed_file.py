@@ -286,7 +286,9 @@ def test_nothing_is_left_to_do_at_a_finished_build(path):
         assert writer.n_columns == sum(SIZES)
         assert writer.state == {"chunk": 5}
         assert_equal(writer.written(), joined(CHUNKS, 0))
-        with pytest.raises(ValueError, match=r"^writer: .*spikes\.packed, got one that is over"):
+        with pytest.raises(
+            ValueError, match=r"^writer: .*spikes\.packed, got a finished or closed"
+        ):
             writer.append(*CHUNKS[1])
         writer.finish()
     assert names(path.parent) == [path.name]
@@ -1018,7 +1020,9 @@ def test_a_folder_that_is_not_there_is_named(path):
     ):
         with pytest.raises(FileNotFoundError) as refused:
             call()
-        assert str(refused.value) == f"{folder / 'file'}: expected a folder {folder}, got none"
+        assert str(refused.value) == (
+            f"{folder / 'file'}: expected a folder {folder}, got none; create it"
+        )
     path.write_bytes(b"")
     with pytest.raises(FileNotFoundError, match=r"expected a folder .*spikes\.packed, got none"):
         PackedWriter(path / "file", 1, {})
@@ -1035,7 +1039,7 @@ def test_a_closed_writer_takes_nothing(path):
     writer.close()
     writer.close()
     for call in (lambda: writer.append(*CHUNKS[0]), writer.finish):
-        with pytest.raises(ValueError, match=r"^writer: expected one at work"):
+        with pytest.raises(ValueError, match=r"^writer: expected an open writer"):
             call()
 
 

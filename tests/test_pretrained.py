@@ -117,17 +117,20 @@ def test_an_array_of_constants_outside_a_list_holds_for_every_layer():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"weights": weights(2, 3, 4)}, "weights: expected a list of arrays, one a layer"),
-        ({"weights": []}, "weights: expected a list of arrays, one a layer"),
+        (
+            {"weights": weights(2, 3, 4)},
+            "weights: expected a non-empty list of arrays, one per layer",
+        ),
+        ({"weights": []}, "weights: expected a non-empty list of arrays, one per layer"),
         ({"weights": [weights(3)]}, "weights: expected shape"),
         (
             {"weights": [weights(2, 3, 4), weights(3, 4, 2)]},
-            "weights: expected 3, one a subnetwork",
+            "weights: expected 3 entries, one per subnetwork",
         ),
-        ({"leak": [0.5]}, "leak: expected 2, one a layer, got 1"),
+        ({"leak": [0.5]}, "leak: expected 2 entries, one per layer, got 1"),
         ({"leak": 1.5}, "leak"),
         ({"reset": "soft"}, "reset: expected"),
-        ({"bias": [weights(2, 4), 0.0]}, "bias: expected 1, one a subnetwork, got 2"),
+        ({"bias": [weights(2, 4), 0.0]}, "bias: expected 1 entries, one per subnetwork, got 2"),
         ({"threshold": [weights(3), 1.0]}, "threshold: expected"),
         ({"recurrent": [weights(2, 3), None]}, "recurrent: expected"),
     ],

@@ -305,9 +305,9 @@ def with_entry(value):
         (with_entry(np.nan), None, "finite"),
         (with_entry(np.inf), None, "finite"),
         (with_entry(-np.inf), 4, "finite"),
-        (with_entry(2**14 + GRID), 4, "scale it down"),
-        (with_entry(-(2.0**14) - 1), None, "scale it down"),
-        (with_entry(1e308), None, "scale it down"),
+        (with_entry(2**14 + GRID), 4, "scale X down"),
+        (with_entry(-(2.0**14) - 1), None, "scale X down"),
+        (with_entry(1e308), None, "scale X down"),
     ],
 )
 def test_wrong_sequences_are_refused_by_name(X, inputs, expected):

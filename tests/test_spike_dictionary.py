@@ -199,12 +199,12 @@ def test_a_dictionary_in_which_nothing_fires_is_refused_with_advice(X):
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (lambda X: X[:, :, :7], "expected 8 inputs a step, got 7"),
-        (lambda X: np.concatenate([X, X], axis=2), "expected 8 inputs a step, got 16"),
+        (lambda X: X[:, :, :7], "expected 8 inputs per step, got 7"),
+        (lambda X: np.concatenate([X, X], axis=2), "expected 8 inputs per step, got 16"),
         (lambda X: X[0], "expected sequences"),
         (lambda X: X[:0], "expected at least one entry"),
         (lambda X: X * np.nan, "expected finite"),
-        (lambda X: X * 1e9, "scale it down"),
+        (lambda X: X * 1e9, "scale X down"),
     ],
 )
 def test_wrong_sequences_are_refused_by_name(change, expected, X):

@@ -1,9 +1,9 @@
-"""Complete dictionaries: all that a class of neurons can fire, counted apart from the listing.
+"""Complete dictionaries: all patterns of a class of neurons, listed and independently counted.
 
 ``arrangement.py`` lists the patterns of a threshold neuron, ``deep_patterns.py``
 those of small deep and recurrent networks, ``trajectories.py`` the trajectories
-of a LIF neuron, and ``dictionary.py`` makes dictionaries of them. Everything is
-decided in whole numbers, and every witness is evaluated again.
+of a LIF neuron. ``dictionary.py`` makes dictionaries of them. Every decision uses
+integer arithmetic, and every witness is evaluated again.
 """
 
 from .arrangement import CompletePatterns, count_threshold_patterns, threshold_patterns

@@ -1,10 +1,11 @@
 """Complete threshold dictionaries: every pattern [X h >= 0], h in R^d, each with a witness.
 
-H(X) = {1[X h >= 0] : h in R^d} is what a threshold neuron without bias can do on the rows
-of X (append a column of ones for one with a bias): the dictionary of Ergen, Gulluk,
-Lacotte and Pilanci (ICLR 2023), Theorem 2.2, complete. Patterns are listed exactly once
-and counted apart from the listing; a list as long as the count, of patterns all
-different, each evaluated from its witness in whole numbers, leaves nothing out.
+H(X) = {1[X h >= 0] : h in R^d} is the set of patterns of a threshold neuron without bias
+on the rows of X; for a bias, append a column of ones to X. It is the complete dictionary
+of Ergen, Gulluk, Lacotte and Pilanci (ICLR 2023), Theorem 2.2. Each pattern is listed
+once, and the patterns are counted by another method. The list is complete if it is as
+long as the count, its patterns are distinct, and each pattern follows from its witness
+in integer arithmetic.
 """
 
 from collections.abc import Callable, Iterator
@@ -29,9 +30,9 @@ from .cell_listing import Witnesses, evaluate, list_cells, whole_numbers
 from .closed_faces import cyclic_flats, off_the_flat
 from .integer_rows import Row, echelon, integer_rows, line, rank_modulo_a_prime
 
-_PRODUCTS_PER_SECOND = 3e8  # rows x inputs x inputs a pattern, on one core; measured
+_PRODUCTS_PER_SECOND = 3e8  # rows x inputs x inputs per pattern, on one core; measured
 _HOPELESS_RANK = 64  # 2**64 patterns
-_MANY = 10**100  # floats hold it, and what is multiplied with it
+_MANY = 10**100  # floats hold this number and its products here
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,8 +45,8 @@ class CompletePatterns:
         (n, N), distinct columns, the all-zero one among them where it is realised; in
         increasing order as binary numbers in which row i counts 2**i.
     witnesses : (N, d) array
-        Whole h_j with 1[X h_j >= 0] = pattern j; int64, or Python ints where those
-        are too small.
+        Integers h_j with 1[X h_j >= 0] = pattern j; int64, or Python ints if one of
+        them is too large.
     """
 
     patterns: BinaryMatrix
@@ -54,7 +55,7 @@ class CompletePatterns:
 
 @dataclass(frozen=True)
 class _Part:
-    """Open cells on the h = basis' z: of the whole space, or orthogonal to a cyclic flat."""
+    """Open cells of the h = basis' z: of the whole space, or orthogonal to a cyclic flat."""
 
     lines: list[Row]
     basis: list[Row]
@@ -64,15 +65,15 @@ class _Part:
 def count_threshold_patterns(X: ArrayLike) -> int:
     """Count the patterns 1[X h >= 0] of a matrix X (n, d), exactly, without listing them.
 
-    Takes whole numbers of any size or floats, which are exact too. With r(A) the open
-    cells of an arrangement, the count is the sum of r(X on F's complement) over the
-    totally cyclic flats F of the rows; only the zero rows if some h0 has x.h0 > 0 for
-    all other rows.
+    X holds whole numbers of any size, or floats, which are also read exactly. Let r(A)
+    be the number of open cells of an arrangement. The count is the sum of
+    r(X on F's complement) over the totally cyclic flats F of the rows. If some h0 has
+    x.h0 > 0 for all rows that are not zero, the zero rows are the only such flat.
 
     Raises
     ------
     ValueError
-        If X is not two-dimensional, empty, or holds NaN, infinity or no numbers.
+        If X is not two-dimensional, is empty, or holds an entry that is not a finite number.
 
     Examples
     --------
@@ -89,7 +90,7 @@ def threshold_patterns(
     budget: Budget | None = None,
     report: Callable[[Estimate], None] | None = None,
 ) -> CompletePatterns:
-    """List every pattern 1[X h >= 0] of a matrix X (n, d), each with a whole witness h.
+    """List every pattern 1[X h >= 0] of a matrix X (n, d), each with an integer witness h.
 
     Parameters
     ----------
@@ -97,17 +98,17 @@ def threshold_patterns(
         Whole numbers or floats. Short entries are faster and have shorter witnesses:
         round data to 10 or 20 bits where that is accurate enough.
     budget : Budget, optional
-        What is refused; ``Budget()`` unless given.
+        Limits of the enumeration; ``Budget()`` by default.
     report : callable, optional
-        Told the estimate before anything is listed.
+        Function to call with the Estimate before the listing starts.
 
     Raises
     ------
     ValueError
-        If X is not two-dimensional, empty, or holds NaN, infinity or no numbers, or
-        budget is something else.
+        If X is not two-dimensional, is empty, or holds an entry that is not a finite
+        number, or ``budget`` is not a Budget.
     BudgetExceeded
-        If listing, or even counting, would take more than the budget.
+        If listing or counting would exceed the budget.
 
     Examples
     --------
@@ -130,19 +131,19 @@ def threshold_patterns(
     distinct = 1 + np.count_nonzero((words[1:, :used] != words[:-1, :used]).any(axis=1))
     if not distinct == len(words) == expected:
         raise RuntimeError(
-            f"listed {len(words)} patterns, {distinct} of them distinct, but counted {expected}: "
-            "a bug of bidual"
+            f"expected {expected} distinct patterns by the count, listed {len(words)} and "
+            f"{distinct} distinct: a bug of bidual, please report it"
         )
     return CompletePatterns(BinaryMatrix(words, len(rows)), witnesses[order])
 
 
 def _lines(rows: list[Row]) -> list[Row]:
-    """The distinct lines of the rows, in order of first appearance, without zero rows."""
+    """Return the distinct lines of the non-zero rows, in order of first appearance."""
     return list(dict.fromkeys(line(row) for row in rows if any(row)))
 
 
 def _parts(rows: list[Row], counter: CellCounter) -> Iterator[_Part]:
-    """Split the patterns by the flat of rows that are 0 on them, and count each part."""
+    """Yield the parts of the patterns, one per flat of rows that are 0 on it, with counts."""
     distinct = [row for row in dict.fromkeys(rows) if any(row)]
     inputs = len(rows[0])
     lines = _lines(distinct)
@@ -165,10 +166,10 @@ def _parts(rows: list[Row], counter: CellCounter) -> Iterator[_Part]:
 def _within_budget(
     rows: list[Row], budget: Budget, report: Callable[[Estimate], None] | None
 ) -> list[_Part]:
-    """Count the parts, having refused what is too long to count or to list."""
+    """Count the parts; raise BudgetExceeded before work that is too long to count or to list."""
     n, inputs = len(rows), len(rows[0])
     lines = _lines(rows)
-    # long integers are eliminated only where the fewest patterns possible are not too many
+    # eliminate long integers only if the lower bound on the patterns is within the budget
     fewest = fewest_cells(len(lines), rank_modulo_a_prime(lines, _HOPELESS_RANK))
     try:
         budget.check(_estimate(fewest, n, inputs))
@@ -180,7 +181,7 @@ def _within_budget(
         budget.check(estimate)
     rank = len(echelon(lines)[0])
     counting = min(counting_work(len(lines), rank), _MANY) / ENTRIES_PER_SECOND
-    # too long in general position: half a second tells whether X has more structure
+    # too long in general position: count half a second, in case X has more structure
     work = ENTRIES_PER_SECOND // 2 if counting > budget.seconds else None
     counter = CellCounter(work, most=budget.patterns)
     parts, count, counted = [], 0, True
@@ -202,7 +203,7 @@ def _within_budget(
 def _estimate(
     count: int, n: int, inputs: int, counting: float = 0.0, exact: bool = True
 ) -> Estimate:
-    """What listing so many patterns takes, after so many seconds of counting."""
+    """Estimate the listing of a number of patterns, after some seconds of counting."""
     many = min(count, _MANY)
     return Estimate(
         patterns=count,
@@ -213,7 +214,7 @@ def _estimate(
 
 
 def _witnesses(part: _Part, inputs: int) -> Witnesses:
-    """A witness of each pattern of a part, in the coordinates of X."""
+    """Return a witness of each pattern of a part, in the coordinates of X."""
     if not part.lines:
         return np.zeros((1, inputs), dtype=np.int64)
     cells = list_cells(part.lines, part.cells)

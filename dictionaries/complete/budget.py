@@ -1,33 +1,33 @@
-"""Budgets of enumerations: what one would take is told, and refused beyond a limit, beforehand."""
+"""Budgets of enumerations: estimate an enumeration and refuse it if it exceeds the budget."""
 
 from dataclasses import dataclass, fields
 from decimal import Decimal
 from numbers import Real
 
-_LONGEST = 10**15  # numbers from here on are told by three digits and an exponent
+_LONGEST = 10**15  # from here on, numbers are printed with three digits and an exponent
 
 
 class BudgetExceeded(ValueError):
-    """An enumeration would take more than its budget allows; what that goes for was not started."""
+    """Error: an enumeration would exceed its budget; that work was not started."""
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What an enumeration is going to take.
+    """Estimate of an enumeration: patterns, seconds and bytes.
 
     Attributes
     ----------
     patterns : int
-        How many patterns, or whatever ``counts`` names, there are; a count where
+        Number of patterns, or of the objects that ``counts`` names; a count if
         ``exact``, else an upper bound.
     seconds : float
-        Rough time of listing them, on one core.
+        Approximate time of the listing, on one core.
     nbytes : int
-        Memory of the result and of the work on the way, in bytes.
+        Memory of the result and of intermediate arrays, in bytes.
     exact : bool
-        Whether ``patterns`` was counted.
+        Whether ``patterns`` is a count.
     counts : str
-        What is counted: patterns, or what has to be listed on the way to them.
+        Name of the counted objects: patterns, or intermediate objects.
     """
 
     patterns: int
@@ -43,21 +43,21 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Budget:
-    """How far an enumeration may go.
+    """Limits of an enumeration.
 
     Parameters
     ----------
     patterns : int
-        Patterns to list at most.
+        Largest number of patterns to list.
     seconds : float
-        Estimated time at most.
+        Largest estimated time.
     nbytes : int
-        Estimated memory at most, in bytes.
+        Largest estimated memory, in bytes.
 
     Raises
     ------
     ValueError
-        If one of them is not a number above 0.
+        If a limit is not a number above 0.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class Budget:
                 raise ValueError(f"{name}: expected a number above 0, got {value!r}")
 
     def check(self, estimate: Estimate) -> None:
-        """Raise BudgetExceeded where the estimate goes past a limit, naming each that it passes."""
+        """Raise BudgetExceeded if the estimate exceeds a limit; the message names these limits."""
         past = [
             f"{name} {in_digits(getattr(self, name))}"
             for name in ("patterns", "seconds", "nbytes")
@@ -86,13 +86,13 @@ class Budget:
         ]
         if past:
             raise BudgetExceeded(
-                f"budget: the enumeration has {estimate}, past the budget of {', '.join(past)}; "
-                "raise the budget, or take fewer rows, inputs or steps"
+                f"budget: the enumeration has {estimate}, which exceeds the budget of "
+                f"{', '.join(past)}; raise the budget, or take fewer rows, inputs or steps"
             )
 
 
 def check_budget(budget: Budget | None) -> Budget:
-    """Return the budget, ``Budget()`` for none; ValueError for anything else."""
+    """Return the budget, or ``Budget()`` for None; raise ValueError for any other object."""
     if budget is None:
         return Budget()
     if not isinstance(budget, Budget):
@@ -101,7 +101,7 @@ def check_budget(budget: Budget | None) -> Budget:
 
 
 def in_digits(number: float) -> str:
-    """A number with all its digits, or with three where it is very large; any size will do."""
+    """Format a number of any size with all its digits, or with three digits if it is very large."""
     if number < _LONGEST:
         return f"{number:,}"
     return f"{Decimal(number if isinstance(number, int) else float(number)):.2e}"

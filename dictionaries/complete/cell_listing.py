@@ -1,9 +1,9 @@
-"""Listing the open cells of an arrangement of integer rows of any size.
+"""List of the open cells of an arrangement of integer rows of any size.
 
 The kernel works in 64 bits. Rows that are too long for it are first rounded, which
-seldom changes any cell: that the witnesses found lie in as many cells of the true rows
-as there are is the proof that all were found. Where they do not, the same recursion
-runs in Python integers, some hundred times slower.
+rarely changes a cell. The list is proven complete if its witnesses lie in as many
+distinct cells of the true rows as the count requires. Otherwise the same recursion
+runs in Python integers, about a hundred times slower.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ _LIMB = 60  # bits; 2**60 is the kernel's limit
 
 
 def list_cells(rows: Sequence[Row], expected: int) -> Witnesses:
-    """One witness h (x.h != 0 for every row) for each of the ``expected`` open cells.
+    """Return one witness h (x.h != 0 for every row) for each of the ``expected`` open cells.
 
-    ``rows`` are distinct lines, none zero. Returns an (expected, d) array, of int64
-    where the entries fit; its order depends on the rows alone.
+    ``rows`` are distinct non-zero lines. The result is an (expected, d) array, of int64
+    if the entries fit; its order depends only on the rows.
     """
     half = _in_int64(rows)
     if half is None:
@@ -33,14 +33,14 @@ def list_cells(rows: Sequence[Row], expected: int) -> Witnesses:
 
 
 def whole_numbers(entries: Sequence[Sequence[int]] | Witnesses) -> Witnesses:
-    """A matrix as int64 where its entries are within the kernel's limit, else as Python ints."""
+    """Return a matrix as int64 if its entries are within the kernel's limit, else Python ints."""
     exact = np.asarray(entries, dtype=object)
     small = np.abs(exact).max(initial=0) <= arrangement.LIMIT
     return exact.astype(np.int64) if small else exact
 
 
 def evaluate(rows: Sequence[Row], witnesses: Witnesses, n_words: int) -> NDArray[np.uint64]:
-    """Exact patterns [x_i.h >= 0] of all witnesses, packed: (N, n_words) uint64."""
+    """Compute the exact patterns [x_i.h >= 0] of all witnesses, packed: (N, n_words) uint64."""
     words = np.zeros((len(witnesses), n_words), dtype=np.uint64)
     if witnesses.dtype == np.int64 and witnesses.shape[1] <= arrangement.WIDEST:
         arrangement.evaluate(_limbs(rows), witnesses, words)
@@ -53,7 +53,7 @@ def evaluate(rows: Sequence[Row], witnesses: Witnesses, n_words: int) -> NDArray
 
 
 def _limbs(rows: Sequence[Row]) -> NDArray[np.int64]:
-    """Rows as digits of 60 bits, least first: (L, n, d), the last digit signed."""
+    """Split rows into digits of 60 bits, least first: (L, n, d), the last digit signed."""
     longest = max(abs(x) for row in rows for x in row).bit_length()
     exact = np.array(rows, dtype=object)
     below = [exact >> shift & (1 << _LIMB) - 1 for shift in range(0, longest - _LIMB, _LIMB)]
@@ -61,7 +61,7 @@ def _limbs(rows: Sequence[Row]) -> NDArray[np.int64]:
 
 
 def _in_int64(rows: Sequence[Row]) -> NDArray[np.int64] | None:
-    """The kernel's half of the cells; None where a number does not fit."""
+    """Return the kernel's half of the cells, or None if a number does not fit."""
     if len(rows[0]) > arrangement.WIDEST or max(max(map(abs, x)) for x in rows) > arrangement.LIMIT:
         return None
     cells, fits = arrangement.half_of_cells(np.array(rows, dtype=np.int64))
@@ -69,7 +69,7 @@ def _in_int64(rows: Sequence[Row]) -> NDArray[np.int64] | None:
 
 
 def _by_rounding(rows: Sequence[Row], expected: int) -> NDArray[np.int64] | None:
-    """Half of the cells of rows rounded as little as need be, if they are those of ``rows``."""
+    """Return half of the cells of minimally rounded rows, or None if ``rows`` have others."""
     for bits in range(_LIMB - 4, 11, -4):
         half = _in_int64(_rounded(rows, bits))
         if half is not None:
@@ -78,7 +78,7 @@ def _by_rounding(rows: Sequence[Row], expected: int) -> NDArray[np.int64] | None
 
 
 def _rounded(rows: Sequence[Row], bits: int) -> list[Row]:
-    """Rows of at most so many bits that point nearly the same way; parallel ones merged."""
+    """Round rows to at most ``bits`` bits, nearly in the same direction; merge parallel rows."""
     out: dict[Row, None] = {}
     for row in rows:
         excess = max(max(map(abs, row)).bit_length() - bits, 0)
@@ -87,7 +87,7 @@ def _rounded(rows: Sequence[Row], bits: int) -> list[Row]:
 
 
 def _one_in_each_cell(rows: Sequence[Row], half: NDArray[np.int64], expected: int) -> bool:
-    """Whether the witnesses and their opposites lie in so many distinct open cells of ``rows``."""
+    """Tell whether the witnesses and their opposites lie in ``expected`` distinct open cells."""
     n_words = -(-len(rows) // 64)
     above, below = evaluate(rows, half, n_words), evaluate(rows, -half, n_words)
     on_a_hyperplane = (above & below).any()
@@ -96,7 +96,7 @@ def _one_in_each_cell(rows: Sequence[Row], half: NDArray[np.int64], expected: in
 
 
 def _half_of_cells(rows: Sequence[Row]) -> list[list[int]]:
-    """The kernel's recursion in Python integers: a witness of each cell with rows[0].h > 0."""
+    """Run the kernel's recursion in Python integers: a witness per cell with rows[0].h > 0."""
     first = rows[0]
     if len(rows) == 1 or len(first) == 1:
         return [list(first)]
@@ -117,7 +117,7 @@ def _half_of_cells(rows: Sequence[Row]) -> list[list[int]]:
             node = 0
             while not isinstance(split := nodes[node], int):
                 node = split[1 + (values[split[0]] > 0)]
-            # h is scaled so that a step of x takes it at most half the way to another row
+            # scale h so that a step of x moves it at most half the way to another row
             times = 1 + max(2 * s // abs(v) for s, v in zip(slopes, values, strict=True))
             cells[split] = [times * a - b for a, b in zip(h, x, strict=True)]
             cells.append([times * a + b for a, b in zip(h, x, strict=True)])
@@ -127,7 +127,7 @@ def _half_of_cells(rows: Sequence[Row]) -> list[list[int]]:
 
 
 def _shortened(rows: Sequence[Row], h: list[int]) -> list[int]:
-    """Drop the low bits of ``h`` that no sign depends on: 2**b loses at most 2**(b-1) |x|_1."""
+    """Drop low bits of ``h`` that affect no sign: b bits change x.h by at most 2**(b-1) |x|_1."""
     room = min(
         abs(sum(a * b for a, b in zip(row, h, strict=True))) // sum(map(abs, row)) for row in rows
     )

@@ -1,16 +1,17 @@
-"""Which faces of an arrangement have patterns [x.h >= 0] that no open cell has.
+"""Faces of an arrangement whose patterns [x.h >= 0] differ from those of all open cells.
 
-Take h inside the set of a pattern, and F the rows with x.h = 0. If the rows of F could
-all be made positive or stay zero, not all zero, by some g, h + eps g would do as well;
-so they can't, and then (Gordan, Stiemke) lambda > 0 exists on F with
-sum_F lambda_i x_i = 0: F is *totally cyclic*. Conversely the rows outside such an F,
-cut to the h orthogonal to F, have open cells of patterns all different. Hence
+Take h in the relative interior of a pattern's set, and let F be the rows with x.h = 0.
+If some g made x.g >= 0 on F, not all zero, then h + eps g would have the same pattern and
+fewer zeros, which contradicts the choice of h. So no such g exists, and by Gordan and
+Stiemke lambda > 0 exists on F with sum_F lambda_i x_i = 0: F is *totally cyclic*.
+Conversely, take the rows outside such an F, restricted to the h orthogonal to F. Their
+open cells have distinct patterns. Hence
 
-    patterns = sum over totally cyclic flats F of (open cells of X on F's complement),
+    patterns = sum over totally cyclic flats F of (open cells of X on F's complement).
 
-where the rows that are zero are the least such flat. There is no other if some h0 has
-x.h0 > 0 for every other row: with a bias, on nonnegative data. Alternatives are decided by
-a simplex method in integers, and by its certificates: lambda, or h.
+The zero rows are the smallest such flat. They are the only one if some h0 has x.h0 > 0
+for every other row, for example on nonnegative data with a bias. A simplex method in
+integers decides between the alternatives and returns a certificate: lambda or h.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,22 +21,22 @@ from .integer_rows import Row, echelon, line, orthogonal_basis, pivot, primitive
 
 Classes = dict[Row, tuple[int, int]]  # a line: the rows along and against it, as bits
 
-_ENTRIES_PER_SIMPLEX = 1000  # what deciding a flat costs, in the time of so many entries
+_ENTRIES_PER_SIMPLEX = 1000  # cost of deciding a flat, in computed entries of rows
 
 
 def gordan(rows: Sequence[Row]) -> tuple[list[int], None] | tuple[None, Row]:
-    """Decide Gordan's alternative exactly: one of the two always exists, never both.
+    """Decide Gordan's alternative exactly: either ``relation`` or ``h`` exists, never both.
 
     Returns
     -------
     relation : list of int, or None
-        Whole lambda >= 0, not all zero, with sum lambda_i x_i = 0.
+        Integers lambda >= 0, not all zero, with sum lambda_i x_i = 0.
     h : tuple of int, or None
-        x.h > 0 for every row.
+        Integers with x.h > 0 for every row.
     """
     inputs = len(rows[0])
-    # min the sum of artificial a >= 0:  X' lambda + a' = 0,  1' lambda + a'' = 1,  by integer
-    # pivots; the last row is minus the reduced costs; all are ``scale`` times too large
+    # minimise the sum of artificial a >= 0:  X' lambda + a' = 0,  1' lambda + a'' = 1,  by
+    # integer pivots; the last row is minus the reduced costs; all entries are times ``scale``
     table = [[row[j] for row in rows] for j in range(inputs)] + [[1] * len(rows)]
     for j, entries in enumerate(table):
         entries += [int(i == j) for i in range(inputs + 1)] + [int(j == inputs)]
@@ -44,7 +45,7 @@ def gordan(rows: Sequence[Row]) -> tuple[list[int], None] | tuple[None, Row]:
     scale = 1
     while True:
         costs = table[-1]
-        # Bland's rule, the first that gains, first in ties: it can't cycle
+        # Bland's rule (the first column that gains, the first row in ties) can't cycle
         entering = next((j for j in range(len(rows)) if costs[j] > 0), None)
         if entering is None:
             break
@@ -83,17 +84,18 @@ def gordan(rows: Sequence[Row]) -> tuple[list[int], None] | tuple[None, Row]:
 
 
 def cyclic_part(rows: Sequence[Row]) -> tuple[list[int], Row]:
-    """Split rows into those that cancel and those that some h makes positive.
+    """Split rows into the largest totally cyclic set and rows that some h makes positive.
 
-    A totally cyclic set spans its span positively, so a row in that span is a member
-    too: a relation is found, its span divided out, and the rest asked again.
+    A totally cyclic set spans its span positively, so a row in that span belongs to the
+    set. The function finds a relation, divides out its span, and repeats with the rest.
 
     Returns
     -------
     members : list of int
         Rows of the largest totally cyclic set, in order.
     h : tuple of int
-        x.h = 0 for the members and x.h > 0 for all others: no larger set is.
+        x.h = 0 for the members and x.h > 0 for all others, which proves that no larger
+        set exists.
     """
     inputs = len(rows[0])
     space = [tuple(int(i == j) for i in range(inputs)) for j in range(inputs)]
@@ -114,19 +116,20 @@ def cyclic_part(rows: Sequence[Row]) -> tuple[list[int], Row]:
 def cyclic_flats(
     rows: Sequence[Row], in_general_position: bool, spend: Callable[[int], None]
 ) -> Iterator[list[int]]:
-    """Every totally cyclic flat but the empty one, as a list of rows, each flat once.
+    """Yield every non-empty totally cyclic flat, as a list of rows, each flat once.
 
-    ``rows`` are distinct, primitive and not zero. Where their lines are in general
-    position, a flat other than the whole has independent lines, so each must have rows
-    both ways. Otherwise a flat is reached by the rows that span it, each the first outside
-    the span of those before; the last step adds a class of parallel rows (in the
-    quotient by the flat before), which must point both ways, and gordan() decides the rest.
-    ``spend`` is told of the entries computed, and may raise.
+    ``rows`` are distinct, primitive and not zero. If their lines are in general position,
+    a flat other than the whole has independent lines, so each line must have rows in both
+    directions. Otherwise the search reaches a flat by the rows that span it; each is the
+    first row outside the span of the rows before. The last step adds a class of rows that
+    are parallel in the quotient by the flat before. They must point in both directions, and
+    gordan() decides the rest. The function calls ``spend`` with the number of entries that
+    it computes; ``spend`` may raise.
     """
     members, _ = cyclic_part(rows)
     if not members:
         return
-    # coordinates in which the members span everything
+    # coordinates in which the members span the space
     columns, _ = echelon([rows[i] for i in members])
     classes: Classes = {}
     for i in members:
@@ -166,7 +169,7 @@ def cyclic_flats(
 
 
 def _add(classes: Classes, row: Sequence[int], same: int, opposite: int) -> None:
-    """Add the rows along and against ``row`` to the class of its line."""
+    """Add the rows of either direction of ``row`` to the class of its line."""
     direction = line(row)
     if next(x for x in row if x) < 0:
         same, opposite = opposite, same
@@ -175,7 +178,7 @@ def _add(classes: Classes, row: Sequence[int], same: int, opposite: int) -> None
 
 
 def off_the_flat(rows: Sequence[Row], flat: Sequence[int]) -> tuple[list[Row], list[Row]]:
-    """Rows as they act on the h orthogonal to a flat, and the basis of those h."""
+    """Return the rows restricted to the h orthogonal to a flat, and a basis of these h."""
     basis = orthogonal_basis([rows[i] for i in flat], len(rows[0]))
     return [_products(basis, row) for row in rows], basis
 
@@ -194,4 +197,6 @@ def _combination(vectors: Sequence[Row], weights: Sequence[int], inputs: int) ->
 
 def _confirm(proven: bool) -> None:
     if not proven:
-        raise RuntimeError("the simplex method returned a wrong certificate: a bug of bidual")
+        raise RuntimeError(
+            "the simplex method returned a wrong certificate: a bug of bidual, please report it"
+        )

@@ -1,17 +1,17 @@
 """Complete dictionaries of deep and recurrent threshold networks, at tiny sizes.
 
-A network is followed layer by layer, and a recurrent layer step by step, through every
-joint state that its neurons can be in: all neurons of a layer see the same spikes, so
-their patterns are listed together, for one state of the layers below at a time. With A(Z)
-the patterns 1[Z h >= 0] (``threshold_patterns``):
+The listing follows a network layer by layer, and a recurrent layer step by step, through
+every joint state of its neurons. All neurons of a layer read the same spikes, so their
+patterns are listed together, for one state of the layers below at a time. Let A(Z) be the
+patterns 1[Z h >= 0] (``threshold_patterns``).
 
-- deep: the spikes of the first layer are any m_1 columns of A(X), those of a next layer any
-  m_l columns of A(spikes of the layer below), and a last neuron adds A(spikes);
-- recurrent: given the spikes H_s, s < t, of the m neurons of a layer, a neuron with weights
-  (w, r), the same at all times, has one of the patterns A(Z) that continue its own history,
-  where Z stacks the rows [X_s, H_(s-1)] of all steps s <= t, and H before the first is 0.
+- Deep networks: the spikes of the first layer are any m_1 columns of A(X), those of layer l
+  are any m_l columns of A(spikes of the layer below), and a last neuron adds A(spikes).
+- Recurrent networks: given the spikes H_s, s < t, of the m neurons of a layer, a neuron with
+  weights (w, r), the same at all steps, has one of the patterns A(Z) that continue its own
+  history. Z stacks the rows [X_s, H_(s-1)] of all steps s <= t, and H before step 1 is 0.
 
-There is no bias but a column of ones in X; spikes have none.
+Only the first layer can have a bias, as a column of ones in X.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,8 +30,8 @@ from .cell_counting import most_patterns
 from .integer_rows import Row, integer_rows
 
 Spikes = tuple[int, ...]  # the columns of a layer, as integers in which row i counts 2**i
-Fired = dict[int, Row]  # patterns, as such integers, and a witness of each
-Weights = tuple[Sequence[Row], ...]  # of each layer so far, by columns
+Fired = dict[int, Row]  # patterns, as integers of the same kind, and a witness of each
+Weights = tuple[Sequence[Row], ...]  # weights of each layer so far, by columns
 
 # measured, on one core
 _SECONDS_PER_STATE = 2e-3
@@ -50,8 +50,8 @@ class DeepPatterns:
         (n, N), distinct columns, the all-zero one among them where it is realised; in
         increasing order as binary numbers in which row i counts 2**i.
     weights : tuple of (N, fan-in, width) arrays
-        Whole weights of every layer, the last of width 1, for each pattern: a network
-        whose layers are 1[spikes W >= 0] reproduces it.
+        Integer weights of every layer, the last of width 1, for each pattern: a network
+        whose layers are 1[spikes W >= 0] reproduces the pattern.
     """
 
     patterns: BinaryMatrix
@@ -70,9 +70,9 @@ class RecurrentPatterns:
     patterns : BinaryMatrix
         (n, P): the distinct last steps of the trajectories, in the same order.
     origin : (P,) int array
-        For each of them, a trajectory that ends so.
+        For each of these patterns, the number of a trajectory that ends with it.
     input_weights, recurrent_weights : tuples of (N, fan-in, m) and (N, m, m) arrays
-        Whole weights of every layer for each trajectory, the same at all steps: in the
+        Integer weights of every layer for each trajectory, the same at all steps: in the
         network that they define, neuron 0 of the last layer has that trajectory.
     """
 
@@ -89,32 +89,34 @@ def deep_patterns(
     budget: Budget | None = None,
     report: Callable[[Estimate], None] | None = None,
 ) -> DeepPatterns:
-    """List what one neuron above the hidden layers of a threshold network can do on X (n, d).
+    """List the patterns of a neuron above the hidden layers of a threshold network on X (n, d).
 
     This is the dictionary recursion (13) of Ergen, Gulluk, Lacotte and Pilanci (ICLR 2023)
-    within networks of the widths ``hidden``. From two hidden layers on, (13) as printed lets
-    columns meet that no one layer below realises together; those are left out here.
+    within networks of the widths ``hidden``. With two or more hidden layers, (13) as printed
+    combines columns that no single layer below can realise together. The listing excludes
+    these combinations.
 
     Parameters
     ----------
     X : (n, d) array
         Whole numbers or floats.
     hidden : sequence of int
-        Widths of the hidden layers, the first first.
+        Widths of the hidden layers, from first to last.
     budget : Budget, optional
-        What a layer may take, ``Budget()`` unless given: its ``patterns`` bound the joint
-        states of the layer, and the patterns of the neurons above each.
+        Limits of each layer, ``Budget()`` by default. ``patterns`` bounds the joint states
+        of the layer, and the patterns of the neurons above each state.
     report : callable, optional
-        Told the estimate of each layer, which counts joint states, before it is listed.
+        Function to call with the Estimate of each layer, which counts joint states, before
+        the layer is listed.
 
     Raises
     ------
     ValueError
-        If X is not two-dimensional, empty or not of finite numbers, a width not
-        whole and at least 1, or budget something else.
+        If X is not two-dimensional, is empty or holds an entry that is not a finite
+        number, a width is not whole and at least 1, or ``budget`` is not a Budget.
     BudgetExceeded
-        If a layer would take more than the budget, which is checked before each: the
-        layers below it have been listed by then.
+        If a layer would exceed the budget. The budget is checked before each layer, after
+        the layers below have been listed.
 
     Examples
     --------
@@ -130,7 +132,7 @@ def deep_patterns(
     fired = [arrangements.fired(rows)]
     below: list[Weights] = [()]
     for width in widths:
-        # silent neurons tell nothing, and fewer columns than the width can do no more
+        # silent neurons add no information, and fewer columns than the width add no patterns
         spiking = [sorted(pattern for pattern in each if pattern) for each in fired]
         states_above = sum(comb(len(each), min(width, len(each))) for each in spiking)
         arrangements.check(states_above, min(n, 2**width), width)
@@ -164,7 +166,7 @@ def recurrent_patterns(
 ) -> RecurrentPatterns:
     """List the trajectories of a last-layer neuron of a recurrent threshold network.
 
-    Spikes are H_t = 1[X_t W + H_(t-1) R >= 0] from H_0 = 0, X (n, T, d); a next layer
+    Spikes are H_t = 1[X_t W + H_(t-1) R >= 0] with H_0 = 0, for X (n, T, d). A later layer
     takes the spikes of the layer below as its X. Weights are the same at all steps.
 
     Parameters
@@ -172,21 +174,22 @@ def recurrent_patterns(
     X : (n, T, d) array
         Whole numbers or floats.
     hidden : sequence of int
-        Widths of the layers, the first first.
+        Widths of the layers, from first to last.
     budget : Budget, optional
-        What a step of a layer may take, ``Budget()`` unless given: its ``patterns`` bound
-        the joint states so far, and the patterns of a neuron after each.
+        Limits of each step of a layer, ``Budget()`` by default. ``patterns`` bounds the
+        joint states so far, and the patterns of a neuron after each state.
     report : callable, optional
-        Told the estimates of each step, which count joint states, before it is listed.
+        Function to call with the Estimates of each step, which count joint states, before
+        the step is listed.
 
     Raises
     ------
     ValueError
-        If X is not three-dimensional, empty or not of finite numbers, a width not
-        whole and at least 1, or budget something else.
+        If X is not three-dimensional, is empty or holds an entry that is not a finite
+        number, a width is not whole and at least 1, or ``budget`` is not a Budget.
     BudgetExceeded
-        If a step would take more than the budget, which is checked before each: the steps
-        before it, and the layers below, have been listed by then.
+        If a step would exceed the budget. The budget is checked before each step, after the
+        steps before it and the layers below have been listed.
 
     Examples
     --------
@@ -198,9 +201,11 @@ def recurrent_patterns(
     widths = check_widths(hidden)
     array = np.asarray(X)
     if array.ndim != 3 or array.size == 0:
-        raise ValueError(f"X: expected numbers of shape (n, T, d), none 0, got {array.shape}")
+        raise ValueError(
+            f"X: expected numbers of shape (n, T, d), no axis empty, got shape {array.shape}"
+        )
     n, steps, inputs = array.shape
-    # one scale for all, that of the 1 at the end: spikes are as tall as it
+    # scale all rows by the factor of the 1 at the end, which is then the size of a spike
     *flat, one = integer_rows(np.append(array.transpose(1, 0, 2), 1)[None])[0]
     rows = [tuple(flat[at : at + inputs]) for at in range(0, len(flat), inputs)]
     arrangements = _Arrangements(check_budget(budget), report)
@@ -236,11 +241,11 @@ def recurrent_patterns(
 def _runs(
     arrangements: "_Arrangements", rows: list[Row], scale: int, n: int, width: int, last: bool
 ) -> dict[Spikes, Sequence[Row]]:
-    """All joint trajectories of a recurrent layer, and the weights (w, r) of its neurons.
+    """List all joint trajectories of a recurrent layer, and the weights (w, r) of its neurons.
 
-    ``rows`` (step by step) are ``scale`` times what the layer sees. In the ``last`` layer,
-    instead, one group of neurons for each trajectory that one of them can have: it comes
-    first and alone is the key.
+    ``rows`` (step by step) are ``scale`` times the inputs of the layer. For the ``last``
+    layer, the function instead lists one group of neurons for each trajectory of a single
+    neuron; this neuron comes first in the group, and its trajectory is the key.
     """
     steps = len(rows) // n
     histories: set[Spikes] = {(0,) * width}
@@ -248,7 +253,7 @@ def _runs(
         arrangements.check(len(histories), n * (t + 1), len(rows[0]) + width)
         choices = []
         for spikes in sorted(histories):
-            # bit j of the history is row j; before the first step nothing spiked
+            # bit j of the history is row j; no neuron has spiked before the first step
             before = _rows([column << n for column in spikes], range(n * (t + 1)))
             stacked = [
                 (*x, *(scale * spike for spike in h)) for x, h in zip(rows, before, strict=False)
@@ -267,7 +272,7 @@ def _runs(
     found: dict[Spikes, Sequence[Row]] = {}
     for each in choices:
         groups: Iterable[tuple[list[int], tuple[int, ...]]]
-        if last:  # every choice of every neuron, which comes first, beside one of the others
+        if last:  # each pattern of each neuron, which comes first, with one choice of the others
             any_of = [next(iter(fired)) for fired in each]
             groups = (
                 (
@@ -293,7 +298,7 @@ def _ascending(chosen: Sequence[int]) -> list[int]:
 def _reordered(
     choices: Sequence[Fired], chosen: Sequence[int], order: Sequence[int]
 ) -> Sequence[Row]:
-    """Witnesses of the chosen patterns, with the neurons renumbered everywhere."""
+    """Return the witnesses of the chosen patterns, with all neurons renumbered."""
     out = []
     for i in order:
         witness = choices[i][chosen[i]]
@@ -303,7 +308,7 @@ def _reordered(
 
 
 class _Arrangements:
-    """Patterns of integer rows; those of the same set of rows are listed once."""
+    """Patterns of integer rows, listed once for each set of rows."""
 
     def __init__(self, budget: Budget, report: Callable[[Estimate], None] | None) -> None:
         self._budget = budget
@@ -311,10 +316,10 @@ class _Arrangements:
         self._known: dict[tuple[Row, ...], list[tuple[list[int], Row]]] = {}
 
     def check(self, states: int, rows: int = 0, inputs: int = 0) -> None:
-        """Refuse so many joint states, each with an arrangement of so many rows, if too many."""
+        """Raise BudgetExceeded if the joint states, each with an arrangement, are too many."""
         patterns = most_patterns(rows, inputs)
         each = f", each with up to {in_digits(patterns)} patterns" if rows else ""
-        # within what floats hold
+        # at most a number that floats hold
         many, on_each = min(states, _MANY), min(patterns, _MANY)
         estimate = Estimate(
             patterns=states,
@@ -328,7 +333,7 @@ class _Arrangements:
         self._budget.check(estimate)
 
     def fired(self, rows: Sequence[Row]) -> Fired:
-        """All patterns of these rows."""
+        """Return all patterns of these rows."""
         places: dict[Row, int] = {}
         for i, row in enumerate(rows):
             places[row] = places.get(row, 0) | 1 << i
@@ -343,12 +348,12 @@ class _Arrangements:
 
 
 def _rows(columns: Sequence[int], places: Iterable[int]) -> list[Row]:
-    """Rows of a 0/1 matrix whose columns are integers."""
+    """Return rows of a 0/1 matrix whose columns are given as integers."""
     return [tuple(column >> i & 1 for column in columns) for i in places]
 
 
 def _matrix(columns: Sequence[Row], fan_in: int, width: int) -> NDArray[np.object_]:
-    """A weight matrix of these columns, the rest 0."""
+    """Return a weight matrix with these columns, padded with zeros."""
     out = np.zeros((fan_in, width), dtype=object)
     for j, column in enumerate(columns):
         out[: len(column), j] = column

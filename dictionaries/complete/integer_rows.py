@@ -1,4 +1,4 @@
-"""Rows of whole numbers, exact at any size: reading them, eliminating, dividing out."""
+"""Rows of integers of any size: reading, elimination and reduction, all exact."""
 
 from collections.abc import Sequence
 from math import gcd, lcm
@@ -10,21 +10,23 @@ Row = tuple[int, ...]
 
 
 def integer_rows(X: ArrayLike) -> list[Row]:
-    """Read a matrix (n, d) as primitive integer rows, each a positive multiple of the one given.
+    """Read a matrix (n, d) as primitive integer rows, each a positive multiple of its row.
 
-    Floats are whole numbers divided by a power of two, so nothing is rounded.
+    Floats are integers divided by a power of two, so the rows are exact.
 
     Raises
     ------
     ValueError
-        If X is not two-dimensional, empty, not of numbers, or holds NaN or infinity.
+        If X is not two-dimensional, is empty, or holds an entry that is not a finite number.
     """
     try:
         array = np.asarray(X)
     except ValueError as error:
         raise ValueError(f"X: expected numbers of shape (n, d): {error}") from error
     if array.ndim != 2 or array.size == 0:
-        raise ValueError(f"X: expected numbers of shape (n, d), none 0, got {array.shape}")
+        raise ValueError(
+            f"X: expected numbers of shape (n, d), no axis empty, got shape {array.shape}"
+        )
     if array.dtype.kind == "f":
         if array.dtype.itemsize > 8:
             raise ValueError(f"X: expected floats of at most 64 bits, got {array.dtype}")
@@ -44,27 +46,27 @@ def integer_rows(X: ArrayLike) -> list[Row]:
 
 
 def primitive(row: Sequence[int]) -> Row:
-    """Divide a row by the greatest common divisor of its entries; a zero row stays."""
+    """Divide a row by the greatest common divisor of its entries; a zero row stays zero."""
     divisor = gcd(*row)
     return tuple(x // divisor for x in row) if divisor > 1 else tuple(row)
 
 
 def line(row: Sequence[int]) -> Row:
-    """The primitive row whose first entry that is not 0 is positive: one for each line."""
+    """Return the primitive row whose first non-zero entry is positive: unique for each line."""
     direction = primitive(row)
     leading = next((x for x in direction if x), 0)
     return tuple(-x for x in direction) if leading < 0 else direction
 
 
 def pivot(row: Row) -> int:
-    """Where the entry smallest in size, but not 0, is: dividing by it costs the fewest digits."""
+    """Return the index of the smallest non-zero entry: dividing by it adds the fewest digits."""
     return min((abs(x), j) for j, x in enumerate(row) if x)[1]
 
 
 def restrict(row: Row, normal: Row, at: int) -> list[int]:
-    """Coefficients of ``row`` on the hyperplane normal.h = 0, times |normal[at]|.
+    """Return the coefficients of ``row`` on the hyperplane normal.h = 0, times |normal[at]|.
 
-    The coordinate ``at`` is eliminated; the others are those of the hyperplane.
+    The function eliminates coordinate ``at``; the others are coordinates of the hyperplane.
     """
     size, taken = abs(normal[at]), row[at] if normal[at] > 0 else -row[at]
     if taken == 0:
@@ -75,7 +77,7 @@ def restrict(row: Row, normal: Row, at: int) -> list[int]:
 
 
 def lift(h: Sequence[int], normal: Row, at: int) -> Row:
-    """A positive multiple of the point of the hyperplane that has the coordinates ``h``."""
+    """Return a positive multiple of the hyperplane's point with the coordinates ``h``."""
     size, sign = abs(normal[at]), 1 if normal[at] > 0 else -1
     others = normal[:at] + normal[at + 1 :]
     taken = -sign * sum(x * y for x, y in zip(others, h, strict=True))
@@ -83,14 +85,14 @@ def lift(h: Sequence[int], normal: Row, at: int) -> Row:
 
 
 def echelon(rows: Sequence[Row]) -> tuple[list[int], list[list[int]]]:
-    """Reduced row echelon form up to a common factor, fraction-free.
+    """Compute the reduced row echelon form up to a common factor, fraction-free.
 
     Returns
     -------
     pivots : list of int
         The pivot columns; their number is the rank.
     reduced : list of rows
-        One a pivot; every pivot column is the same positive multiple of a unit vector.
+        One row per pivot; every pivot column is the same positive multiple of a unit vector.
     """
     work = [list(row) for row in rows]
     pivots: list[int] = []
@@ -109,7 +111,7 @@ def echelon(rows: Sequence[Row]) -> tuple[list[int], list[list[int]]]:
         for i, row in enumerate(work):
             if i != rank:
                 taken = row[column]
-                # Bareiss: the division by the pivot before comes out even
+                # Bareiss: the division by the previous pivot has no remainder
                 work[i] = [(top[column] * x - taken * y) // scale for x, y in zip(row, top)]  # noqa: B905
         scale = top[column]
         pivots.append(column)
@@ -117,9 +119,10 @@ def echelon(rows: Sequence[Row]) -> tuple[list[int], list[list[int]]]:
 
 
 def rank_modulo_a_prime(rows: Sequence[Row], most: int) -> int:
-    """A lower bound on the rank of the rows, at most ``most``, that takes no long integers.
+    """Return a lower bound on the rank of the rows, at most ``most``, without long integers.
 
-    Minors that are not 0 modulo 2**31 - 1 are not 0, so that the rank is no smaller.
+    A minor that is not 0 modulo 2**31 - 1 is not 0, so the rank modulo this prime is a
+    lower bound.
     """
     prime = 2**31 - 1
     work = (np.array(rows, dtype=object) % prime).astype(np.int64) if rows else np.empty((0, 0))
@@ -139,7 +142,7 @@ def rank_modulo_a_prime(rows: Sequence[Row], most: int) -> int:
 
 
 def orthogonal_basis(rows: Sequence[Row], inputs: int) -> list[Row]:
-    """Primitive vectors that span all h in R^inputs orthogonal to every row."""
+    """Return primitive vectors that span all h in R^inputs orthogonal to every row."""
     pivots, reduced = echelon(rows)
     basis = []
     for free in (j for j in range(inputs) if j not in pivots):

@@ -1,14 +1,15 @@
-"""The trie of input prefixes, and how its nodes split the weights of one LIF neuron.
+"""Trie of input prefixes, whose nodes split the weights of one LIF neuron.
 
-A neuron's spikes at a step depend on the inputs up to it alone, so samples that begin
-alike share a node: all binary strings of length T have 2**(T+1) - 2 nodes instead of
-T * 2**T pairs of a sample and a step. With leak a = num / den, threshold theta > 0 and
-a reset of r * theta, r = top / bottom, the membrane of a node at step t (from 0) is
+A neuron's spike at a step depends only on the inputs up to that step, so samples with
+the same prefix share a node: all binary strings of length T have 2**(T+1) - 2 nodes
+instead of T * 2**T pairs of a sample and a step. With leak a = num / den, threshold
+theta > 0 and a reset of r * theta, r = top / bottom, the membrane of a node at step t
+(from 0) is
 
     den**t * u = c . p - R * r * theta,
     c = num * c_parent + den**t * x,   R = num * R_parent + den**t * s_parent,
 
-so that it fires where an integer row is not negative:
+The neuron fires if an integer row is not negative:
 
     s = 1  iff  bottom * c . p - (bottom * den**t + top * R) * theta >= 0.
 """
@@ -23,21 +24,21 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-# entries for which the signs of kernels/trajectories.py are exact
+# bound on entries up to which the signs of kernels/trajectories.py are exact
 _COMPILED = 2**57
-_PLAIN = 1000  # leaks that are fractions with denominators up to here are meant as these
+_PLAIN = 1000  # a float leak means the fraction with a denominator up to this, if one matches
 
 SoftReset = Literal["delayed", "immediate"]  # as in ``neuron.py``
-Integers = NDArray[Any]  # Python ints, which may be large
+Integers = NDArray[Any]  # Python ints of any size
 
 
 def check_neuron(leak: Any, reset: Any) -> tuple[Fraction, Fraction]:
-    """Return the leak, and what a spike takes as a share of the threshold, as fractions.
+    """Return the leak and the reset, as a share of the threshold, as fractions.
 
     Raises
     ------
     ValueError
-        If ``leak`` is not a rational number in [0, 1], or ``reset`` not one of the two names.
+        If ``leak`` is not a rational number in [0, 1], or ``reset`` is not one of the two names.
     """
     try:
         if isinstance(leak, np.floating):
@@ -47,7 +48,7 @@ def check_neuron(leak: Any, reset: Any) -> tuple[Fraction, Fraction]:
         share = Fraction(*(int(part) if isinstance(part, Integral) else part for part in parts))
     except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
         raise ValueError(
-            "leak: expected a rational number as a Fraction, an int, a string such as '9/10', "
+            "leak: expected a rational number as a Fraction, an int, a string like '9/10', "
             f"a pair of ints or a float, got {leak!r}"
         ) from error
     if not 0 <= share <= 1:
@@ -58,11 +59,11 @@ def check_neuron(leak: Any, reset: Any) -> tuple[Fraction, Fraction]:
 
 
 def plain_fraction(leak: float) -> Fraction:
-    """Return the fraction that a float64 leak is meant as: float64 rounds it to that very leak.
+    """Return the fraction that a float64 leak means; float64 rounds it to the same leak.
 
-    It is the one of a denominator up to 1,000, as 9/10 for 0.9 and 1/3 for 1/3, where there is
-    one, and else the decimal that Python writes the leak as. Where a class of networks has its
-    leak as a float, all that is exact about it goes by this: listing and pricing.
+    If such a fraction has a denominator up to 1,000, it is returned: 9/10 for 0.9, 1/3 for 1/3.
+    Otherwise the fraction is the decimal number that Python prints for the leak. Exact listing
+    and pricing of a class of networks with a float leak use this fraction.
     """
     plain = Fraction(leak).limit_denominator(_PLAIN)
     return plain if float(plain) == leak else Fraction(repr(float(leak)))
@@ -98,18 +99,18 @@ def _integer_sequences(X: ArrayLike) -> tuple[Integers, int, int]:
 class Refinement:
     """Nodes that split the cone theta > 0 of (p, theta) one after the other.
 
-    Node k's row is (normals[k], -(base[k] + scale[k] * R)), R = carry * R_parent + unit[k] *
-    s_parent, which is 0 at a root.
+    Node k's row is (normals[k], -(base[k] + scale[k] * R)) with R = carry * R_parent + unit[k] *
+    s_parent, and R = 0 at a root.
 
     Attributes
     ----------
     parent : (K,) int64 array
-        The node one step before, -1 for none; always a smaller number.
+        The node one step before, a smaller number, or -1 at a root.
     normals : (K, m) array of Python ints
     base, unit, scale : (K,) arrays of Python ints
     carry : int
     fixed : (K,) int8 array
-        The spike that a node must have, or -1. With a node, its ancestors are fixed.
+        Required spike of each node, or -1. The ancestors of a fixed node are also fixed.
     """
 
     parent: NDArray[np.int64]
@@ -122,26 +123,26 @@ class Refinement:
 
     @property
     def inputs(self) -> int:
-        """m, the number of weights."""
+        """Number m of weights."""
         return int(self.normals.shape[1])
 
     def ancestors(self, k: int) -> list[int]:
-        """Nodes on the way to node k, the first first, without k."""
+        """Return the nodes on the path to node k, from the root, without k."""
         path = []
         while (k := int(self.parent[k])) >= 0:
             path.append(k)
         return path[::-1]
 
     def reset(self, path: Iterable[int], spikes: Iterable[int], k: int) -> int:
-        """R of node k with ``spikes`` at the nodes of its ``path``."""
+        """Compute R of node k with ``spikes`` at the nodes of its ``path``."""
         total = 0
-        # R is taken one step further at each node after the first
+        # each node after the first advances R by one step
         for node, spike in zip([*list(path)[1:], k], spikes, strict=False):
             total = self.carry * total + int(self.unit[node]) * spike
         return total
 
     def row(self, k: int, reset: int) -> tuple[tuple[int, ...], int]:
-        """Node k's row (normal, -weight) as (normal, weight)."""
+        """Return node k's row (normal, -weight) as (normal, weight)."""
         normal = tuple(int(entry) for entry in self.normals[k])
         return normal, int(self.base[k]) + int(self.scale[k]) * reset
 
@@ -183,7 +184,7 @@ class Refinement:
         )
 
     def compiled(self) -> Self | None:
-        """Return it with int64 arrays where the kernels' signs are exact, else None."""
+        """Return the refinement with int64 arrays if the kernels' signs are exact, else None."""
         highest = [0] * len(self.parent)
         largest = abs(self.carry)
         for k, parent in enumerate(self.parent.tolist()):
@@ -205,20 +206,20 @@ class Refinement:
 
 @dataclass(frozen=True)
 class PrefixTrie:
-    """The distinct prefixes of some sequences, shorter ones first.
+    """Distinct prefixes of sequences, shorter prefixes first.
 
     Attributes
     ----------
     parent : (K,) int64 array
-        The prefix one step shorter, -1 for those of one step.
+        Number of the prefix one step shorter, or -1 for a prefix of one step.
     depth : (K,) int64 array
-        Step of a prefix's last entry, from 0.
+        Step of the last entry of each prefix, from 0.
     inputs : (K, d) array of ints
-        That entry.
+        Last entry of each prefix.
     rows : (n * T,) int64 array
         Node of sample i at step t in row t * n + i.
     sequences : (n, T, d) array of ints
-        The sequences are these times ``top / bottom``.
+        Integers; X equals them times ``top / bottom``.
     top, bottom : int
     """
 
@@ -237,7 +238,7 @@ class PrefixTrie:
         Raises
         ------
         ValueError
-            If X has another shape or no entries, or is not made of finite numbers.
+            If X has another shape or no entries, or an entry is not a finite number.
         """
         sequences, top, bottom = _integer_sequences(X)
         n, steps, _ = sequences.shape
@@ -268,7 +269,7 @@ class PrefixTrie:
         )
 
     def refinement(self, leak: Fraction, reset: Fraction) -> Refinement:
-        """How its nodes split (p, theta), for ``sequences``; one input gets a second, 0."""
+        """Return the rows that split (p, theta) for ``sequences``; d = 1 gets a second input 0."""
         num, den = leak.as_integer_ratio()
         top, bottom = reset.as_integer_ratio()
         inputs = self.inputs

@@ -1,4 +1,4 @@
-"""The complete dictionary of one LIF layer: every trajectory that one neuron can produce.
+"""Complete dictionary of one LIF layer: every trajectory that one neuron can produce.
 
 A neuron with weights p in R^d and threshold theta > 0 reads a sequence x[0], ..., x[T-1]:
 
@@ -6,18 +6,19 @@ A neuron with weights p in R^d and threshold theta > 0 reads a sequence x[0], ..
 
 from u = 0 and s = 0, where r is 1 (delayed reset) or leak (immediate). On n sequences, its
 trajectory is the 0/1 vector of all n * T spikes.
-Given the neuron's own spikes before t, s[t] = 1 is a linear inequality in (p, theta), so the
-(p, theta) of one trajectory are a convex cone, and the cones are found by splitting
-the half-space theta > 0 once for each distinct input prefix, in rational arithmetic without
-rounding (``prefix_trie.py`` has the rows, ``kernels/trajectories.py`` the splitting).
+Given the neuron's own spikes before t, s[t] = 1 is a linear inequality in (p, theta). So the
+(p, theta) of one trajectory form a convex cone. The listing finds the cones by splitting the
+half-space theta > 0 once for each distinct input prefix, in exact rational arithmetic
+(``prefix_trie.py`` computes the rows, ``kernels/trajectories.py`` splits).
 
-Only open cones are listed; ties add nothing. Every inequality reads c . p >= w * theta with
-w = 1 + r * sum_s leak**(t-s) s[s-1] > 0. Take (p, theta) on some boundaries, where it counts
-as firing. At ((1 + e) p, theta) with a small e > 0 each tie c . p = w * theta > 0 becomes
-c . p > w * theta, and no strict inequality fails: the trajectory is the same, its own
-history included, and the point is inside an open cone.
+Only open cones are listed; ties add no trajectories. Every inequality reads
+c . p >= w * theta with w = 1 + r * sum_s leak**(t-s) s[s-1] > 0. Take (p, theta) on some
+boundaries, where it counts as firing. At ((1 + e) p, theta) with a small e > 0 each tie
+c . p = w * theta > 0 becomes c . p > w * theta, and every strict inequality still holds. So
+the trajectory is the same, including the neuron's own history, and the point is inside an
+open cone.
 
-Membranes used as a read-out, biases and more than one layer are not covered.
+The listing does not cover membranes as a readout, biases, and more than one layer.
 """
 
 from collections.abc import Callable
@@ -37,10 +38,10 @@ from .prefix_trie import Integers, PrefixTrie, Refinement, SoftReset, check_neur
 from .trajectory_cells import inner_point, list_cells
 from .trajectory_counting import count_cells, most_cells
 
-_COUNT_SHARE = 0.1  # of the budget's seconds, which the count may take
-_SECONDS_PER_STEP = 3.5e-8  # a cell through one node
-_SECONDS_PER_SPIKE = 3e-9  # packing and replaying one
-_PYTHON_SECONDS_PER_STEP = 1e-5  # for one of the 2**d cones of a cell
+_COUNT_SHARE = 0.1  # share of the budget's seconds for the count
+_SECONDS_PER_STEP = 3.5e-8  # to split a cell at one node
+_SECONDS_PER_SPIKE = 3e-9  # to pack and replay one spike
+_PYTHON_SECONDS_PER_STEP = 1e-5  # to split one of the 2**d cones of a cell in Python
 _MANY = 2**62
 
 
@@ -51,13 +52,13 @@ class CompleteTrajectories:
     Attributes
     ----------
     trajectories : BinaryMatrix
-        (n * T, N), each trajectory once, the all-zero one included. Row t * n + i is sample i at
-        step t.
+        (n * T, N), each trajectory once, including the all-zero one. Row t * n + i is sample i
+        at step t.
     witnesses : (N, d + 1) int array
-        Weights and threshold (p, theta) of a neuron for each, theta > 0 and no membrane equal to
-        it; int64, or Python ints where one does not fit.
+        Weights and threshold (p, theta) of a neuron for each trajectory, with theta > 0 and no
+        membrane equal to theta; int64, or Python ints if a number does not fit.
     samples : int
-        n.
+        Number n of sequences.
     """
 
     trajectories: BinaryMatrix
@@ -65,7 +66,7 @@ class CompleteTrajectories:
     samples: int
 
     def final(self) -> tuple[BinaryMatrix, Integers]:
-        """Return the distinct patterns at the last step, the all-zero one included.
+        """Return the distinct patterns at the last step, including the all-zero pattern.
 
         Returns
         -------
@@ -93,29 +94,29 @@ def lif_trajectories(
     budget: Budget | None = None,
     report: Callable[[Estimate], object] | None = None,
 ) -> CompleteTrajectories:
-    """List every trajectory of one LIF neuron on X, with a witness each, exactly.
+    """List every trajectory of one LIF neuron on X exactly, each with a witness.
 
-    First the trajectories are counted (``trajectory_counting.py``), which tells what listing
-    them takes; at the end the list is checked against the count and every
-    witness is replayed in integers. Their number grows as (n * 2**T)**d: all binary strings of
-    length 7, one-hot, have 248,905 with leak 9/10. One and two inputs are compiled; more go
-    through plain Python, a thousand times slower.
+    The function first counts the trajectories (``trajectory_counting.py``) to estimate the
+    listing. At the end it checks the list against the count and replays every witness in
+    integers. The number of trajectories grows as (n * 2**T)**d: all binary strings of length 7,
+    one-hot, have 248,905 with leak 9/10. Compiled code handles one and two inputs; Python code
+    handles more inputs, a thousand times slower.
 
     Parameters
     ----------
     X : (n, T, d) array
-        Sequences, ints or floats, taken as the numbers they exactly are.
+        Sequences of ints or floats, which are read exactly.
     leak : Fraction, int, str, pair of ints or float
-        In [0, 1]; "9/10", "0.9" and (9, 10) are nine tenths. A float is the dyadic
-        fraction it exactly is: 0.9 has the denominator 2**53, and with it integers grow by 53
-        bits a step, past the 57 bits of the compiled code from T = 3 on.
+        In [0, 1]; "9/10", "0.9" and (9, 10) are nine tenths. A float is read exactly, as a
+        dyadic fraction: 0.9 has the denominator 2**53, so integers grow by 53 bits per step and
+        exceed the 57 bits of the compiled code for T >= 3.
     reset : {"delayed", "immediate"}
-        What a spike takes from the next membrane: theta, as in snnTorch, or leak * theta, which
-        is theta within the step.
+        Amount that a spike subtracts from the next membrane: theta, as in snnTorch, or
+        leak * theta, which equals theta within the step.
     budget : Budget, optional
-        How many trajectories, seconds and bytes it may take; ``Budget()`` unless given.
+        Limits on trajectories, seconds and bytes; ``Budget()`` by default.
     report : callable, optional
-        Called with the Estimate before the budget is checked.
+        Function to call with the Estimate before the budget is checked.
 
     Returns
     -------
@@ -125,13 +126,13 @@ def lif_trajectories(
     Raises
     ------
     ValueError
-        If X is not made of finite numbers of shape (n, T, d), leak not a rational number in
-        [0, 1], reset another word, or budget something else.
+        If X is not finite numbers of shape (n, T, d), ``leak`` is not a rational number in
+        [0, 1], ``reset`` is another word, or ``budget`` is not a Budget.
     BudgetExceeded
-        If the estimate is past the budget. Counting stops where the list is, or at a tenth of the
-        seconds; the estimate is then a bound, by hyperplanes in general position.
+        If the estimate exceeds the budget. The count stops at the budget's patterns or at a tenth
+        of its seconds; the estimate is then a bound, from hyperplanes in general position.
     RuntimeError
-        If the list fails its own check.
+        If the list fails its check, which is a bug of bidual.
 
     Examples
     --------
@@ -157,14 +158,17 @@ def lif_trajectories(
     budget.check(estimate)
     keys, points = _listed(refinement, estimate.patterns)
     if estimate.exact and len(keys) != estimate.patterns:
-        raise RuntimeError(f"listed {len(keys)} trajectories, but counted {estimate.patterns}")
+        raise RuntimeError(
+            f"expected {estimate.patterns} trajectories by the count, listed {len(keys)}: "
+            "a bug of bidual, please report it"
+        )
     _check_order(keys)
     words = np.zeros((len(keys), words_for(len(trie.rows))), dtype=np.uint64)
     spread(keys, trie.rows, words)
     witnesses = points[:, [*range(trie.inputs.shape[1]), -1]]
     _check_replay(trie, *neuron, witnesses, words)
-    words.flags.writeable = False  # so that the matrix takes it as it is
-    if (trie.top, trie.bottom) != (1, 1):  # x . p >= theta in the units of X
+    words.flags.writeable = False  # so that the matrix does not copy it
+    if (trie.top, trie.bottom) != (1, 1):  # convert x . p >= theta to the units of X
         scales = [trie.bottom] * trie.inputs.shape[1] + [trie.top]
         witnesses = _smallest(witnesses.astype(object) * np.array(scales, dtype=object))
     return CompleteTrajectories(
@@ -173,7 +177,7 @@ def lif_trajectories(
 
 
 def _estimate(trie: PrefixTrie, refinement: Refinement, budget: Budget) -> Estimate:
-    """Count, or bound where counting would take too long, and say what listing takes."""
+    """Count the trajectories, or bound them if the count is too long, and estimate the listing."""
     per_step = _SECONDS_PER_STEP
     if refinement.compiled() is None:
         per_step = _PYTHON_SECONDS_PER_STEP * 2**refinement.inputs
@@ -212,7 +216,10 @@ def _listed(refinement: Refinement, most: int) -> tuple[NDArray[np.uint64], Inte
         most, np.iinfo(np.int64).max, keys, points,
     )  # fmt: skip
     if count > most:
-        raise RuntimeError(f"listed more than {most} trajectories, which was the count")
+        raise RuntimeError(
+            f"expected {most} trajectories by the count, listed more: a bug of bidual, please "
+            "report it"
+        )
     keys, points = keys[:count], points[:count]
     missing = np.flatnonzero(points[:, 2] == 0)  # cells too thin for floats
     if missing.size:
@@ -223,17 +230,20 @@ def _listed(refinement: Refinement, most: int) -> tuple[NDArray[np.uint64], Inte
 
 
 def _exact_point(refinement: Refinement, key: NDArray[np.uint64]) -> tuple[int, ...]:
-    """Integers inside the cell with these spikes, found in Python ints."""
+    """Compute a point inside the cell with these spikes, in Python ints."""
     n_nodes = len(refinement.parent)
     spikes = np.unpackbits(key.astype("<u8").view(np.uint8), count=n_nodes, bitorder="little")
     only = refinement.before(n_nodes, range(n_nodes), spikes)
     for _, cones, rows in list_cells(only):
         return inner_point(refinement.inputs, cones, rows)
-    raise RuntimeError("a listed trajectory has no weights")
+    raise RuntimeError(
+        "expected weights for each listed trajectory, found none for one: a bug of bidual, "
+        "please report it"
+    )
 
 
 def _smallest(integers: Integers) -> Integers:
-    """Return Python ints as int64 where all of them fit."""
+    """Return Python ints as int64 if all of them fit."""
     try:
         return integers.astype(np.int64)
     except OverflowError:
@@ -241,14 +251,17 @@ def _smallest(integers: Integers) -> Integers:
 
 
 def _check_order(keys: NDArray[np.uint64]) -> None:
-    """Raise unless the rows of bits ascend, lowest bit first, so that they are distinct."""
+    """Raise RuntimeError unless the rows of bits ascend, lowest bit first; so they are distinct."""
     different = keys[1:] ^ keys[:-1]
     at = (different != 0).argmax(axis=1)
     rows = np.arange(len(at))
     first = different[rows, at]
     lowest = first & (~first + np.uint64(1))
     if not (keys[1:][rows, at] & lowest).all():
-        raise RuntimeError("the listed trajectories are not distinct and in order")
+        raise RuntimeError(
+            "expected distinct trajectories in order, listed others: a bug of bidual, please "
+            "report it"
+        )
 
 
 def _check_replay(
@@ -258,7 +271,7 @@ def _check_replay(
     witnesses: Integers,
     words: NDArray[np.uint64],
 ) -> None:
-    """Raise unless each witness, rolled out on all sequences in integers, fires as listed."""
+    """Raise RuntimeError unless each witness, rolled out in integers, fires as listed."""
     (carry, den), (share, gain) = leak.as_integer_ratio(), reset.as_integer_ratio()
     n, steps, inputs = trie.sequences.shape
     powers = [den**t for t in range(steps)]
@@ -268,8 +281,8 @@ def _check_replay(
     for power in powers:
         bound = carry * bound + power * (gain * inputs * largest + share)
     bound += powers[-1] * gain
-    # A step in floats rounds by less than (inputs + 10) * 2**-53 of the bound so far: no product
-    # has more than 7 roundings, and there are inputs + 1 sums. Four times that is safe.
+    # A step in floats rounds by less than (inputs + 10) * 2**-53 of the bound so far: a product
+    # has at most 7 roundings, and a step has inputs + 1 sums. Four times that is safe.
     slack = Fraction(4 * steps * (inputs + 10) * bound, 2**53)
     sizes = np.abs(witnesses).max(axis=1)
     small = sizes <= min(int(2**61 / slack), 2**62)

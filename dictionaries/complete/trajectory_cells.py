@@ -1,10 +1,10 @@
 """Cells of a refinement in any dimension and with integers of any size, by double description.
 
-A cell is cut into its parts in the 2**m orthants of p, which are pointed cones: each is
-kept by its extreme rays and, for every ray, the bit mask of the rows that vanish on it. Two
-rays are adjacent if and only if no third one has all their common zeros (Motzkin,
-Raiffa, Thompson and Thrall 1953; Fukuda and Prodon 1996). The cells of
-``kernels/trajectories.py``, by another method and in plain Python: some 10**4 a second.
+A cell is cut into its parts in the 2**m orthants of p, which are pointed cones. Each part
+is stored as its extreme rays and, for every ray, the bit mask of the rows that vanish on
+it. Two rays are adjacent if and only if no third ray has all their common zeros (Motzkin,
+Raiffa, Thompson and Thrall 1953; Fukuda and Prodon 1996). The cells are those of
+``kernels/trajectories.py``, by another method and in Python: about 10**4 per second.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,7 @@ def _reduced(ray: Ray) -> Ray:
 
 
 def orthants(inputs: int) -> list[Cone]:
-    """The parts p_i >= 0 or <= 0 of theta >= 0; bit i is p_i = 0, bit ``inputs`` theta = 0."""
+    """Return the orthants p_i >= 0 or <= 0 of theta >= 0; bit i is p_i = 0, the last theta = 0."""
     every = 2 ** (inputs + 1) - 1
     cones = []
     for signs in product((1, -1), repeat=inputs):
@@ -42,7 +42,7 @@ def orthants(inputs: int) -> list[Cone]:
 
 
 def split(cone: Cone, row: Ray, zero: int) -> tuple[Cone, Cone]:
-    """The parts of a cone where the row is >= 0 and <= 0; [] for a part without inside."""
+    """Return the parts of a cone where row >= 0 and row <= 0; [] if a part has no interior."""
     values = [_dot(row, ray) for ray, _ in cone]
     if min(values) >= 0:
         return (cone if max(values) > 0 else []), []
@@ -75,7 +75,7 @@ def list_cells(refinement: Refinement) -> Iterator[tuple[int, list[Cone], list[R
     cones : list
         The parts of the cell in the orthants: rays (p, theta) with their masks.
     rows : list
-        The rows, one a node; bit inputs + 1 + k of a mask is the row of node k.
+        The rows, one per node; bit inputs + 1 + k of a mask is the row of node k.
     """
     n_nodes = len(refinement.parent)
     parent, unit = refinement.parent.tolist(), [int(u) for u in refinement.unit]
@@ -86,8 +86,8 @@ def list_cells(refinement: Refinement) -> Iterator[tuple[int, list[Cone], list[R
     while waiting:
         k, key, cones = waiting.pop()
         while k < n_nodes:
-            # resets and rows before k are those of the cell's own history: the cells
-            # in between shared it
+            # resets and rows before k belong to this cell's history: the cells listed in
+            # between share it
             before = parent[k]
             resets[k] = 0
             if before >= 0:
@@ -114,10 +114,10 @@ def list_cells(refinement: Refinement) -> Iterator[tuple[int, list[Cone], list[R
 
 
 def inner_point(inputs: int, cones: list[Cone], rows: list[Ray]) -> Ray:
-    """Integers (p, theta) inside a cell, of few bits.
+    """Return short integers (p, theta) inside a cell.
 
-    The cell is convex, so a sum of rays of all its parts with positive weights is inside;
-    it is then rounded to as few bits as leave it there.
+    The cell is convex, so a sum of rays of all its parts with positive weights is inside.
+    The sum is then rounded to as few bits as keep it inside.
     """
     rays = [(ray, max(abs(entry) for entry in ray)) for cone in cones for ray, _ in cone]
     scale = 2 * max(largest for _, largest in rays)

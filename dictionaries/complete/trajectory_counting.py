@@ -1,15 +1,15 @@
-"""How many trajectories one LIF layer has: counted one dimension below, without listing them.
+"""Count of the trajectories of one LIF layer, one dimension below and without listing them.
 
-Node k of a refinement adds one cell for every cell that its row cuts in two. There is one
-row, so one hyperplane, for each own history h of node k, and the cells with that
-history that it cuts are the cells of the same process *on* it:
+Node k of a refinement adds one cell for every cell that its row cuts in two. For each
+history h of spikes, node k has one row and so one hyperplane. The cells with history h
+that the hyperplane cuts are the cells of the same process *on* it:
 
-    N = 1 + sum over (k, h) of N(nodes before k, spikes of k's ancestors fixed to h, on its plane),
+    N = 1 + sum over (k, h) of N(nodes before k, spikes of k's ancestors fixed to h, on its plane).
 
-where a cell is dropped when a row before k vanishes on it: there the plane bounds cells
-of that history, and cuts none. With two inputs the planes are lines, and cells intervals.
-Nothing here takes a result of the listing in the same dimension, so that the two numbers
-agreeing is evidence for both.
+A cell on which a row before k vanishes is dropped: there the plane bounds cells of that
+history and cuts none. With two inputs the planes are lines, and the cells intervals. The
+count uses no result of the listing in the same dimension, so that agreement of the two
+numbers is evidence for both.
 """
 
 from collections.abc import Iterator
@@ -27,36 +27,36 @@ from .budget import Budget, BudgetExceeded, check_budget, in_digits
 from .prefix_trie import PrefixTrie, Refinement, SoftReset, check_neuron
 from .trajectory_cells import list_cells
 
-SECONDS_PER_STEP = 1.2e-8  # a compiled step of an interval or a cell through one node
-_STEPS_OF_PYTHON = 1000  # compiled steps that take as long as one in Python
+SECONDS_PER_STEP = 1.2e-8  # compiled, to split an interval or a cell at one node
+_STEPS_OF_PYTHON = 1000  # compiled steps in the time of one step in Python
 _LIMIT = 2**62
 
 
 class _Stopped(Exception):
-    """The count went past a limit."""
+    """Signal that the count exceeded a limit."""
 
 
 @dataclass
 class _Counter:
-    """A count in progress: its limits and the steps it has taken."""
+    """Count in progress: its limits and the number of its steps."""
 
     most: int
     most_steps: int
     steps: int = 0
 
     def spend(self, steps: int, found: int = 0) -> int:
-        """Note steps, and pass the cells found in them on."""
+        """Add ``steps``, and return ``found``; raise _Stopped if a limit is exceeded."""
         self.steps += steps
         if self.steps > self.most_steps or found > self.most:
             raise _Stopped
         return found
 
     def left(self) -> int:
-        """Steps that may still be taken."""
+        """Number of remaining steps."""
         return self.most_steps - self.steps
 
     def cells(self, refinement: Refinement) -> int:
-        """Count the cells of a refinement, some of whose spikes may be fixed."""
+        """Count the cells of a refinement, which may have fixed spikes."""
         compiled = refinement.compiled()
         if compiled is not None:
             c = compiled
@@ -71,14 +71,14 @@ class _Counter:
         return self.listed(refinement.before(0, (), ())) + sum(self.added(refinement))
 
     def listed(self, refinement: Refinement) -> int:
-        """Count cells one by one, in plain Python."""
+        """Count cells one by one, in Python."""
         found = 0
         for _ in list_cells(refinement):
             found = self.spend(_STEPS_OF_PYTHON * (1 + len(refinement.parent)), found + 1)
         return found
 
     def added(self, refinement: Refinement) -> Iterator[int]:
-        """By how many the nodes, one after the other, raise the number of cells."""
+        """Yield for each node in turn the number of cells that it adds."""
         for k in range(len(refinement.parent)):
             if refinement.fixed[k] >= 0:
                 yield 0
@@ -97,7 +97,7 @@ class _Counter:
             yield total
 
     def added_on_lines(self, compiled: Refinement) -> Iterator[int]:
-        """The same for two inputs, none of the spikes fixed: by intervals, compiled."""
+        """Do as :meth:`added` for two inputs and no fixed spikes: by intervals, compiled."""
         c = compiled
         for k in range(len(c.parent)):
             found, steps = count_cut_cells(
@@ -109,10 +109,10 @@ class _Counter:
 def count_cells(
     refinement: Refinement, most: int, most_steps: float, seconds: float
 ) -> tuple[int, int] | None:
-    """Count the cells of a refinement, and the steps in which they are listed.
+    """Count the cells of a refinement, and the steps of listing them.
 
-    Stops, and returns None, past ``most`` cells, past ``most_steps`` for listing them,
-    or after about so many ``seconds``.
+    Return None if there are more than ``most`` cells, if listing them takes more than
+    ``most_steps``, or if the count takes more than about ``seconds``.
 
     Returns
     -------
@@ -140,8 +140,8 @@ def count_cells(
 def most_cells(refinement: Refinement) -> int:
     """Bound the cells by those of M hyperplanes in general position, sum over k <= d of C(M, k).
 
-    Nodes of one depth with the same c = normals[k] share their 2**depth hyperplanes, and those
-    with c = 0 have none; d counts the inputs that are not always 0.
+    Nodes of one depth with the same c = normals[k] share their 2**depth hyperplanes, and nodes
+    with c = 0 have no hyperplane. d is the number of inputs that are not always 0.
     """
     depth = np.zeros(len(refinement.parent), dtype=int)
     planes = set()
@@ -159,20 +159,20 @@ def count_lif_trajectories(
 ) -> int:
     """Count the trajectories of one LIF neuron on X exactly, without listing them.
 
-    Parameters are those of :func:`lif_trajectories`, which lists them. With d = 2, 250,000
-    trajectories take 0.3 s; three and more inputs go through planes one by one.
+    Parameters are those of :func:`lif_trajectories`, which lists the trajectories. With d = 2,
+    250,000 trajectories take 0.3 s. With more inputs the count visits the planes one by one.
 
     Returns
     -------
     int
-        The number of trajectories, the all-zero one included.
+        The number of trajectories, including the all-zero one.
 
     Raises
     ------
     ValueError
-        If X, leak, reset or budget is not what :func:`lif_trajectories` expects.
+        If :func:`lif_trajectories` would refuse an argument.
     BudgetExceeded
-        Once the count passes ``budget.patterns`` or takes about ``budget.seconds``.
+        If the count exceeds ``budget.patterns`` or takes about ``budget.seconds``.
 
     Examples
     --------
@@ -186,7 +186,7 @@ def count_lif_trajectories(
     counted = count_cells(refinement, budget.patterns, inf, budget.seconds)
     if counted is None:
         raise BudgetExceeded(
-            f"budget: counting stopped, past {in_digits(budget.patterns)} patterns or about "
+            f"budget: the count stopped at {in_digits(budget.patterns)} patterns or about "
             f"{budget.seconds:g} s; raise the budget, or take fewer rows, inputs or steps"
         )
     return counted[0]

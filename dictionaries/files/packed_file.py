@@ -1,8 +1,8 @@
-"""Packed files: a 0/1 matrix on disk, built in chunks that outlive a kill, mapped to be read.
+"""Packed files: a 0/1 matrix on disk, written in chunks that survive a kill, read by mapping.
 
-Format 1. Integers are little-endian, uint64 unless said; SHA-256 is 32 raw bytes
-(with the CPU's instructions for it twice as fast as BLAKE2b); JSON is ASCII with
-sorted keys and no spaces. A file is, without gaps,
+This is format 1. Integers are little-endian uint64 unless stated otherwise. SHA-256 is
+32 raw bytes (with the CPU's instructions twice as fast as BLAKE2b). JSON is ASCII with
+sorted keys and without spaces. A file contains, without gaps,
 
     head     64 h bytes:
              8 bytes "BIDUAL\\r\\n", the version 1, 64 h, the length of the JSON,
@@ -10,30 +10,31 @@ sorted keys and no spaces. A file is, without gaps,
                        "n_rows": n, "origin_width": k},
              the arrays in the order of the JSON (C order, dtype as NumPy writes it),
              each beginning at a multiple of 64 bytes,
-             zeros, and the SHA-256 of all that, which ends the head
+             zeros, and the SHA-256 of all these bytes, which ends the head
     words    (P, n_words) uint64, n_words = 8 ceil(n / 512): the columns,
              in the layout of ``kernels/bits.py``; their bits past row n are zero
-    origins  (P, k) int64: k integers that belong to each column
-    table    for each of C chunks, in order: how many columns it has (0 is fine), and
+    origins  (P, k) int64: k integers per column
+    table    for each of C chunks, in order: its number of columns (0 is allowed), and
              the SHA-256 of its words followed by its origins
-    state    JSON that came with the last chunk; null without one
+    state    JSON given with the last chunk, or null
     footer   P, C, the length of the state, the SHA-256 of (the head's SHA-256,
              table, state), and the SHA-256 of these 56 bytes
 
 with 1 <= n <= 2**40, 0 <= k <= 1024 and at most 2**24 bytes in either JSON. P = 0 and
-C = 0 are fine. So every byte is under a checksum and the length follows from the
-contents. The bytes depend on nothing but what was given to the writer.
+C = 0 are allowed. So a checksum covers every byte, and the length follows from the
+contents. The bytes depend only on the arguments of the writer.
 
-While PATH is being built, PATH.partial holds head and words, and PATH.journal a line for
-each chunk: the SHA-256 in hex of (the one before it, in hex; at first the head's, raw)
-followed by the JSON of this chunk, a space, that JSON with "columns", "origins" (base64),
-"sha256" and "state". A chunk is done once its words, then its line are synced. Going on
-keeps the chunks up to the first whose line or words do not match their checksum (torn,
-or damaged on the disk) and drops the rest; they will be built again.
+During a build, PATH.partial holds the head and the words, and PATH.journal one line per
+chunk. A line is a checksum, a space, and the JSON of the chunk with "columns", "origins"
+(base64), "sha256" and "state". The checksum is the SHA-256, in hex, of the checksum before
+it (in hex; for the first line the head's, raw) followed by this JSON. A chunk is done once
+its words and then its line are synced. A writer that resumes keeps the chunks before the
+first one whose line or words do not match their checksum (torn, or damaged on the disk).
+It drops the rest and builds them again.
 
-Not here: deduplication, progress, and what the columns mean. Big-endian machines are
-refused. Windows has no lock against a second writer, and cannot replace a file that is
-mapped.
+This module does not handle deduplication, progress or the meaning of the columns. It
+refuses big-endian machines. Windows has no lock against a second writer, and a
+mapped file cannot be replaced.
 """
 
 import hashlib
@@ -62,24 +63,24 @@ from .packed_head import (
 
 @dataclass(frozen=True, eq=False)
 class PackedFile:
-    """What a packed file holds; the arrays are read-only maps of the file, not copies.
+    """Contents of a packed file; the arrays are read-only maps of the file, not copies.
 
     Attributes
     ----------
     n_rows : int
-        Rows n of the matrix.
+        Number n of rows of the matrix.
     words : (P, 8 * ceil(n / 512)) uint64 array
         The packed columns.
     origins : (P, k) int64 array
-        k integers that belong to each column.
+        k integers per column.
     metadata : dict
-        What was built, as given to the writer.
+        Description of the build, as given to the writer.
     arrays : dict
         Named arrays given to the writer.
     chunks : (C,) int64 array
-        Columns in each chunk; they add up to P.
+        Number of columns in each chunk; the sum is P.
     state : dict or None
-        What came with the last chunk.
+        State given with the last chunk.
     """
 
     n_rows: int
@@ -94,15 +95,15 @@ class PackedFile:
 def open_packed(path: Path) -> PackedFile:
     """Verify every byte of a packed file and map it.
 
-    It reads the file once, through a buffer of 1 MiB. Replacing the file later is
-    safe (the map keeps the old one); writing into it is not.
+    The function reads the file once, through a buffer of 1 MiB. Replacing the file
+    later is safe (the map keeps the old file); writing into it is not.
 
     Raises
     ------
     ValueError
-        If the file is not one of these, or truncated, appended to or altered.
+        If the file is not a packed file, or is truncated, appended to or altered.
     OSError
-        If it can't be read.
+        If the file can't be read.
     RuntimeError
         On a big-endian machine.
     """
@@ -122,7 +123,7 @@ def open_packed(path: Path) -> PackedFile:
         table_start = origins_start + n_columns * head.origin_width * 8
         state_start = table_start + n_chunks * ENTRY.itemsize
         whole = state_start + state_bytes + FOOTER_BYTES
-        expect(size == whole, path, f"the {whole} bytes that its footer tells of", f"{size}")
+        expect(size == whole, path, f"{whole} bytes by the file's footer", f"{size}")
 
         digest = hashlib.sha256(head_checksum)
         hash_bytes(digest, file, table_start, size - FOOTER_BYTES - table_start)
@@ -130,7 +131,7 @@ def open_packed(path: Path) -> PackedFile:
         state = read_json(file, state_start, state_bytes, path)
         expect(state is None or isinstance(state, dict), path, "a state", reprlib.repr(state))
 
-        # views of one map of the file: neither size nor count can make them take memory
+        # views of one map of the file take no memory, whatever their sizes and number
         mapped = np.memmap(file, np.uint8, "r").view(np.ndarray)
         table = mapped[table_start:state_start].view(ENTRY)
         first = 0

@@ -1,4 +1,4 @@
-"""The head of a packed file: rows, metadata and arrays (``packed_file.py`` has the format)."""
+"""Head of a packed file: rows, metadata and arrays; ``packed_file.py`` defines the format."""
 
 import hashlib
 import itertools
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_MAGIC = b"BIDUAL\r\n"  # a transfer as text changes it
+_MAGIC = b"BIDUAL\r\n"  # a transfer in text mode changes it, which the reader detects
 _VERSION = 1
 _PREFIX = struct.Struct("<8s3Q")  # magic, version, bytes of the head, bytes of its JSON
 COUNTS = struct.Struct("<3Q")  # columns, chunks, bytes of the state
@@ -34,7 +34,7 @@ Path = str | os.PathLike[str]
 
 @dataclass(frozen=True, eq=False)
 class Head:
-    """What the head of a file tells."""
+    """Contents of the head of a file."""
 
     n_rows: int
     origin_width: int
@@ -63,7 +63,7 @@ class Head:
         return bytes(contents) + hashlib.sha256(contents).digest()
 
     def differences(self, wanted: "Head") -> list[str]:
-        """Name each entry, of nested objects too, that is another one in ``wanted``."""
+        """List the entries, also of nested objects, that differ in ``wanted``."""
         there, other = self._told(), wanted._told()
         return [
             "{} is {}, not {}".format(name, *_where_they_part(there[name], other[name]))
@@ -74,7 +74,7 @@ class Head:
         ]
 
     def _told(self) -> dict[str, str]:
-        """Put what the head tells into words, by name."""
+        """Return a text for each entry of the head, by name."""
         words = {"n_rows": str(self.n_rows), "origin_width": str(self.origin_width)}
         words.update(_entries("metadata", self.metadata))
         for name, array in self.arrays.items():
@@ -84,7 +84,7 @@ class Head:
 
 
 def _entries(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Name and JSON of each entry of an object; of what is no object, of itself."""
+    """Yield name and JSON of each entry of an object, or of ``value`` if it is another type."""
     waiting = [(name, value)]
     while waiting:
         name, value = waiting.pop()
@@ -95,7 +95,7 @@ def _entries(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def _where_they_part(one: str, other: str) -> tuple[str, str]:
-    """Cut two texts to 80 characters that tell them apart."""
+    """Shorten two texts to 80 characters that include their first difference."""
     start = 0
     if max(len(one), len(other)) > 80:
         same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
@@ -105,7 +105,7 @@ def _where_they_part(one: str, other: str) -> tuple[str, str]:
 
 
 def read_head(file: FileIO, path: Path) -> tuple[Head, int, bytes]:
-    """Verify the head of a file: what it tells, its length in bytes, its SHA-256."""
+    """Verify the head of a file; return its contents, its length in bytes and its SHA-256."""
     size = os.fstat(file.fileno()).st_size
     prefix = read_bytes(file, 0, _PREFIX.size)
     expect(prefix[:8] == _MAGIC, path, "a packed file of bidual", f"one that begins {prefix[:8]!r}")
@@ -151,31 +151,31 @@ def read_head(file: FileIO, path: Path) -> tuple[Head, int, bytes]:
 def _map_array(
     within: NDArray[np.uint8], start: int, described: dict[str, Any]
 ) -> tuple[NDArray[Any], int]:
-    """View an array that begins at the next multiple of 64 bytes; tell where it ends."""
+    """Return a view of the array at the next multiple of 64 bytes, and the index of its end."""
     dtype, shape = described["dtype"], tuple(described["shape"])
     if dtype not in _ARRAY_DTYPES:
         raise ValueError
     start += -start % ALIGNMENT
     end = start + math.prod(shape) * np.dtype(dtype).itemsize
     array = within[start:end].view(dtype).reshape(shape)
-    if to_json(described) != to_json({"dtype": dtype, "shape": array.shape}):  # [true] is no shape
+    if to_json(described) != to_json({"dtype": dtype, "shape": array.shape}):  # not [true]
         raise ValueError
     return array, end
 
 
 def words_for(n_rows: int) -> int:
-    """Words of a column: rows are padded to a multiple of 512, none of them to 512."""
+    """Return the number of words of a column: rows are padded to a positive multiple of 512."""
     return max(8, -(-n_rows // 512) * 8)
 
 
 def refuse_big_endian() -> None:
-    """Raise RuntimeError on a machine whose words are not those of the file."""
+    """Raise RuntimeError on a machine whose byte order differs from the file's."""
     if sys.byteorder != "little":
         raise RuntimeError("packed files: expected a little-endian machine, got a big-endian one")
 
 
 def expect(fine: bool, path: Path, expected: str, got: str) -> None:
-    """Raise ValueError unless a file is as expected."""
+    """Raise ValueError, with the file's path, unless ``fine``."""
     if not fine:
         raise ValueError(f"{os.fspath(path)}: expected {expected}, got {got}")
 
@@ -183,7 +183,7 @@ def expect(fine: bool, path: Path, expected: str, got: str) -> None:
 def checked_head(
     n_rows: int, origin_width: int, metadata: Mapping[str, Any], arrays: Mapping[str, ArrayLike]
 ) -> Head:
-    """Turn the arguments of a writer into a head."""
+    """Make a head from the arguments of a writer, after checking them."""
     for name, value, least, most in (
         ("n_rows", n_rows, 0, _MOST_ROWS),
         ("origin_width", origin_width, 0, _MOST_ORIGINS),
@@ -204,25 +204,25 @@ def checked_head(
 
 
 def checked_object(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a file will give back for a JSON object."""
+    """Return a JSON object as a file will return it; raise ValueError if it can't be stored."""
     try:
         text = to_json(dict(value))
         parsed: dict[str, Any] = json.loads(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{name}: expected a JSON object, got {reprlib.repr(value)}") from error
-    if len(text) > _MOST_JSON // 2:  # the head has more to say than the metadata
+    if len(text) > _MOST_JSON // 2:  # the head stores more than the metadata
         raise ValueError(f"{name}: expected at most {_MOST_JSON // 2} bytes, got {len(text)}")
     return parsed
 
 
 def to_json(value: Any) -> bytes:
-    """Write JSON the one way that checksums need."""
+    """Write JSON in a unique form, which checksums require."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return text.encode("ascii")
 
 
 def read_json(file: FileIO, start: int, length: int, path: Path) -> Any:
-    """Read JSON from a file, and refuse what to_json would not write."""
+    """Read JSON from a file; raise ValueError unless :func:`to_json` could have written it."""
     expect(length <= _MOST_JSON, path, f"JSON of at most {_MOST_JSON} bytes", f"{length}")
     text = read_bytes(file, start, length)
     try:
@@ -232,17 +232,17 @@ def read_json(file: FileIO, start: int, length: int, path: Path) -> Any:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"expected JSON, got {name}")
 
 
 def read_bytes(file: FileIO, start: int, length: int) -> bytes:
-    """Read ``length`` bytes, fewer where the file ends."""
+    """Read ``length`` bytes, or fewer if the file ends before."""
     file.seek(start)
     return file.read(length)
 
 
 def hash_bytes(digest: Any, file: FileIO, start: int, length: int) -> None:
-    """Feed ``length`` bytes of a file to a digest, fewer where the file ends."""
+    """Feed ``length`` bytes of a file to a digest, or fewer if the file ends before."""
     file.seek(start)
     buffer = memoryview(bytearray(min(length, _BUFFER_BYTES)))
     while length and (count := file.readinto(buffer[:length])):

@@ -1,4 +1,4 @@
-"""Packed files in the making, chunk by chunk; ``packed_file.py`` has the format."""
+"""Writer of packed files, chunk by chunk; ``packed_file.py`` defines the format."""
 
 import base64
 import hashlib
@@ -28,45 +28,46 @@ from .packed_head import (
 )
 
 _OPEN_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
-_CHUNK_BYTES = 2**25  # of a matrix that is in memory; a checksum each
+_CHUNK_BYTES = 2**25  # size of a chunk when a matrix in memory is written
 
 
 class PackedWriter:
-    """A packed file in the making, chunk by chunk; a context manager.
+    """Writer of a packed file, chunk by chunk; a context manager.
 
-    Killed at any moment and started again with the same arguments, it goes on after
-    the last chunk that is safely on the disk, and ends with the same bytes as if
-    nothing had happened. PATH itself appears whole, in :meth:`finish`; until then,
-    and where the block ends otherwise, PATH.partial and PATH.journal wait beside it.
-    Memory is that of one chunk.
+    A writer may be killed at any moment. Started again with the same arguments, it
+    continues after the last chunk that is synced to the disk, and the finished file has
+    the same bytes as without the kill. :meth:`finish` makes PATH appear atomically.
+    Until then, or if the block ends without it, PATH.partial and PATH.journal stay
+    beside it. The memory holds one chunk.
 
     Parameters
     ----------
     path : path
-        Where the finished file goes.
+        Path of the finished file.
     n_rows : int
-        Rows n of the matrix, 1 to 2**40.
+        Number n of rows of the matrix, 1 to 2**40.
     metadata : mapping
-        JSON object that says what is being built: all that the chunks depend on, their
-        size and order too, for it decides whether a partial build may go on.
+        JSON object that describes the build: everything that the chunks depend on,
+        including their size and order. A writer resumes a partial build only if its
+        metadata are equal.
     origin_width : int
-        How many integers k belong to each column.
+        Number k of integers per column.
     arrays : mapping of arrays, optional
-        Named arrays of integers or floats that the file carries too, such as weights.
+        Named arrays of integers or floats to store in the file, for example weights.
     resume : bool
-        Whether to go on from a build that is there: a partial one, or else a finished
-        one, at which nothing is left to do. If not, a partial build is thrown away, and
-        :meth:`finish` replaces what is at the path.
+        Whether to resume an existing build. If it is finished, the writer has nothing
+        left to do. If False, the writer deletes a partial build, and :meth:`finish`
+        replaces a file at the path.
 
     Raises
     ------
     ValueError
-        If an argument is out of its range; with ``resume``, if what is there is another
-        build (the message tells what differs) or damaged.
+        If an argument is out of its range; with ``resume``, if the existing build is
+        another one (the message lists the differences) or damaged.
     BlockingIOError
-        If another writer is at work on the path, in any process.
+        If another writer of any process works on the path.
     FileNotFoundError
-        If there is no such folder.
+        If the folder does not exist.
     RuntimeError
         On a big-endian machine.
 
@@ -123,17 +124,17 @@ class PackedWriter:
 
     @property
     def chunks_done(self) -> int:
-        """Chunks that are safely on the disk."""
+        """Number of chunks that are synced to the disk."""
         return len(self._chunks)
 
     @property
     def n_columns(self) -> int:
-        """Columns in these chunks."""
+        """Number of columns in these chunks."""
         return self._n_columns
 
     @property
     def state(self) -> dict[str, Any] | None:
-        """What came with the last of these chunks."""
+        """State given with the last of these chunks."""
         return self._state
 
     @property
@@ -156,16 +157,16 @@ class PackedWriter:
         origins: ArrayLike | None = None,
         state: Mapping[str, Any] | None = None,
     ) -> None:
-        """Put a chunk of columns on the disk; when this returns, a power cut leaves it there.
+        """Write a chunk of columns and sync it to the disk, so that it survives a power cut.
 
         Parameters
         ----------
         words : (p, n_words) uint64 array
-            The columns, none is fine.
+            The columns; p = 0 is allowed.
         origins : (p, k) int array
-            May be left out where k = 0.
+            May be left out if k = 0.
         state : mapping, optional
-            JSON object to go on with: :attr:`state` of a writer that resumes.
+            JSON object that a resuming writer returns as :attr:`state`.
 
         Raises
         ------
@@ -173,7 +174,8 @@ class PackedWriter:
             If an array has another shape or dtype, words have bits past row n, or the
             writer is finished or closed.
         OSError
-            If the disk is full, say. The chunks before stay; this one may be tried again.
+            If the disk fails or is full. The earlier chunks stay; the caller may append
+            this chunk again.
         """
         self._check_open()
         chunk = _checked_words(words, self._head.n_rows).reshape(-1).view(np.uint8)
@@ -195,14 +197,14 @@ class PackedWriter:
         self._count(entry, len(line), link)
 
     def finish(self) -> None:
-        """Complete the file and put it at its path; nothing happens where it is there already.
+        """Complete the file and move it to its path; do nothing if it is finished already.
 
         Raises
         ------
         ValueError
             If the writer is closed.
         OSError
-            If the disk is full, say. The partial build stays.
+            If the disk fails or is full. The partial build stays.
         """
         if self._finished:
             return
@@ -221,16 +223,16 @@ class PackedWriter:
         self._close_journal(remove=True)
 
     def discard(self) -> None:
-        """Throw the partial build away; a finished file stays."""
+        """Delete the partial build; a finished file stays."""
         self._close_data()
         if os.path.exists(self._partial):
             os.unlink(self._partial)
         self._close_journal(remove=True)
 
     def close(self) -> None:
-        """Give the path free; without :meth:`finish` before, the partial build stays."""
+        """Release the path; unless :meth:`finish` was called before, the partial build stays."""
         self._close_data()
-        # refused before a partial build began: leave nothing behind
+        # if the constructor failed before the build began: leave no files behind
         self._close_journal(remove=not os.path.exists(self._partial))
 
     def __enter__(self) -> Self:
@@ -245,7 +247,7 @@ class PackedWriter:
         self.close()
 
     def _start(self, resume: bool) -> None:
-        """Find out what is there, and go on from it or begin."""
+        """Inspect the files at the path, and resume their build or start one."""
         begun = _has_begun(self._partial, self._journal)
         if resume and begun:
             self._refuse_another(self._partial)
@@ -256,7 +258,7 @@ class PackedWriter:
             self._n_columns, self._state = len(found.words), found.state
             self._finished = True
             if os.path.exists(self._partial):
-                os.unlink(self._partial)  # one without a chunk
+                os.unlink(self._partial)  # it has no chunk
             return
         self._data_file = os.open(self._partial, _OPEN_FLAGS, 0o666)
         if resume and begun:
@@ -267,7 +269,7 @@ class PackedWriter:
         _sync_folder(self._path)
 
     def _refuse_another(self, path: str) -> None:
-        """Raise ValueError unless the file at ``path`` begins with the head of this build."""
+        """Raise ValueError unless the file at ``path`` has the head of this build."""
         with open(path, "rb", buffering=0) as file:
             if read_bytes(file, 0, len(self._packed_head)) == self._packed_head:
                 return
@@ -278,7 +280,7 @@ class PackedWriter:
         )
 
     def _recover(self) -> None:
-        """Count the chunks of a partial build that are intact; the next ones overwrite the rest."""
+        """Count the intact chunks of a partial build; later chunks overwrite the rest."""
         with open(self._partial, "rb", buffering=0) as data:
             for entry, length, link in _journal_entries(self._journal, self._chain):
                 digest = hashlib.sha256()
@@ -289,7 +291,7 @@ class PackedWriter:
                 self._count(entry, length, link)
 
     def _count(self, entry: dict[str, Any], line_bytes: int, link: bytes) -> None:
-        """Take a chunk that is on the disk as done."""
+        """Count a chunk on the disk as done."""
         self._chunks.append((entry["columns"], bytes.fromhex(entry["sha256"])))
         self._n_columns += entry["columns"]
         self._data_end += entry["columns"] * self._column_bytes
@@ -298,18 +300,24 @@ class PackedWriter:
         self._state = entry["state"]
 
     def _origins(self) -> Iterator[bytes]:
-        """Origins of each chunk, from the journal: memory is that of one chunk."""
+        """Yield the origins of each chunk from the journal; the memory holds one chunk."""
         chain = self._packed_head[-32:]
         entries = _journal_entries(self._journal, chain)
         for entry, _, link in itertools.islice(entries, len(self._chunks)):
             yield base64.b64decode(entry["origins"])
             chain = link
         if chain != self._chain:
-            raise OSError(f"{self._journal}: expected what was written, got an altered journal")
+            raise OSError(
+                f"{self._journal}: expected the lines that this writer wrote, got an altered "
+                "journal; delete it and start the build again"
+            )
 
     def _check_open(self) -> None:
         if self._finished or self._data_file < 0:
-            raise ValueError(f"writer: expected one at work on {self._path}, got one that is over")
+            raise ValueError(
+                f"writer: expected an open writer of {self._path}, got a finished or closed one; "
+                "make a new one"
+            )
 
     def _close_data(self) -> None:
         if self._data_file >= 0:
@@ -320,10 +328,10 @@ class PackedWriter:
         if self._journal_file < 0:
             return
         if remove and sys.platform != "win32":
-            os.unlink(self._journal)  # first, for the lock ends with the descriptor
+            os.unlink(self._journal)  # before the close, because the lock ends with the descriptor
         os.close(self._journal_file)
         if remove and sys.platform == "win32":
-            os.unlink(self._journal)  # last, for Windows removes no open file
+            os.unlink(self._journal)  # after the close: Windows does not remove open files
         self._journal_file = -1
 
 
@@ -335,16 +343,16 @@ def write_packed(
     origins: NDArray[np.int64] | None = None,
     arrays: Mapping[str, ArrayLike] | None = None,
 ) -> None:
-    """Write packed columns (P, n_words) to a file, in place of a finished one that is there.
+    """Write packed columns (P, n_words) to a file; replace an existing finished file.
 
     Raises
     ------
     ValueError
-        If an unfinished build waits at the path; it stays.
+        If the path has an unfinished build; it stays.
     BlockingIOError
-        If another writer is at work on the path, in any process.
+        If another writer of any process works on the path.
     OSError
-        If the file can't be written; what was there stays.
+        If the file can't be written; an existing file stays.
     """
     _refuse_unfinished(os.fspath(path))
     if origins is None:
@@ -358,25 +366,25 @@ def write_packed(
                 writer.append(words[chunk], origins[chunk])
             writer.finish()
         except BaseException:
-            writer.discard()  # nobody will go on with it, and it would refuse the next try
+            writer.discard()  # no caller resumes it, and it would make the next call fail
             raise
 
 
 def _has_begun(partial: str, journal: str) -> bool:
-    """Whether a partial build has a chunk: its head is synced before the journal's first line."""
+    """Tell whether a partial build has a chunk: the journal's first line follows a synced head."""
     return os.path.exists(partial) and os.path.exists(journal) and os.path.getsize(journal) > 0
 
 
 def _refuse_unfinished(path: str) -> None:
-    """Raise ValueError if a build waits at ``path``, BlockingIOError if one is at work."""
+    """Raise ValueError if ``path`` has a partial build, BlockingIOError if it has a writer."""
     partial, journal = path + ".partial", path + ".journal"
     if not _has_begun(partial, journal):
         return
     os.close(_open_locked(journal))
-    if _has_begun(partial, journal):  # the writer before may have finished meanwhile
+    if _has_begun(partial, journal):  # an earlier writer may have finished in the meantime
         raise ValueError(
             f"{path}: expected no unfinished build there, got {partial}; "
-            "delete that, or choose another path"
+            "delete that file, or choose another path"
         )
 
 
@@ -407,7 +415,7 @@ def _checked_origins(origins: ArrayLike | None, columns: int, width: int) -> byt
 
 
 def _write(descriptor: int, start: int, parts: Iterable[Any]) -> None:
-    """Cut a file to ``start`` bytes, append the parts and force all of it to the disk."""
+    """Truncate a file to ``start`` bytes, append the parts and sync it to the disk."""
     os.ftruncate(descriptor, start)
     os.lseek(descriptor, start, os.SEEK_SET)
     for part in parts:
@@ -418,8 +426,8 @@ def _write(descriptor: int, start: int, parts: Iterable[Any]) -> None:
 
 
 def _sync_folder(path: str) -> None:
-    """Force the names in the folder of a file to the disk."""
-    if sys.platform == "win32":  # it opens no folders
+    """Sync the folder of a file to the disk."""
+    if sys.platform == "win32":  # Windows does not open folders
         return
     descriptor = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
     try:
@@ -429,12 +437,12 @@ def _sync_folder(path: str) -> None:
 
 
 def _link(chain: bytes, body: bytes) -> bytes:
-    """Checksum of a line of the journal: it covers the lines before it too."""
+    """Return the checksum of a line of the journal, which also covers the lines before it."""
     return hashlib.sha256(chain + body).hexdigest().encode("ascii")
 
 
 def _journal_entries(path: str, chain: bytes) -> Iterator[tuple[dict[str, Any], int, bytes]]:
-    """Entry, length in bytes and checksum of each line, up to the first that does not fit."""
+    """Yield entry, length in bytes and checksum of each line before the first mismatch."""
     with open(path, "rb") as journal:
         for line in journal:
             body = line[65:-1]
@@ -445,11 +453,11 @@ def _journal_entries(path: str, chain: bytes) -> Iterator[tuple[dict[str, Any], 
 
 
 def _open_locked(journal: str) -> int:
-    """Open the journal for one writer alone; the lock ends with it and processes it forked."""
+    """Open and lock the journal; the lock lasts until this writer and its forks have closed it."""
     folder = os.path.dirname(journal) or "."
     if not os.path.isdir(folder):
         raise FileNotFoundError(
-            f"{journal.removesuffix('.journal')}: expected a folder {folder}, got none"
+            f"{journal.removesuffix('.journal')}: expected a folder {folder}, got none; create it"
         )
     while True:
         descriptor = os.open(journal, _OPEN_FLAGS, 0o666)
@@ -459,13 +467,14 @@ def _open_locked(journal: str) -> int:
 
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # the writer before may have removed it between our two steps
+            # an earlier writer may remove the journal between the open and the lock
             if os.path.exists(journal) and os.path.samestat(os.fstat(descriptor), os.stat(journal)):
                 return descriptor
         except BlockingIOError:
             os.close(descriptor)
             raise BlockingIOError(
-                f"{journal}: expected to be the only writer, got a lock that another one holds"
+                f"{journal}: expected to be the only writer, but another writer holds the lock; "
+                "wait until it ends"
             ) from None
         except OSError:
             os.close(descriptor)

@@ -1,4 +1,4 @@
 """Readers of networks of other libraries: snnTorch, SpikingJelly and NIR.
 
-These are the only files that know torch, which they import when they are used.
+Only these files use torch. They import it when they are called.
 """

@@ -1,7 +1,7 @@
-"""Layers of a NIR graph, as ``GivenWitnesses.from_nir`` documents them.
+"""Reader of NIR graphs; ``GivenWitnesses.from_nir`` documents it.
 
-NIR (Pedersen et al. 2024, doi:10.1038/s41467-024-52259-9) tells neurons as
-differential equations; the step that runs them is Euler's.
+NIR (Pedersen et al. 2024, doi:10.1038/s41467-024-52259-9) defines neurons by
+differential equations; the layers compute Euler steps of them.
 """
 
 from os import PathLike
@@ -19,8 +19,8 @@ def read_nir(graph: Any | str | PathLike[str], dt: float) -> list[Layer]:
     Raises
     ------
     ValueError
-        If dt is no positive number, the graph no chain of layers, or a node
-        can't be said as a Layer.
+        If dt is not a positive number, the graph is not a chain of layers, or a
+        node can't be represented as a Layer.
     OSError
         If a path can't be read.
     """
@@ -29,7 +29,7 @@ def read_nir(graph: Any | str | PathLike[str], dt: float) -> list[Layer]:
     if not 0 < dt < np.inf:
         raise ValueError(f"dt: expected a positive number of seconds, got {dt}")
     if isinstance(graph, str | PathLike):
-        # unchecked, since files of scalar neurons fail NIR's check; shapes are checked here
+        # without NIR's check, which files of scalar neurons fail; this file checks the shapes
         graph = nir.read(graph, type_check=False)
     if not isinstance(graph, nir.NIRGraph):
         raise ValueError(
@@ -37,8 +37,8 @@ def read_nir(graph: Any | str | PathLike[str], dt: float) -> list[Layer]:
         )
     chain, feedback = _chain(graph)
     layers: list[Layer] = []
-    before = None  # the Affine or Linear whose neurons come next
-    states = None  # the LI or I whose Threshold comes next
+    before = None  # an Affine or Linear that still needs its neurons
+    states = None  # an LI or I that still needs its Threshold
     for place, name in enumerate(chain):
         node = graph.nodes[name]
         kind = type(node)
@@ -72,12 +72,12 @@ def read_nir(graph: Any | str | PathLike[str], dt: float) -> list[Layer]:
 
 
 def _chain(graph: Any) -> tuple[list[str], dict[str, Any]]:
-    """Names of the nodes from Input to Output, and by spiking node the Linear that leads back.
+    """Return the nodes' names from Input to Output, and each spiking node's recurrent Linear.
 
     Raises
     ------
     ValueError
-        If the nodes, but for such loops, are no single chain.
+        If the nodes without these loops are not a single chain.
     """
     import nir
 
@@ -123,7 +123,7 @@ def _chain(graph: Any) -> tuple[list[str], dict[str, Any]]:
 
 
 def _read_neurons(before: Any, states: Any, spiking: Any, feedback: Any, dt: float) -> Layer:
-    """Read the neurons of a LIF or IF node, or of a Threshold and the LI or I before it, if any."""
+    """Read the neurons of a LIF or IF node, or of a Threshold with any LI or I before it."""
     import nir
 
     hard = type(spiking) is not nir.Threshold
@@ -138,7 +138,7 @@ def _read_neurons(before: Any, states: Any, spiking: Any, feedback: Any, dt: flo
         recurrent = _to_reals("weight", feedback.weight).T * gain
         taken = -np.diagonal(recurrent)
         if not hard and (taken >= 0).all() and np.array_equal(recurrent, -np.diag(taken)):
-            reset, recurrent = taken, None  # the same u, and rolled out faster
+            reset, recurrent = taken, None  # u is the same, and the rollout is faster
     return Layer.build(
         weights * gain,
         leak=leak,
@@ -164,7 +164,7 @@ def _euler(states: Any, dt: float) -> tuple[NDArray[np.float64], ...]:
 
 
 def _to_reals(name: str, values: Any) -> NDArray[np.float64]:
-    """Return an array as float64; ValueError if it is complex, for NumPy would drop a part."""
+    """Convert to float64; raise ValueError for complex numbers: NumPy drops the imaginary part."""
     if np.iscomplexobj(values):
         raise ValueError(f"{name}: expected real numbers, got {np.asarray(values).dtype}")
     return np.asarray(values, dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Layers of a snnTorch network, as ``GivenWitnesses.from_snntorch`` documents them."""
+"""Reader of snnTorch networks; ``GivenWitnesses.from_snntorch`` documents it."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ..neuron import Layer, Reset
 from .torch_layers import fires_above_only, read_layers, to_array
 
-# by reset_mechanism_val: snnTorch's name, the method that computes it, the reset here
+# for each reset_mechanism_val: snnTorch's name, its method, and the reset in bidual
 _RESETS: list[tuple[str, str, Reset]] = [
     ("subtract", "_base_sub", "delayed"),
     ("zero", "_base_zero", "hard"),
@@ -22,7 +22,7 @@ def read_snntorch(network: Any) -> list[Layer]:
     Raises
     ------
     ValueError
-        If a layer is not a Linear, Leaky or RLeaky, or can't be said as a Layer.
+        If a layer is not a Linear, Leaky or RLeaky, or can't be represented as a Layer.
     """
     import snntorch
 
@@ -36,7 +36,9 @@ def _read_leaky(
     recurrent: NDArray[np.float64] | None = None,
 ) -> Layer:
     if neuron.inhibition:
-        raise ValueError("expected inhibition=False: it lets one neuron of the layer fire alone")
+        raise ValueError(
+            "expected inhibition=False, got True: then only one neuron of the layer fires"
+        )
     if neuron.state_quant:
         raise ValueError("expected state_quant=False: it rounds the membrane")
     if np.any(to_array(neuron.graded_spikes_factor) != 1):
@@ -44,25 +46,27 @@ def _read_leaky(
     mechanism, computed_by, reset = _RESETS[int(neuron.reset_mechanism_val)]
     if neuron.state_function.__name__ != computed_by:
         raise ValueError(
-            f"expected reset_mechanism as it was built, got {mechanism!r} set later, "
-            f"which snnTorch does not compute"
+            f"expected the reset_mechanism of the constructor, got {mechanism!r} set later, "
+            f"which snnTorch does not apply; build the neuron with it"
         )
     if mechanism == "subtract" and not neuron.reset_delay:
         raise ValueError(
-            "expected reset_delay=True: without it a membrane that stays above the threshold "
-            "is reset one time more"
+            "expected reset_delay=True, got False: then a membrane that stays above the "
+            "threshold is reset once more"
         )
     if mechanism == "zero" and neuron.reset_delay and recurrent is not None:
         raise ValueError(
-            "expected reset_delay=False with reset_mechanism='zero': with it RLeaky drops "
-            "the current after a spike too"
+            "expected reset_delay=False with reset_mechanism='zero', got True: then RLeaky also "
+            "drops the current after a spike"
         )
     threshold = to_array(neuron.threshold)
     strict = fires_above_only(neuron.spike_grad)
     fires_at_rest = threshold < 0 if strict else threshold <= 0
     resets_at_rest = mechanism == "subtract" or (mechanism == "zero" and not neuron.reset_delay)
     if resets_at_rest and fires_at_rest.any():
-        raise ValueError("expected thresholds above 0: else snnTorch resets before the first step")
+        raise ValueError(
+            "expected thresholds above 0: otherwise snnTorch resets before the first step"
+        )
     return Layer.build(
         weights,
         leak=np.clip(to_array(neuron.beta), 0.0, 1.0),
@@ -83,7 +87,7 @@ def _read_rleaky(neuron: Any, weights: NDArray[np.float64], bias: NDArray[np.flo
     elif type(neuron.recurrent) is nn.Linear:
         recurrent = to_array(neuron.recurrent.weight).T
         if neuron.recurrent.bias is not None:
-            bias = bias + to_array(neuron.recurrent.bias)  # it is added at every step
+            bias = bias + to_array(neuron.recurrent.bias)  # snnTorch adds it at every step
     else:
         raise ValueError(f"expected a Linear recurrence, got {type(neuron.recurrent).__name__}")
     return _read_leaky(neuron, weights, bias, recurrent)

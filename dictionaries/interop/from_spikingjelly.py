@@ -1,4 +1,4 @@
-"""Layers of a spikingjelly network, as ``GivenWitnesses.from_spikingjelly`` documents them."""
+"""Reader of spikingjelly networks; ``GivenWitnesses.from_spikingjelly`` documents it."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def read_spikingjelly(network: Any) -> list[Layer]:
     ------
     ValueError
         If a layer is not a Linear, LIFNode, ParametricLIFNode or IFNode, or can't
-        be said as a Layer.
+        be represented as a Layer.
     """
     from spikingjelly.activation_based import layer, neuron
 
@@ -61,13 +61,13 @@ def _read_node(
     leak: NDArray[np.float64],
 ) -> Layer:
     rest = 0.0 if node.v_reset is None else node.v_reset
-    start = node._memories_rv["v"]  # what reset() sets; set_reset_value() may have changed it
+    start = node._memories_rv["v"]  # the value that reset() sets; set_reset_value() changes it
     if np.any(np.asarray(start) != rest):
         raise ValueError(f"expected a membrane that starts at {rest}, got {start}")
     return Layer.build(
         weights,
         leak=leak,
-        threshold=node.v_threshold - rest,  # the membrane decays towards v_reset: measure from it
+        threshold=node.v_threshold - rest,  # the membrane decays to v_reset: take that as 0
         reset="immediate" if node.v_reset is None else "hard",
         bias=bias,
         strict=fires_above_only(node.surrogate_function),

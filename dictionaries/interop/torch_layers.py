@@ -1,7 +1,7 @@
-"""The layers of a PyTorch network in the order they run: Linear layers, each with its neurons.
+"""Layers of a PyTorch network in the order they run: Linear layers, each with its neurons.
 
-PyTorch is imported where a network is handed in. Types are compared exactly,
-since a subclass may compute something else.
+The functions import PyTorch when they are called. They compare types exactly,
+because a subclass may compute something else.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,12 +16,12 @@ Reader = Callable[[Any, NDArray[np.float64], NDArray[np.float64]], Layer]
 
 
 def to_array(tensor: Any) -> NDArray[np.float64]:
-    """Return a tensor as float64, which holds all of PyTorch's real floats.
+    """Convert a tensor to float64, which represents all real floats of PyTorch exactly.
 
     Raises
     ------
     ValueError
-        If it is complex, or on the meta device, where it has no values.
+        If the tensor is complex, or on the meta device, where it has no values.
     """
     if tensor.is_complex():
         raise ValueError(f"expected real numbers, got {tensor.dtype}")
@@ -32,12 +32,12 @@ def to_array(tensor: Any) -> NDArray[np.float64]:
 
 
 def fires_above_only(surrogate: Callable[[Any], Any]) -> bool:
-    """Whether a spike function fires at x > 0 alone; False if at x = 0 too.
+    """Tell whether a spike function fires only at x > 0, and not at x = 0.
 
     Raises
     ------
     ValueError
-        If it is no step at 0.
+        If the function is not a step at 0.
     """
     import torch
 
@@ -54,22 +54,24 @@ def fires_above_only(surrogate: Callable[[Any], Any]) -> bool:
 
 
 def _check_called_as_written(name: str, module: Any) -> None:
-    """Raise ValueError where calling a module may compute more than its class says."""
+    """Raise ValueError if calling a module may compute more than its class defines."""
     if module._forward_pre_hooks:
         raise ValueError(
             f"{name}: expected no forward pre-hooks, which may change its inputs or weights; "
-            f"remove them (for pruning or weight norm: make it permanent)"
+            f"remove them (make pruning or weight norm permanent)"
         )
     if module._forward_hooks:
         raise ValueError(
             f"{name}: expected no forward hooks, which may change its outputs; remove them"
         )
     if "forward" in vars(module):
-        raise ValueError(f"{name}: expected the forward of its class, got one set on the module")
+        raise ValueError(
+            f"{name}: expected the forward of its class, got one set on the module; delete it"
+        )
 
 
 def _in_order(network: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Name and module of each layer, as they run; ValueError for hooks on a module."""
+    """Yield name and module of each layer in order; raise ValueError if a module has hooks."""
     from torch import nn
 
     if isinstance(network, nn.Module):
@@ -83,7 +85,7 @@ def _in_order(network: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         if getattr(type(module), "forward", None) is nn.Sequential.forward:
             yield from _in_order(module, f"{path}{name}.")
             continue
-        # with the modules inside, such as the recurrent Linear of an RLeaky
+        # includes inner modules, for example the recurrent Linear of an RLeaky
         parts = module.named_modules() if isinstance(module, nn.Module) else ()
         for part, inside in parts:
             whole = f"{path}{name}.{part}" if part else path + name
@@ -103,15 +105,17 @@ def read_layers(
     ----------
     network : nn.Sequential, nn.ModuleList, list or tuple of modules
     neurons : dict
-        How each type of neuron is read, from it, the weights and the bias before it.
+        For each type of neuron a function of the module, the weights and the bias of
+        the Linear before it, which returns a Layer.
     linear, passing : tuple of types
-        Taken as ``nn.Linear``, and as passing signals on, beside PyTorch's own.
+        Types to treat as ``nn.Linear``, and types that pass signals on, in addition to
+        PyTorch's.
 
     Raises
     ------
     ValueError
-        If a layer is of another type, out of turn, or refused by its reader; or if
-        hooks, or a forward set on a module, may change what it computes.
+        If a layer has another type, is out of order, or is refused by its reader; or
+        if a module has hooks, or a ``forward`` set on it, which may change its result.
     """
     from torch import nn
 
@@ -121,14 +125,14 @@ def read_layers(
     ):
         raise ValueError(
             f"network: expected an nn.Sequential or a list of layers in the order they run, "
-            f"got {type(network).__name__}, whose forward can't be read"
+            f"got {type(network).__name__}, whose forward bidual can't read"
         )
     linear = (nn.Linear, *linear)
     passing = (nn.Identity, nn.Flatten, nn.Dropout, *passing)
     spiking = " or ".join(kind.__name__ for kind in neurons)
     layers: list[Layer] = []
     seen: set[int] = set()
-    before = None  # weights and bias of the Linear whose neurons come next
+    before = None  # weights and bias of a Linear that still needs its neurons
     for name, module in _in_order(network):
         kind = type(module)
         try:
@@ -144,14 +148,14 @@ def read_layers(
                 if before is None:
                     raise ValueError("expected a Linear before it")
                 if id(module) in seen:
-                    raise ValueError("is there twice and would share its membrane; use a copy")
+                    raise ValueError("occurs twice and would share its membrane; use a copy")
                 seen.add(id(module))
                 layers.append(neurons[kind](module, *before))
                 before = None
             elif isinstance(module, nn.modules.batchnorm._BatchNorm):
                 raise ValueError(
-                    f"expected Linear and {spiking} layers only; once trained, it can be folded "
-                    f"into the Linear before it: torch.nn.utils.fusion.fuse_linear_bn_eval"
+                    f"expected Linear and {spiking} layers only; after training, fold it into the "
+                    f"Linear before it with torch.nn.utils.fusion.fuse_linear_bn_eval"
                 )
             else:
                 raise ValueError(f"expected Linear and {spiking} layers only")
@@ -163,7 +167,7 @@ def read_layers(
 
 
 def _check_passes(module: Any) -> None:
-    """Refuse a Dropout that drops, and a Flatten that mixes samples or leaves axes."""
+    """Raise ValueError for a Dropout in training mode, and a Flatten with other axes."""
     if getattr(module, "p", 0) > 0 and module.training:
         raise ValueError("drops at random while training; call eval() first")
     if hasattr(module, "start_dim") and (module.start_dim, module.end_dim) != (1, -1):

@@ -1,7 +1,7 @@
-"""Arrays that begin on a line of the cache.
+"""Arrays that begin at a cache line.
 
-Registers of 512 bits that lie across two lines make a Gram matrix 15 % slower, and a
-line that two threads write to, each its part, makes a product up to 60 % slower.
+512-bit registers that cross cache lines make a Gram matrix 15 % slower. A cache line
+that two threads write to makes a product up to 60 % slower.
 """
 
 import math
@@ -15,7 +15,7 @@ _LINE = 64  # bytes
 
 
 def aligned(make: Callable[..., Any], shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
-    """Have ``make``, which is np.empty or np.zeros, make a C-ordered array.
+    """Make a C-ordered array with ``make`` (np.empty or np.zeros) that begins at a cache line.
 
     Examples
     --------

@@ -1,8 +1,8 @@
 """DenseMatrix: an immutable real matrix with BinaryMatrix's products, by BLAS.
 
-For designs that are not 0/1: relaxed spikes, or other people's matrices. An entry
-takes 64 bits, and products are rounded as BLAS rounds them, which may depend on its
-number of threads. What is proven in integers wants a :class:`BinaryMatrix`.
+It holds designs that are not 0/1: relaxed spikes, or matrices of other origin. An
+entry takes 64 bits. The rounding of products is that of BLAS, and may depend on its
+number of threads. Proofs in integers need a :class:`BinaryMatrix`.
 """
 
 import math
@@ -18,24 +18,24 @@ from .binary_matrix import BinaryMatrix
 from .operands import check_width, column_numbers, finite_operand, is_frozen, places, real_operand
 
 _EPSILON = float(np.finfo(np.float64).eps)  # twice the rounding of one operation
-_SPARSE = 4  # of all columns, how many to one in use make it worth while to gather those
+_SPARSE = 4  # gathering the used columns pays off if there are this many times more columns
 
 
 class DenseMatrix:
-    """An (n, P) matrix of finite float64 numbers.
+    """Immutable (n, P) matrix of finite float64 numbers.
 
     Parameters
     ----------
     array : (n, P) array
-        Real numbers whose squares add up within float64 in each column. Copied,
-        unless it is contiguous float64 that nobody can write to: neither the array
-        nor anything it is a view of (``flags.writeable`` cleared, a file mapped
+        Real numbers; the sum of squares of each column is within float64. The matrix
+        copies the array, unless it is contiguous float64 and read-only, together with
+        every array that it is a view of (``flags.writeable`` cleared, or a file mapped
         with mode "r").
 
     Raises
     ------
     ValueError
-        If it is not two-dimensional, or holds something else.
+        If the array is not two-dimensional, or holds other entries.
 
     Examples
     --------
@@ -61,15 +61,15 @@ class DenseMatrix:
         flags = given.flags
         ready = given.dtype == np.float64 and flags.aligned and flags.forc
         if not (ready and is_frozen(given)):
-            with np.errstate(over="ignore"):  # of wider floats, which is refused below
+            with np.errstate(over="ignore"):  # wider floats may overflow; refused below
                 given = np.array(given, dtype=np.float64, order="F")
         self._hold(given)
         if not np.isfinite(self.squared_norms()).all():
             if not np.isfinite(given).all():
                 raise ValueError("array: expected finite numbers, got NaN or infinity")
             raise ValueError(
-                f"array: expected columns whose squares add up within float64, got entries up to "
-                f"{self.magnitude:.6g}"
+                f"array: expected columns whose sum of squares is within float64, got entries up "
+                f"to {self.magnitude:.6g}; scale them down"
             )
 
     def _hold(self, array: Array) -> None:
@@ -78,7 +78,7 @@ class DenseMatrix:
 
     @classmethod
     def _own(cls, array: Array) -> Self:
-        """Take over an array that this file has made: finite, contiguous, known to nobody else."""
+        """Wrap an array made in this file, without a copy: finite, contiguous, not shared."""
         matrix = cls.__new__(cls)
         matrix._hold(array)
         return matrix
@@ -95,23 +95,23 @@ class DenseMatrix:
 
     @cached_property
     def _squared_norms(self) -> Array:
-        with np.errstate(over="ignore"):  # which the constructor refuses
+        with np.errstate(over="ignore"):  # the constructor refuses an overflow
             norms: Array = np.einsum("ij,ij->j", self._array, self._array)
         norms.flags.writeable = False
         return norms
 
     def squared_norms(self) -> Array:
-        """Squared 2-norms of the columns, (P,)."""
+        """Return the squared 2-norms of the columns, (P,)."""
         return self._squared_norms
 
     @cached_property
     def magnitude(self) -> float:
-        """The size of the largest entry."""
+        """Largest absolute value of an entry."""
         return float(max(self._array.max(initial=0.0), -self._array.min(initial=0.0)))
 
     @property
     def gram_rounding(self) -> float:
-        """Error of an entry of D' D or D D', relative to the norms of columns or rows, at most."""
+        """Bound on the error of an entry of D' D or D D', relative to norms of columns or rows."""
         return (max(self.shape) + 4) * _EPSILON
 
     def take(self, columns: ArrayLike) -> "DenseMatrix":
@@ -134,11 +134,11 @@ class DenseMatrix:
         return DenseMatrix._own(wider)
 
     def transpose(self) -> "DenseMatrix":
-        """Return D'; nothing is copied."""
+        """Return D', a view without a copy."""
         return DenseMatrix._own(self._array.T)
 
     def absolute(self) -> "DenseMatrix":
-        """Return the matrix of the sizes of entries.
+        """Return the matrix of the absolute values of the entries.
 
         Examples
         --------
@@ -149,7 +149,7 @@ class DenseMatrix:
         return DenseMatrix._own(np.abs(self._array))
 
     def matvec(self, weights: ArrayLike) -> Array:
-        """D @ weights for weights of shape (P,) or (P, C)."""
+        """Compute D @ weights for weights of shape (P,) or (P, C)."""
         operand = real_operand("weights", weights, self.shape[1], self.shape)
         used = np.flatnonzero(operand.any(axis=1))
         array = self._array
@@ -159,36 +159,36 @@ class DenseMatrix:
         return out if np.ndim(weights) == 2 else out[:, 0]
 
     def rmatvec(self, rows: ArrayLike) -> Array:
-        """D' @ rows for rows of shape (n,) or (n, C)."""
+        """Compute D' @ rows for rows of shape (n,) or (n, C)."""
         operand = real_operand("rows", rows, self.shape[0], self.shape)
         out: Array = self._array.T @ operand
         return out if np.ndim(rows) == 2 else out[:, 0]
 
     def rmatvec_within(self, rows: ArrayLike, accuracy: float) -> tuple[Array, float]:
-        """D' @ rows in float64, with a bound on its error in whatever order it is summed.
+        """Compute D' @ rows in float64, with an error bound for every order of summation.
 
-        That is (n + 2) 2**-52 max|D| sum|rows| beside what underflows, twice what Higham
-        (2002, section 3.1) has for inner products.
+        The bound is (n + 2) 2**-52 max|D| sum|rows| plus a term for underflow: twice
+        Higham's bound for inner products (2002, section 3.1).
 
         Parameters
         ----------
         rows : (n,) or (n, C) array
             Finite, float64.
         accuracy : float
-            Largest error wanted of any entry, absolute, positive.
+            Largest acceptable absolute error of an entry, positive.
 
         Returns
         -------
         values : (P,) or (P, C) array
         bound : float
-            No entry is farther from the exact product; at most ``accuracy``.
+            Bound on the error of every entry; at most ``accuracy``.
 
         Raises
         ------
         ValueError
-            If the rows are not finite, or the bound is above ``accuracy``.
+            If the rows are not finite, or the bound exceeds ``accuracy``.
         OverflowError
-            If a product is past the largest float64.
+            If a product exceeds the largest float64.
 
         Examples
         --------
@@ -202,28 +202,30 @@ class DenseMatrix:
         accuracy = float(accuracy)
         if not accuracy >= bound:
             raise ValueError(
-                f"accuracy: expected at least {bound:.17g}, which float64 gives, got {accuracy!r}"
+                f"accuracy: expected at least {bound:.17g}, the bound of float64, got {accuracy!r}"
             )
         with np.errstate(over="ignore", invalid="ignore"):
             values: Array = self._array.T @ operand
         if not np.isfinite(values).all():
-            raise OverflowError("rows: expected products within float64, got a larger one")
+            raise OverflowError(
+                "rows: expected products within float64, got an overflow; scale the rows down"
+            )
         return (values if np.ndim(rows) == 2 else values[:, 0]), bound
 
     def finest_accuracy(self, rows: Array) -> float:
-        """The bound of :meth:`rmatvec_within` for finite rows."""
+        """Return the error bound of :meth:`rmatvec_within` for finite rows."""
         n = len(rows)
         size = float(np.abs(rows).sum(axis=0).max(initial=0.0))
         share = (n + 2) * _EPSILON
         largest = self.magnitude * size
-        # first what neither underflows nor overflows
+        # multiply first the factors that neither underflow nor overflow
         relative = share * largest if math.isfinite(largest) else share * self.magnitude * size
         return relative + (n + 1) * math.ulp(0.0)
 
     def price(self, duals: ArrayLike, columns: ArrayLike, width: int = 1) -> tuple[Array, Array]:
-        """Price all columns in one pass, and keep the prices of a few.
+        """Price all columns in one pass, and keep the prices of the chosen columns.
 
-        Takes and returns what :meth:`BinaryMatrix.price` does.
+        Arguments and result are those of :meth:`BinaryMatrix.price`.
         """
         operand = finite_operand("duals", duals, self.shape[0], self.shape)
         places(columns, self.shape[1])
@@ -235,16 +237,16 @@ class DenseMatrix:
         return sizes.max(axis=0, initial=0.0), found[np.asarray(columns, dtype=np.intp)]
 
     def gram(self) -> Array:
-        """D' D, (P, P)."""
+        """Compute D' D, (P, P)."""
         return self._array.T @ self._array
 
     def weighted_gram(self, weights: ArrayLike) -> Array:
-        """D' diag(weights) D, (P, P), for weights (n,) >= 0 of rows.
+        """Compute D' diag(weights) D, (P, P), for weights (n,) >= 0 of rows.
 
         Raises
         ------
         ValueError
-            If the weights are of another shape, or one is below 0.
+            If the weights have another shape, or a weight is below 0.
 
         Examples
         --------
@@ -262,11 +264,11 @@ class DenseMatrix:
         return out
 
     def to_dense(self) -> Array:
-        """Copy into an (n, P) array in Fortran order."""
+        """Return a copy as an (n, P) array in Fortran order."""
         return np.array(self._array, order="F")
 
     def to_csc(self) -> Any:
-        """Turn into a SciPy sparse array, of float64 entries other than 0."""
+        """Convert to a SciPy sparse array of the non-zero entries, in float64."""
         return sparse.csc_array(self._array)
 
 

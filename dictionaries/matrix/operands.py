@@ -1,4 +1,4 @@
-"""Operands of matrix products: arrays of the length that a matrix asks for, or an error by name."""
+"""Checks of the operands of matrix products; each error names the argument."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ Shape = tuple[int, int]
 
 
 def real_operand(name: str, values: ArrayLike, length: int, shape: Shape) -> NDArray[np.float64]:
-    """Turn an operand of a matrix of that shape into a (length, C) float64 array."""
+    """Convert an operand of a matrix of that shape to a (length, C) float64 array."""
     array = np.asarray(values)
     check_length(name, array, length, shape)
     if array.dtype.kind == "c":
@@ -18,7 +18,7 @@ def real_operand(name: str, values: ArrayLike, length: int, shape: Shape) -> NDA
 
 
 def finite_operand(name: str, values: ArrayLike, length: int, shape: Shape) -> NDArray[np.float64]:
-    """The same, of finite numbers."""
+    """Convert as :func:`real_operand`; raise ValueError also for NaN or infinity."""
     operand = real_operand(name, values, length, shape)
     if not np.isfinite(operand).all():
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
@@ -26,7 +26,7 @@ def finite_operand(name: str, values: ArrayLike, length: int, shape: Shape) -> N
 
 
 def check_length(name: str, array: NDArray[Any], length: int, shape: Shape) -> None:
-    """Refuse what is not (length,) or (length, C)."""
+    """Raise ValueError unless the shape is (length,) or (length, C)."""
     if array.ndim not in (1, 2) or array.shape[0] != length:
         raise ValueError(
             f"{name}: expected shape ({length},) or ({length}, C) for a matrix of shape "
@@ -35,15 +35,15 @@ def check_length(name: str, array: NDArray[Any], length: int, shape: Shape) -> N
 
 
 def two_dimensional(array: NDArray[Any]) -> NDArray[Any]:
-    """Return one column as (n, 1)."""
+    """Reshape a vector (n,) to (n, 1)."""
     return array[:, None] if array.ndim == 1 else array
 
 
 def column_numbers(columns: ArrayLike, count: int) -> NDArray[np.intp]:
-    """Numbers of chosen columns among so many, from 0, of a list or of a mask.
+    """Convert a list or a mask of columns to their numbers, 0 to ``count`` - 1.
 
-    A list may count from the end. IndexError if there is no such column or the mask
-    is of another length, ValueError if it is no list.
+    A list may count from the end. The function raises IndexError if a column does not
+    exist or the mask has another length, and ValueError if ``columns`` is not a list.
     """
     chosen = np.asarray(columns)
     if chosen.ndim != 1:
@@ -52,14 +52,12 @@ def column_numbers(columns: ArrayLike, count: int) -> NDArray[np.intp]:
         return np.flatnonzero(chosen)
     if len(chosen) == 0:
         return chosen.astype(np.intp)  # an empty list is an array of floats
-    # most often none counts from the end: unsigned, such numbers would be large
+    # usually no number counts from the end; a negative number is large when seen as unsigned
     if chosen.dtype == np.intp and np.maximum.reduce(chosen.view(np.uintp)) < count:
         return chosen.copy()
     lowest = chosen.min() if chosen.dtype.kind in "iu" else -count - 1
     if lowest < -count or chosen.max() >= count:
-        raise IndexError(
-            f"columns: expected numbers of {count} columns or a mask of them, got {columns!r}"
-        )
+        raise IndexError(f"columns: expected numbers or a mask of {count} columns, got {columns!r}")
     chosen = chosen.astype(np.intp)
     if lowest < 0:
         chosen[chosen < 0] += count
@@ -67,7 +65,7 @@ def column_numbers(columns: ArrayLike, count: int) -> NDArray[np.intp]:
 
 
 def places(columns: ArrayLike, count: int) -> NDArray[np.int64]:
-    """For each of so many columns its place in a list of distinct ones, or -1; (count,)."""
+    """Return for each of ``count`` columns its index in a list of distinct columns, or -1."""
     chosen = np.asarray(columns)
     kept = np.full(count, -1, dtype=np.int64)
     if chosen.size:
@@ -80,13 +78,13 @@ def places(columns: ArrayLike, count: int) -> NDArray[np.int64]:
 
 
 def check_width(width: int, points: int) -> None:
-    """Refuse groups that do not divide so many dual points."""
+    """Raise ValueError unless ``width`` divides the number of dual points."""
     if width < 1 or points % width:
         raise ValueError(f"width: expected a divisor of the {points} dual points, got {width}")
 
 
 def is_frozen(array: NDArray[Any]) -> bool:
-    """Tell whether neither an array nor anything that it is a view of can be written to."""
+    """Tell whether an array, and every array that it is a view of, is read-only."""
     owner: Any = array
     while isinstance(owner, np.ndarray):
         if owner.flags.writeable:
@@ -94,5 +92,5 @@ def is_frozen(array: NDArray[Any]) -> bool:
         owner = owner.base
     try:
         return owner is None or memoryview(owner).readonly
-    except TypeError:  # no buffer: nobody can tell
+    except TypeError:  # the base has no buffer, so it can't be checked
         return False

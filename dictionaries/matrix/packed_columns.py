@@ -1,4 +1,4 @@
-"""Chosen columns of a packed matrix: a copy, and the ones that they have in common."""
+"""Chosen columns of a packed matrix: copies, and counts of their common ones."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,14 +7,15 @@ from ...kernels import bits
 from ..threads.threads import split, together, worthwhile
 from .aligned import aligned
 
-_UNCACHED = 48  # registers that a kernel handles while one comes from memory, in 16 to 24 ns
-# Bytes of columns that each thread copies for itself: were they copied once, threads that meet
-# before they count would take a tenth longer. Beside counting more of them, that is little.
+_UNCACHED = 48  # registers that a kernel handles while memory loads one, in 16 to 24 ns
+# Up to this many bytes, each thread makes its own copy of the columns. With one shared copy, the
+# threads would wait for it, and the whole takes a tenth longer. For more bytes the wait is
+# negligible beside the counting.
 _COPIED = 2**20
 
 
 def take_columns(words: NDArray[np.uint64], chosen: NDArray[np.intp]) -> NDArray[np.uint64]:
-    """Copy (P, W) packed columns, by their numbers from 0; read-only."""
+    """Copy the packed columns (P, W) with the given numbers; the copy is read-only."""
     taken = aligned(np.empty, (len(chosen), words.shape[1]), np.uint64)
 
     def part(first: int, last: int) -> None:  # mode "raise" would take them twice
@@ -28,18 +29,18 @@ def take_columns(words: NDArray[np.uint64], chosen: NDArray[np.intp]) -> NDArray
 def common_ones(
     words: NDArray[np.uint64], chosen: NDArray[np.intp] | None, paired: NDArray[np.intp] | None
 ) -> NDArray[np.int64]:
-    """Count the ones that each of the chosen columns has in common with each of the paired.
+    """Count the common ones of each chosen column and each paired column.
 
-    Beside the result it takes a copy of these columns, or one of 1 MiB at most for each thread.
+    Besides the result, the memory holds one copy of these columns, or up to 1 MiB per thread.
 
     Parameters
     ----------
     words : (P, W) uint64 array
         Packed columns, read-only.
     chosen : (A,) array or None
-        Numbers of columns, from 0; all without a copy for None.
+        Numbers of columns, from 0; None means all columns, without a copy.
     paired : (B,) array or None
-        The same as ``chosen`` for None.
+        Numbers of columns, from 0; None means ``chosen``.
 
     Returns
     -------
@@ -50,7 +51,7 @@ def common_ones(
     out = np.empty((rows, rows if paired is None else len(paired)), dtype=np.int64)
     count = worthwhile(out.size * words.shape[1] // (16 if symmetric else 8))
     state = np.zeros(1 + count, dtype=np.int64)
-    # gathered: columns that lie scattered take longer to read than to gather and read
+    # gather first: reading scattered columns takes longer than gathering and reading them
     copied = (rows if symmetric else sum(out.shape)) * words.shape[1] * words.itemsize
     if chosen is not None and copied <= _COPIED:
         numbers = chosen if paired is None else np.concatenate([chosen, paired])

@@ -1,8 +1,8 @@
-"""Given witnesses: subnetworks that somebody has trained or written down, instead of drawn.
+"""Given witnesses: subnetworks that the caller has trained or specified, instead of drawn ones.
 
-They come as layers, as arrays, or from networks of other libraries. What those
-compute and a :class:`Layer` can't say is refused with the reason, never
-approximated; numbers keep every bit (float32 fits into float64).
+The caller gives them as layers, as arrays, or as networks of other libraries. The
+readers refuse, with the reason, a computation that a :class:`Layer` can't represent;
+they never approximate it. Numbers keep every bit (float32 fits into float64).
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from ..neuron import Layer
 
 
 class GivenWitnesses:
-    """A bank of K given subnetworks, all of the same widths.
+    """Bank of K given subnetworks, all of the same widths.
 
-    A network's last spiking layer is where its atoms come from; for those of an
-    earlier one hand in the layers up to it, ``GivenWitnesses([bank.layers(0)[:1]])``.
+    A network's atoms come from its last spiking layer. For atoms of an earlier layer,
+    give only the layers up to it: ``GivenWitnesses([bank.layers(0)[:1]])``.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class GivenWitnesses:
     Raises
     ------
     ValueError
-        If there are none, or a layer does not fit the one before it or those of
+        If ``subnetworks`` is empty, or a layer does not fit the layer before it or
         the first subnetwork.
 
     Examples
@@ -60,7 +60,9 @@ class GivenWitnesses:
     def __init__(self, subnetworks: Sequence[Sequence[Layer]]) -> None:
         self._chains = tuple(tuple(layers) for layers in subnetworks)
         if not self._chains or not self._chains[0]:
-            raise ValueError("subnetworks: expected at least one, of at least one layer")
+            raise ValueError(
+                "subnetworks: expected at least one subnetwork of at least one layer, got none"
+            )
         first = self._chains[0]
         self.inputs = first[0].fan_in
         self.hidden = tuple(layer.width for layer in first)
@@ -81,7 +83,7 @@ class GivenWitnesses:
         )
 
     def layers(self, index: int) -> list[Layer]:
-        """Layers of subnetwork ``index``, first to last; IndexError unless 0 <= index < K."""
+        """Return the layers of subnetwork ``index``; raise IndexError unless 0 <= index < K."""
         if not 0 <= index < self.subnetworks:
             raise IndexError(f"index: expected 0 to {self.subnetworks - 1}, got {index}")
         return list(self._chains[index])
@@ -102,15 +104,16 @@ class GivenWitnesses:
         Parameters
         ----------
         weights : list of (fan-in, m) or (K, fan-in, m) arrays
-            One a layer; where it has no K, all subnetworks share it.
+            One array per layer; all subnetworks share an array without K.
         leak, threshold, reset, bias, recurrent, strict
-            As :meth:`Layer.build` takes them, for every layer; or a list (or tuple)
-            of one a layer. An array with an axis K before is one a subnetwork.
+            An argument of :meth:`Layer.build` for every layer, or a list (or tuple)
+            with one per layer. An array with an additional first axis K has one entry
+            per subnetwork.
 
         Raises
         ------
         ValueError
-            If a part does not fit, or is out of its range.
+            If an argument has another shape, or is out of its range.
 
         Examples
         --------
@@ -121,7 +124,10 @@ class GivenWitnesses:
         GivenWitnesses(inputs=3, hidden=(4, 2), subnetworks=5)
         """
         if not isinstance(weights, list | tuple) or not weights:
-            raise ValueError("weights: expected a list of arrays, one a layer")
+            raise ValueError(
+                "weights: expected a non-empty list of arrays, one per layer, got "
+                f"{type(weights).__name__}"
+            )
         parts: dict[str, Any] = {
             "weights": weights,
             "leak": leak,
@@ -133,7 +139,9 @@ class GivenWitnesses:
         }
         for name, value in parts.items():
             if isinstance(value, list | tuple) and len(value) != len(weights):
-                raise ValueError(f"{name}: expected {len(weights)}, one a layer, got {len(value)}")
+                raise ValueError(
+                    f"{name}: expected {len(weights)} entries, one per layer, got {len(value)}"
+                )
         count = max(len(np.asarray(matrix)) if np.ndim(matrix) == 3 else 1 for matrix in weights)
 
         def part(name: str, layer: int, k: int) -> Any:
@@ -141,7 +149,9 @@ class GivenWitnesses:
             if np.ndim(value) <= (2 if name in ("weights", "recurrent") else 1):
                 return value
             if len(value) != count:
-                raise ValueError(f"{name}: expected {count}, one a subnetwork, got {len(value)}")
+                raise ValueError(
+                    f"{name}: expected {count} entries, one per subnetwork, got {len(value)}"
+                )
             return value[k]
 
         return cls(
@@ -156,21 +166,21 @@ class GivenWitnesses:
 
     @classmethod
     def from_snntorch(cls, *networks: Any) -> Self:
-        """Read snnTorch networks, one a subnetwork: Linear layers, each followed by its Leaky.
+        """Read snnTorch networks, one per subnetwork: Linear layers, each followed by its Leaky.
 
-        A network is an ``nn.Sequential``, or a list of layers in the order they
-        run, which a module with a ``forward`` of its own does not tell::
+        A network is an ``nn.Sequential``, or a list of layers in the order they run. (bidual
+        can't read the order from a module with its own ``forward``.) ::
 
             bd.GivenWitnesses.from_snntorch(nn.Sequential(fc1, lif1, fc2, lif2))
             bd.GivenWitnesses.from_snntorch([net.fc1, net.lif1, net.fc2, net.lif2])
 
-        Flatten, Identity and Dropout at rest pass signals on. A Linear after the
-        last spiking layer is the network's readout and left out: the program
-        finds its own. Neurons start at rest, whatever state the modules hold.
-        Forward hooks, or a ``forward`` set on a module, may compute anything and
-        are refused, on containers too. In float64, and where sums are exact, spikes
-        are snnTorch's bit for bit; a network that runs in float32 rounds otherwise
-        near the threshold.
+        Flatten, Identity and Dropout in eval mode pass signals on. The reader leaves out
+        a Linear after the last spiking layer: it is the readout, which the program
+        optimises. Neurons start at rest, whatever state the modules hold. The reader
+        refuses forward hooks and a ``forward`` set on a module, also on containers,
+        because they may compute anything. In float64, with exact sums, spikes equal
+        snnTorch's bit for bit. A network that runs in float32 may round differently near
+        the threshold.
 
         ============================================ =============================
         ``Leaky``, ``RLeaky``                         here
@@ -192,14 +202,14 @@ class GivenWitnesses:
 
     @classmethod
     def from_spikingjelly(cls, *networks: Any) -> Self:
-        """Read spikingjelly networks, one a subnetwork: Linear layers, each followed by its node.
+        """Read spikingjelly networks, one per subnetwork: Linear layers, each followed by its node.
 
-        A network is an ``nn.Sequential`` or a list of layers, in either step
-        mode, as in :meth:`from_snntorch`. Nodes start as after ``reset()``: the
-        state that they hold now is ignored. ``1 - 1 / tau`` and the share of the
-        input are rounded to float64, and spikingjelly adds in another order: all
-        is exact where tau is a power of 2 and sums are exact, and elsewhere a
-        membrane within rounding of its threshold may fire there and not here.
+        A network is an ``nn.Sequential`` or a list of layers, in either step mode, as
+        in :meth:`from_snntorch`. Nodes start in the state after ``reset()``; the reader
+        ignores their present state. ``1 - 1 / tau`` and the input's factor are rounded
+        to float64, and spikingjelly adds in another order. Spikes are equal if tau is a
+        power of 2 and sums are exact. Otherwise a membrane within rounding errors of its
+        threshold may fire in spikingjelly and not in bidual.
 
         ============================================ =============================
         ``LIFNode``, ``ParametricLIFNode``, ``IFNode`` here
@@ -220,13 +230,13 @@ class GivenWitnesses:
 
     @classmethod
     def from_nir(cls, *graphs: Any | str | PathLike[str], dt: float) -> Self:
-        """Read NIR graphs or ``.nir`` files, one a subnetwork, in Euler steps of ``dt`` seconds.
+        """Read NIR graphs or ``.nir`` files, one per subnetwork, in Euler steps of ``dt`` seconds.
 
-        NIR tells continuous time, and files do not say the step they were
-        written for: snnTorch and spikingjelly write 1e-4. A graph is a chain of
-        Affine or Linear nodes, each followed by its neurons; an Affine, Linear
-        or LI after the last spiking node is a readout and left out. Neurons start
-        at 0 and fire where v > v_threshold; spikingjelly's, at the threshold too.
+        NIR describes continuous time, and files do not record their step: snnTorch and
+        spikingjelly write 1e-4. A graph is a chain of Affine or Linear nodes, each
+        followed by its neurons. The reader leaves out an Affine, Linear or LI after the
+        last spiking node: it is a readout. Neurons start at 0 and fire if
+        v > v_threshold; spikingjelly's also fire at the threshold.
 
         ============================================ =============================
         node                                          here
@@ -242,15 +252,15 @@ class GivenWitnesses:
                                                       is a soft reset by g r dt/tau
         ============================================ =============================
 
-        That last loop is how a soft reset can be kept in NIR, whose LIF has none.
-        snnTorch's exporter writes ``"subtract"`` as a reset to 0 without saying
-        so, and no reader can know: take such a network with :meth:`from_snntorch`.
+        NIR's LIF lacks a soft reset; the loop in the last row represents it. snnTorch's
+        exporter writes ``"subtract"`` as a reset to 0 without a warning, and no reader can
+        detect this: read such a network with :meth:`from_snntorch`.
 
         Parameters
         ----------
         *graphs : nir.NIRGraph or path
         dt : float
-            Seconds a step; at most the smallest tau.
+            Seconds per step; at most the smallest tau.
 
         Raises
         ------

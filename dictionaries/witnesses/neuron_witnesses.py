@@ -7,12 +7,12 @@ from ..neuron import Layer
 
 @dataclass(frozen=True, eq=False)
 class NeuronWitnesses:
-    """A bank of K subnetworks of one neuron each, held as one layer of width K.
+    """Bank of K subnetworks of one neuron each, stored as one layer of width K.
 
     Parameters
     ----------
     layer : Layer
-        Without recurrent weights.
+        A layer without recurrent weights.
 
     Raises
     ------
@@ -32,23 +32,25 @@ class NeuronWitnesses:
 
     def __post_init__(self) -> None:
         if self.layer.recurrent is not None:
-            raise ValueError("layer: expected one without recurrent weights")
+            raise ValueError(
+                "layer: expected a layer without recurrent weights; use GivenWitnesses for others"
+            )
 
     def __repr__(self) -> str:
         return f"NeuronWitnesses(inputs={self.inputs}, subnetworks={self.subnetworks})"
 
     @property
     def inputs(self) -> int:
-        """Inputs d."""
+        """Number d of inputs."""
         return self.layer.fan_in
 
     @property
     def subnetworks(self) -> int:
-        """K."""
+        """Number K of subnetworks."""
         return self.layer.width
 
     def layers(self, index: int) -> list[Layer]:
-        """Return the one layer of subnetwork ``index``; IndexError unless it is 0 to K - 1."""
+        """Return the layer of subnetwork ``index``; raise IndexError unless 0 <= index < K."""
         if not 0 <= index < self.subnetworks:
             raise IndexError(f"index: expected 0 to {self.subnetworks - 1}, got {index}")
         return [self.layer.take([index])]

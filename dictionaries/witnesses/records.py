@@ -1,4 +1,4 @@
-"""Banks of witnesses as a JSON object and arrays, as files hold them, and back."""
+"""Conversion of banks of witnesses to a JSON object and arrays, which files store, and back."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -19,12 +19,12 @@ Arrays = dict[str, NDArray[np.float64]]
 
 
 def to_record(witnesses: Witnesses) -> tuple[dict[str, Any], Arrays]:
-    """Write a bank down as a JSON object and named arrays.
+    """Convert a bank to a JSON object and named arrays.
 
     Raises
     ------
     TypeError
-        For a bank that is none of this package's.
+        If the bank is not of one of bidual's classes.
     """
     if isinstance(witnesses, SampledWitnesses):
         return {"kind": "sampled", **asdict(witnesses)}, {}
@@ -46,13 +46,13 @@ def to_record(witnesses: Witnesses) -> tuple[dict[str, Any], Arrays]:
         arrays = {part: getattr(layer, part) for part in _PARTS if part != "recurrent"}
         return {"kind": "neurons", **{flag: getattr(layer, flag) for flag in _FLAGS}}, arrays
     raise TypeError(
-        f"witnesses: expected a bank of bidual's own kinds, got {type(witnesses).__name__}, "
-        "which a file can't describe"
+        f"witnesses: expected a bank of bidual's own classes, got {type(witnesses).__name__}, "
+        "which a file can't describe; convert it to GivenWitnesses"
     )
 
 
 def from_record(record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Witnesses:
-    """Read a bank that :func:`to_record` wrote down; ValueError where it is none."""
+    """Read a bank from a result of :func:`to_record`; raise ValueError for anything else."""
     try:
         if record["kind"] == "sampled":
             options = {name: value for name, value in record.items() if name != "kind"}
@@ -68,14 +68,14 @@ def from_record(record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
                 ]
             )
     except (KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"witnesses: expected the record of a bank, got {error!r}") from error
+        raise ValueError(f"witnesses: expected the record of a bank: {error!r}") from error
     raise ValueError(
         f"witnesses: expected the record of a known kind of bank, got {record['kind']!r}"
     )
 
 
 def _recurrent(banks: list[list[Layer]], depth: int) -> bool:
-    """Whether a layer is recurrent in every subnetwork; ValueError where in some alone."""
+    """Tell whether a layer is recurrent; raise ValueError if subnetworks differ."""
     answers = {layers[depth].recurrent is not None for layers in banks}
     if len(answers) > 1:
         raise ValueError(f"witnesses: layer {depth + 1} is recurrent in some subnetworks alone")

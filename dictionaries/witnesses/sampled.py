@@ -1,17 +1,17 @@
-"""Sampled witnesses: the hidden parameters that generate atoms, from (seed, index) alone.
+"""Sampled witnesses: random hidden weights that generate atoms, determined by (seed, index).
 
-Weights are drawn so that they are the same on every machine and library version.
-Subnetwork k of seed s reads the raw words of one Philox stream with key (s, k);
-NumPy promises those, not its normals. A word becomes a number by
+Sampled weights are the same on every machine and library version. Subnetwork k of
+seed s reads the raw words of a Philox stream with key (s, k); NumPy guarantees these
+words, but not its normal variates. A word becomes a number by
 
     p = (top 24 bits + 1/2) / 2**24,   w = round(2**14 * Phi^-1(p)) / 2**14.
 
-None of the 2**24 values lies within 1e-13 of a rounding boundary (a test looks
-at all of them), so the last bits of anyone's Phi^-1 can't change a weight. What
-is made of them further uses +, -, *, / and square roots in a stated order, which
-IEEE arithmetic rounds the same everywhere, and is rounded to the grid again.
+None of the 2**24 values lies within 1e-13 of a rounding boundary (a test checks
+all of them), so the last bits of an implementation of Phi^-1 can't change a weight.
+Later steps use +, -, *, / and square roots in a fixed order, which IEEE arithmetic
+rounds the same everywhere. Their results are rounded to the grid again.
 
-A layer reads its words in this order, each only where it is asked for: weights,
+A layer reads its words in this order, and skips what it does not have: weights,
 recurrent weights, biases, leaks, thresholds; arrays row by row.
 """
 
@@ -33,11 +33,11 @@ Law = Literal["gaussian", "fan-in", "orthogonal"]
 
 
 class Witnesses(Protocol):
-    """A bank of K subnetworks of the same shape; all that a dictionary asks of one."""
+    """Interface of a bank of K subnetworks of the same shape, as dictionaries use it."""
 
     @property
     def inputs(self) -> int:
-        """Inputs d of the first layer."""
+        """Number d of inputs of the first layer."""
 
     @property
     def hidden(self) -> Sequence[int]:
@@ -45,20 +45,20 @@ class Witnesses(Protocol):
 
     @property
     def subnetworks(self) -> int:
-        """K."""
+        """Number K of subnetworks."""
 
     def layers(self, index: int) -> list[Layer]:
-        """Layers of subnetwork ``index``; IndexError unless it is 0 to K - 1."""
+        """Return the layers of subnetwork ``index``; raise IndexError unless 0 <= index < K."""
 
 
 def normal_weights(words: NDArray[np.uint64]) -> NDArray[np.float64]:
-    """Turn raw 64-bit words into N(0, 1) weights on the grid; |w| < 5.5."""
+    """Convert raw 64-bit words to N(0, 1) weights on the grid; |w| < 5.5."""
     weights: NDArray[np.float64] = np.rint(ndtri(_probabilities(words)) / WEIGHT_GRID) * WEIGHT_GRID
     return weights
 
 
 def uniform_constants(words: NDArray[np.uint64], between: Range) -> NDArray[np.float64]:
-    """Turn raw 64-bit words into numbers of a range, on the grid but for its ends."""
+    """Convert raw 64-bit words to numbers in a range, on the grid except at the range's ends."""
     low, high = between if isinstance(between, tuple) else (between, between)
     drawn = low + _probabilities(words) * (high - low)
     return np.clip(np.rint(drawn / WEIGHT_GRID) * WEIGHT_GRID, low, high)
@@ -72,7 +72,7 @@ def _probabilities(words: NDArray[np.uint64]) -> NDArray[np.float64]:
 
 
 def check_widths(hidden: Sequence[int]) -> tuple[int, ...]:
-    """Return layer widths as ints; ValueError unless there are some, all whole and at least 1."""
+    """Return layer widths as ints; raise ValueError unless all are whole and at least 1."""
     try:
         widths = tuple(hidden)
         for width in widths:
@@ -80,13 +80,13 @@ def check_widths(hidden: Sequence[int]) -> tuple[int, ...]:
     except (TypeError, ValueError):
         widths = ()
     if not widths:
-        raise ValueError(f"hidden: expected whole widths of at least 1, got {hidden!r}")
+        raise ValueError(f"hidden: expected at least one width, whole and >= 1, got {hidden!r}")
     return tuple(map(int, widths))
 
 
 @dataclass(frozen=True)
 class SampledWitnesses:
-    """A bank of K subnetworks with fully connected random layers.
+    """Bank of K subnetworks with fully connected random layers.
 
     Parameters
     ----------
@@ -99,15 +99,17 @@ class SampledWitnesses:
     seed : int
         Between 0 and 2**64 - 1.
     neuron : Neuron
-        Its constants; a range of leaks or thresholds is sampled uniformly, per neuron.
+        Constants of the neurons; a range of leaks or thresholds is sampled uniformly,
+        per neuron.
     law : {"gaussian", "fan-in", "orthogonal"}
-        Weights N(0, 1), unscaled, as in Udupi, Yang and Zhai (2026); the same
-        divided by sqrt(fan-in); or the same with columns made orthonormal
-        (rows, in a layer wider than its fan-in).
+        Initialisation of the weights. "gaussian": N(0, 1), unscaled, as in Udupi, Yang
+        and Zhai (2026). "fan-in": N(0, 1) divided by sqrt(fan-in). "orthogonal": N(0, 1)
+        with columns made orthonormal (rows, in a layer wider than its fan-in).
     recurrent : bool
-        Whether the spikes of a layer feed back into it, by weights of the same law.
+        Whether layers have recurrent weights, of the same law.
     bias : bool
-        Whether currents have N(0, 1) biases: the column of ones of threshold networks.
+        Whether currents have N(0, 1) biases; this equals a column of ones in the inputs
+        of threshold networks.
 
     Raises
     ------
@@ -147,8 +149,8 @@ class SampledWitnesses:
             raise ValueError(f"law: expected one of {get_args(Law)}, got {self.law!r}")
 
     def layers(self, index: int) -> list[Layer]:
-        """Layers of subnetwork ``index``, from its own stream; IndexError past the last."""
-        check_whole("index", index, -(2**64))  # an IndexError beyond the bank
+        """Sample the layers of subnetwork ``index``; raise IndexError unless 0 <= index < K."""
+        check_whole("index", index, -(2**64))  # other whole numbers are an IndexError below
         if not 0 <= index < self.subnetworks:
             raise IndexError(f"index: expected 0 to {self.subnetworks - 1}, got {index}")
         stream = np.random.Philox(key=np.array([index, self.seed], dtype=np.uint64))
@@ -180,7 +182,7 @@ class SampledWitnesses:
 
 
 def _scaled(drawn: NDArray[np.float64], law: Law) -> NDArray[np.float64]:
-    """Bring N(0, 1) weights (fan-in, width) to a law, on the grid."""
+    """Transform N(0, 1) weights (fan-in, width) to another law, on the grid."""
     if law == "gaussian":
         return drawn
     fan_in, width = drawn.shape
