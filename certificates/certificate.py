@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from ..dictionaries.validation import Array
 
+ROUNDING = 1e-13  # floats cannot resolve smaller relative gaps
+
 
 @dataclass(frozen=True, eq=False)
 class Certificate:

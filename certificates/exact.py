@@ -13,14 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..formulations import LOSSES, PENALTIES, ConvexProgram, Loss, Penalty
-from .certificate import Certificate
+from .certificate import ROUNDING, Certificate
 from .dual_grid import feasible_integers
 from .exact_certificate import ExactCertificate, Integers
 from .exact_terms import EXACT_LOSSES, Scaled, dyadic, to_integers, total_bound, total_loss
 
 _WEIGHT_BITS = 52  # bits of the largest possible fit
 _DUAL_BITS = 52  # bits of the largest entry of V; fewer if its int64 sums need the room
-_FINEST = 1e-13  # floats cannot resolve smaller relative gaps
 _SHARE = 20  # rounding V may cost at most 1 / _SHARE of the gap
 _LEAST_BITS, _MOST_BITS = -1000, 2000
 
@@ -53,7 +52,7 @@ def exact_certificate(
     reference = program.reference
     target = certificate.absolute_gap
     if reference > 0:  # a bad answer's gap may exceed the reference
-        target = min(max(target, _FINEST * reference), reference)
+        target = min(max(target, ROUNDING * reference), reference)
     null = program.null_intercept
     largest = float(np.max(np.abs(weights).sum(axis=0) + np.abs(intercept) + np.abs(null)))
     if not math.isfinite(largest):

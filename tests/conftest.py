@@ -1,5 +1,9 @@
 """Settings of all tests, and which of a test's parameters are slow or left out."""
 
+import pkgutil
+from dataclasses import replace
+from importlib import import_module
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -29,3 +33,18 @@ def pytest_collection_modifyitems(config, items):
         kept = set(first.values())
         config.hook.pytest_deselected(items=[item for item in items if item not in kept])
         items[:] = first.values()
+
+
+@pytest.fixture
+def tuned(monkeypatch):
+    """Change numbers of newton within a test: ``tuned(few_columns=20)``."""
+    folder = import_module("bidual.solvers.newton")
+    names = [name for _, name, _ in pkgutil.iter_modules(folder.__path__)]
+    modules = [import_module(f"{folder.__name__}.{name}") for name in names]
+
+    def change(**numbers):
+        for module in modules:
+            if hasattr(module, "TUNING"):
+                monkeypatch.setattr(module, "TUNING", replace(module.TUNING, **numbers))
+
+    return change

@@ -39,13 +39,13 @@ def test_a_kept_factor_solves_for_all_that_comes_and_goes(seed, size, changes):
         np.testing.assert_allclose(found, np.linalg.solve(system, right), rtol=0, atol=1e-8)
 
 
-def test_a_factor_is_kept_while_few_columns_change_and_no_longer(monkeypatch):
+def test_a_factor_is_kept_while_few_columns_change_and_no_longer(monkeypatch, tuned):
     factored = []
     real = kept_factor.dpotrf
     monkeypatch.setattr(
         kept_factor, "dpotrf", lambda a, **rest: factored.append(len(a)) or real(a, **rest)
     )
-    monkeypatch.setattr(kept_factor, "_SMALL", 20)
+    tuned(few_columns=20)
     dense = (np.random.default_rng(0).random((90, 40)) < 0.4).astype(float)
     kept = KeptFactor(dense.T @ dense)
     for columns, expected in (

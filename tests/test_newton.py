@@ -12,7 +12,7 @@ from targets_for import outputs_for, targets_for
 
 import bidual as bd
 from bidual.solvers import monitor, solve
-from bidual.solvers.newton import linear_system, newton_, proximal_steps, row_steps
+from bidual.solvers.newton import linear_system, newton_, row_steps
 from bidual.solvers.newton.linear_system import (
     FitResponse,
     OutputSystems,
@@ -21,6 +21,7 @@ from bidual.solvers.newton.linear_system import (
     weighted_gram,
 )
 from bidual.solvers.newton.proximal_steps import Scales
+from bidual.solvers.newton.tuning import TUNING
 from bidual.solvers.newton.working_set import descend
 
 GAP = 1e-10
@@ -293,8 +294,8 @@ def test_systems_of_outputs_are_inverted_in_both_forms(shape, kappa, alike, dist
         assert lengths[0] <= room * 1.01 * lengths[1]
 
 
-def test_systems_past_the_limit_are_left_to_their_diagonal(monkeypatch):
-    monkeypatch.setattr(linear_system, "_FACTORED", 2)
+def test_systems_past_the_limit_are_left_to_their_diagonal(tuned):
+    tuned(factored_columns=2)
     rng = np.random.default_rng(7)
     for shape in ((5, 3), (3, 5)):
         inverse, q, right = rng.random((shape[0], 2)), rng.random((shape[1], 2)), rng.random(2)
@@ -334,10 +335,8 @@ def test_dependent_columns_leave_a_preconditioner_positive(seed, sigma, spread):
 )
 @pytest.mark.parametrize("shape", [(40, 15), (15, 40)])
 @pytest.mark.parametrize("kappa", [0.0, 20.0])
-def test_coupled_systems_are_solved_to_their_tolerance(
-    loss, penalty, shape, kappa, limit, monkeypatch
-):
-    monkeypatch.setattr(linear_system, "_FACTORED", limit)
+def test_coupled_systems_are_solved_to_their_tolerance(loss, penalty, shape, kappa, limit, tuned):
+    tuned(factored_columns=limit)
     program = hard_program(loss, shape, outputs=3, penalty=penalty, intercept=kappa > 0)
     rng = np.random.default_rng(8)
     tau, sigma = 30.0, 20.0
@@ -358,7 +357,7 @@ def test_coupled_systems_are_solved_to_their_tolerance(
     expected = np.linalg.solve(H, right.ravel())
     lengths = [np.sqrt(x @ H @ x) for x in (found.ravel() - expected, expected)]
     # the tolerance is one of residuals in the preconditioner's norm, which H's is close to
-    assert lengths[0] <= 3 * linear_system._TOLERANCE * lengths[1]
+    assert lengths[0] <= 3 * TUNING.gradient_residual * lengths[1]
 
 
 # a proximal step
@@ -418,7 +417,7 @@ def test_a_search_ends_where_the_slope_is_a_small_share(loss, length):
     found = row_steps.descent(anchor, point, direction)
     end = found.slope(direction, prices)
     # 1e-3 of the step that the root lies at
-    assert abs(end) <= proximal_steps._WORTH * abs(start)
+    assert abs(end) <= TUNING.slope * abs(start)
     assert dual_value(anchor, found.v) < dual_value(anchor, point.v)
     np.testing.assert_allclose(found.prices, design.rmatvec(found.v), atol=1e-12)
 
@@ -652,8 +651,8 @@ def test_strengths_from_lambda_max_on_need_no_weights():
         assert solution.iterations == 0
 
 
-def test_working_sets_grow_round_by_round(monkeypatch):
-    monkeypatch.setattr(newton_, "_FIRST", 2)
+def test_working_sets_grow_round_by_round(monkeypatch, tuned):
+    tuned(columns_added=2)
     sizes = []
     original = newton_.descend
 
@@ -672,8 +671,8 @@ def test_working_sets_grow_round_by_round(monkeypatch):
 
 
 @pytest.mark.parametrize("loss", ["squared", "logistic", "huber", "squared_hinge", "softmax"])
-def test_supports_too_large_to_factor_are_left_to_conjugate_gradients(loss, monkeypatch):
-    monkeypatch.setattr(linear_system, "_FACTORED", 5)
+def test_supports_too_large_to_factor_are_left_to_conjugate_gradients(loss, monkeypatch, tuned):
+    tuned(factored_columns=5)
     monkeypatch.setattr(linear_system, "cho_factor", lambda *_, **__: pytest.fail("factored"))
     program = hard_program(loss, (60, 30), 2, False, "group", share=0.02)
     solution = certified(program)

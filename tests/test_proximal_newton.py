@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bidual as bd
-from bidual.solvers.newton import kept_factor, proximal_newton, row_steps, working_set
+from bidual.solvers.newton import kept_factor, row_steps, working_set
 from bidual.solvers.newton.gram_steps import GramSteps
 from bidual.solvers.newton.proximal_newton import _Model, descend_by_quadratics, has_quadratics
 from bidual.solvers.newton.proximal_steps import Scales, follow
@@ -249,7 +249,7 @@ def test_rows_take_over_where_a_gram_matrix_rounds_too_much(monkeypatch):
 
 
 @pytest.mark.parametrize("loss", list(bd.LOSSES))
-def test_only_one_output_of_a_smooth_loss_on_packed_columns_is_taken(loss, monkeypatch):
+def test_only_one_output_of_a_smooth_loss_on_packed_columns_is_taken(loss, tuned):
     dense = np.random.default_rng(0).random((6, 3)) < 0.5
     signs = [1.0, -1.0, 1.0, 1.0, -1.0, -1.0]
     y = np.eye(3)[[0, 1, 2, 0, 1, 2]] if loss == "softmax" else signs
@@ -260,5 +260,5 @@ def test_only_one_output_of_a_smooth_loss_on_packed_columns_is_taken(loss, monke
     if loss in ("squared", "logistic"):
         two = bd.ConvexProgram(packed.design, np.stack([packed.target[:, 0]] * 2, 1), loss, 0.1)
         assert not has_quadratics(two)
-        monkeypatch.setattr(proximal_newton, "_MOST", 2)
+        tuned(gram_columns=2)
         assert not has_quadratics(packed)

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from ..files.packed_head import words_for
 from ..matrix.binary_matrix import BinaryMatrix
-from .budget import Budget, BudgetExceeded, Estimate, check_budget
+from .budget import MANY, Budget, BudgetExceeded, Estimate, check_budget
 from .cell_counting import (
     ENTRIES_PER_SECOND,
     CellCounter,
@@ -32,7 +32,6 @@ from .integer_rows import Row, echelon, integer_rows, line, rank_modulo_a_prime
 
 _PRODUCTS_PER_SECOND = 3e8  # rows x inputs x inputs per pattern, on one core; measured
 _HOPELESS_RANK = 64  # 2**64 patterns
-_MANY = 10**100  # floats hold this number and its products here
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +179,7 @@ def _within_budget(
             report(estimate)
         budget.check(estimate)
     rank = len(echelon(lines)[0])
-    counting = min(counting_work(len(lines), rank), _MANY) / ENTRIES_PER_SECOND
+    counting = min(counting_work(len(lines), rank), MANY) / ENTRIES_PER_SECOND
     # too long in general position: count half a second, in case X has more structure
     work = ENTRIES_PER_SECOND // 2 if counting > budget.seconds else None
     counter = CellCounter(work, most=budget.patterns)
@@ -204,7 +203,7 @@ def _estimate(
     count: int, n: int, inputs: int, counting: float = 0.0, exact: bool = True
 ) -> Estimate:
     """Estimate the listing of a number of patterns, after some seconds of counting."""
-    many = min(count, _MANY)
+    many = min(count, MANY)
     return Estimate(
         patterns=count,
         seconds=many * n * inputs**2 / _PRODUCTS_PER_SECOND + counting,

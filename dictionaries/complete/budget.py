@@ -4,6 +4,7 @@ from dataclasses import dataclass, fields
 from decimal import Decimal
 from numbers import Real
 
+MANY = 10**100  # floats hold it, and its product with other numbers
 _LONGEST = 10**15  # from here on, numbers are printed with three digits and an exponent
 
 

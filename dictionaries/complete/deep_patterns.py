@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..matrix.binary_matrix import BinaryMatrix
 from ..witnesses.sampled import check_widths
 from .arrangement import threshold_patterns
-from .budget import Budget, Estimate, check_budget, in_digits
+from .budget import MANY, Budget, Estimate, check_budget, in_digits
 from .cell_counting import most_patterns
 from .integer_rows import Row, integer_rows
 
@@ -37,7 +37,6 @@ Weights = tuple[Sequence[Row], ...]  # weights of each layer so far, by columns
 _SECONDS_PER_STATE = 2e-3
 _SECONDS_PER_PATTERN = 5e-6
 _BYTES_PER_STATE = 1000
-_MANY = 10**100
 
 
 @dataclass(frozen=True, eq=False)
@@ -320,7 +319,7 @@ class _Arrangements:
         patterns = most_patterns(rows, inputs)
         each = f", each with up to {in_digits(patterns)} patterns" if rows else ""
         # at most a number that floats hold
-        many, on_each = min(states, _MANY), min(patterns, _MANY)
+        many, on_each = min(states, MANY), min(patterns, MANY)
         estimate = Estimate(
             patterns=states,
             seconds=many * (_SECONDS_PER_STATE + on_each * _SECONDS_PER_PATTERN),

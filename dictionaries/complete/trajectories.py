@@ -36,13 +36,12 @@ from ..matrix.binary_matrix import BinaryMatrix
 from .budget import Budget, Estimate, check_budget
 from .prefix_trie import Integers, PrefixTrie, Refinement, SoftReset, check_neuron
 from .trajectory_cells import inner_point, list_cells
-from .trajectory_counting import count_cells, most_cells
+from .trajectory_counting import LIMIT, count_cells, most_cells
 
 _COUNT_SHARE = 0.1  # share of the budget's seconds for the count
 _SECONDS_PER_STEP = 3.5e-8  # to split a cell at one node
 _SECONDS_PER_SPIKE = 3e-9  # to pack and replay one spike
 _PYTHON_SECONDS_PER_STEP = 1e-5  # to split one of the 2**d cones of a cell in Python
-_MANY = 2**62
 
 
 @dataclass(frozen=True)
@@ -193,8 +192,8 @@ def _estimate(trie: PrefixTrie, refinement: Refinement, budget: Budget) -> Estim
     )
     if refinement.compiled() is None:
         nbytes += patterns * 100 * (refinement.inputs + 2)
-    seconds = per_step * min(steps, _MANY) + _SECONDS_PER_SPIKE * min(patterns * n_rows, _MANY)
-    return Estimate(patterns, seconds, min(nbytes, _MANY), exact=counted is not None)
+    seconds = per_step * min(steps, LIMIT) + _SECONDS_PER_SPIKE * min(patterns * n_rows, LIMIT)
+    return Estimate(patterns, seconds, min(nbytes, LIMIT), exact=counted is not None)
 
 
 def _listed(refinement: Refinement, most: int) -> tuple[NDArray[np.uint64], Integers]:

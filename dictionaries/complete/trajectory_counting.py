@@ -29,7 +29,7 @@ from .trajectory_cells import list_cells
 
 SECONDS_PER_STEP = 1.2e-8  # compiled, to split an interval or a cell at one node
 _STEPS_OF_PYTHON = 1000  # compiled steps in the time of one step in Python
-_LIMIT = 2**62
+LIMIT = 2**62  # int64 holds it, and what is added to it
 
 
 class _Stopped(Exception):
@@ -120,7 +120,7 @@ def count_cells(
     steps : int
         Pairs of a cell and a node that refines it.
     """
-    counter = _Counter(min(most, _LIMIT), int(min(seconds / SECONDS_PER_STEP, _LIMIT)))
+    counter = _Counter(min(most, LIMIT), int(min(seconds / SECONDS_PER_STEP, LIMIT)))
     compiled = refinement.compiled()
     cells, steps = 1, 0
     try:

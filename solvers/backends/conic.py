@@ -21,6 +21,8 @@ from ..backend import Backend
 from ..monitor import Monitor
 
 TIGHTENINGS = (1e-1, 1e-3, 1e-5)
+# steps of operator splitting in a run: SCS's default; OSQP's, 4,000, ends far above the gaps asked
+MOST_STEPS = 100_000
 _NEGLIGIBLE = 1e-7  # weights below this share of the largest are left over by an interior point
 
 

@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...certificates import Certificate, certify
+from ...certificates.certificate import ROUNDING
 from ...dictionaries import DenseMatrix
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
@@ -41,7 +42,6 @@ _SHARE = 0.1  # of the gap, which a working set alone may leave open
 _SWEEPS = 10  # that one extrapolation combines
 _LONGEST = 20  # extrapolations of a round; then the rest is screened again
 _PATIENCE = 10  # extrapolations in vain, in float64, before a working set is given up
-_ROUNDING = 1e-13  # of the reference: what a certified gap may be off by in float64
 
 _LATE = "time limit"
 _STUCK = "no further progress in float64"
@@ -161,7 +161,7 @@ def _may_matter(
     ``lengths`` (P,) are those of their prices at the certificate's dual point,
     ``curvatures`` (P,) the centred kappa_j where there is an intercept.
     """
-    gap = certificate.absolute_gap + _ROUNDING * program.reference
+    gap = certificate.absolute_gap + ROUNDING * program.reference
     may: NDArray[np.bool_] = lengths + np.sqrt(2.0 * gap * curvatures) >= program.strength
     return may
 

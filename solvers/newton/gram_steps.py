@@ -20,9 +20,9 @@ import numpy as np
 from ...dictionaries.validation import Array
 from ...formulations.penalties import L1
 from .kept_factor import KeptFactor
-from .proximal_steps import INEXACT, MOST_NEWTON, NOTHING, SHARE, Scales, search
+from .proximal_steps import Scales, search
+from .tuning import TUNING
 
-_ROUNDING = 1e-14  # of the length of what is fitted: a residual that is none
 _NORM = L1()
 
 
@@ -61,7 +61,7 @@ class GramSteps:
     ) -> tuple[float, int]:
         """See :class:`Steps`; where the loss is never flat ``closely`` has no say."""
         point = self._at(scales.sigma, self._x, self._image)
-        for taken in range(MOST_NEWTON + 1):
+        for taken in range(TUNING.most_steps + 1):
             used = np.flatnonzero(point.weights)
             rows = self._quadratic.gram[used]
             weights_image = point.weights[used] @ rows
@@ -69,10 +69,14 @@ class GramSteps:
             size = max(float(residual @ image), 0.0)  # squared
             moved = float((point.x - self._anchor) @ (point.image - self._anchor_image))
             costs = abs(0.5 * size - float(point.prices @ residual))
-            enough = size <= INEXACT**2 * moved and costs <= SHARE * gap
-            if taken > 0 and (enough or costs <= NOTHING * gap):
+            enough = size <= TUNING.residual**2 * moved and costs <= TUNING.share_other * gap
+            if taken > 0 and (enough or costs <= TUNING.share_nothing * gap):
                 break
-            if size <= _ROUNDING**2 * self._quadratic.square or taken == MOST_NEWTON or late():
+            if (
+                size <= TUNING.rounding**2 * self._quadratic.square
+                or taken == TUNING.most_steps
+                or late()
+            ):
                 break
             direction, its_image = residual.copy(), image.copy()
             if used.size:

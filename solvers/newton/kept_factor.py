@@ -8,10 +8,7 @@ from scipy.linalg import lu_factor, lu_solve
 from scipy.linalg.lapack import dpotrf, dpotrs
 
 from ...dictionaries.validation import Array
-
-_CHANGED = 0.1  # share of the columns up to which a change is cheaper than a new factor
-_SMALL = 100  # columns up to which it never is
-_ROUNDING = 1e-15  # of a diagonal entry, a row
+from .tuning import TUNING
 
 
 class KeptFactor:
@@ -35,7 +32,11 @@ class KeptFactor:
         added, removed = columns[new], np.flatnonzero(~stayed)
         changes = added.size + removed.size
         if scale != self._scale or (
-            changes and (columns.size <= _SMALL or changes > _CHANGED * self._base.size)
+            changes
+            and (
+                columns.size <= TUNING.few_columns
+                or changes > TUNING.changed_columns * self._base.size
+            )
         ):
             self._renew(columns, scale)
             return self._solve
@@ -75,7 +76,7 @@ class KeptFactor:
         # what rounding may take of a matrix of dependent columns
         diagonal = system.reshape(-1)[:: len(system) + 1]
         diagonal += scale
-        diagonal *= 1.0 + len(system) * _ROUNDING
+        diagonal *= 1.0 + len(system) * TUNING.factor_rounding
         # bare LAPACK: around a small system SciPy's checks take ten times as long as its factor
         self._factor, failed = dpotrf(system.T, lower=True, overwrite_a=True)
         if failed:

@@ -19,15 +19,7 @@ from scipy.linalg import cho_factor, cho_solve
 from ...dictionaries import BinaryMatrix, DenseMatrix, Design
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
-
-_BITS, _MOST_BITS = 8, 40  # of the smallest weight in a Gram matrix, and of the largest
-_DISTINCT = 4  # weights that are few are taken as they are
-_ROUNDING = 1e-15  # of a diagonal entry, a row
-_FACTORED = 5_000  # columns in use, or rows, up to which systems are factored
-_COUPLED = 100_000_000  # entries of the matrices that are kept for coupled outputs: 800 MB
-_STEPS = 100  # of conjugate gradients
-_EXACT = 1e-3  # residual, relative, below which the preconditioner is taken for the inverse
-_TOLERANCE = 3e-2  # of a direction, relative; the next Newton step mends what it leaves
+from .tuning import TUNING
 
 
 class FitResponse:
@@ -83,7 +75,7 @@ class WeightResponse:
         self.couples = True
         lengths = np.linalg.norm(u, axis=1, keepdims=True)
         bent = np.minimum(sigma * program.strength / lengths, 1.0)  # the least may round to more
-        bent = np.minimum(bent, 1.0 - 1e-14)  # rows in use do answer, be it little
+        bent = np.minimum(bent, 1.0 - TUNING.rounding)  # rows in use do answer, be it little
         self.diagonal = np.repeat(sigma * (1.0 - bent), u.shape[1], axis=1)
         self._along, self._around = u / lengths, sigma * bent
 
@@ -131,10 +123,12 @@ class OutputSystems:
         self._held, self._inverse, self._kappa = held, inverse.copy(), kappa
         self._q = np.vstack([q, np.full((1, q.shape[1]), kappa)])  # the last is the intercept's
         self._grams: list[Array] = []
-        self._holds = coupled and held.shape[1] ** 2 * q.shape[1] <= _COUPLED and (q > 0).all()
+        self._holds = (
+            coupled and held.shape[1] ** 2 * q.shape[1] <= TUNING.coupled_entries and (q > 0).all()
+        )
         self._wide = held.shape[0] < held.shape[1]
         self._factors: list[tuple[NDArray[np.intp], NDArray[np.intp], Any]] = []
-        if min(held.shape) > _FACTORED:
+        if min(held.shape) > TUNING.factored_columns:
             return  # the diagonal has to do
         alike = (inverse == inverse[:, :1]).all() and (q == q[:, :1]).all()
         outputs = np.arange(q.shape[1])
@@ -144,7 +138,7 @@ class OutputSystems:
             if own.size or kappa > 0:
                 system = self._system(group, own, q[own, group[0]])
                 # what rounding may take of a matrix of dependent columns
-                grown = 1.0 + len(system) * (_ROUNDING + held.gram_rounding)
+                grown = 1.0 + len(system) * (TUNING.factor_rounding + held.gram_rounding)
                 system[np.diag_indices_from(system)] *= grown
                 factor = cho_factor(system, lower=True, overwrite_a=True, check_finite=False)
                 self._factors.append((group, own, factor))
@@ -206,8 +200,8 @@ class OutputSystems:
         step_to = self._solve_weights(residual / q)
         image = self._count(step_to)
         rest = float((residual * image).sum())
-        for _ in range(_STEPS):
-            if not rest > _TOLERANCE**2 * first:
+        for _ in range(TUNING.gradient_steps):
+            if not rest > TUNING.gradient_residual**2 * first:
                 break
             moved = step_to + respond(image)
             curvature = float((image * moved).sum())
@@ -267,12 +261,12 @@ def split_weights(weights: Array) -> list[tuple[float, NDArray[np.int64]]]:
     rows count for little in a Gram matrix, but most in its inverse.
     """
     values = np.unique(weights[weights > 0])
-    if values.size <= _DISTINCT:
+    if values.size <= TUNING.distinct_weights:
         return [(value, (weights == value).astype(np.int64)) for value in values]
     heavy = weights == values[-1]
-    most = min(_MOST_BITS, 62 - weights.size.bit_length())  # their sum fits in an int64
+    most = min(TUNING.most_bits, 62 - weights.size.bit_length())  # their sum fits in an int64
     # of subnormal numbers neither the quotient nor the unit need be a number
-    bits = min(math.ceil(math.log2(values[-2]) - math.log2(values[0])) + _BITS, most)
+    bits = min(math.ceil(math.log2(values[-2]) - math.log2(values[0])) + TUNING.least_bits, most)
     unit = max(values[-2] / (2**bits - 1), np.finfo(np.float64).smallest_subnormal)
     light = np.where(heavy, 0.0, weights)
     whole = np.maximum(np.rint(light / unit), light > 0).astype(np.int64)
@@ -299,14 +293,14 @@ def _conjugate_gradients(
     """X with H X = ``right`` to a relative tolerance in the norm of the preconditioner."""
     x = precondition(right)
     residual = right - apply(x)
-    if np.linalg.norm(residual) <= _EXACT * np.linalg.norm(right):
+    if np.linalg.norm(residual) <= TUNING.gradient_residual * np.linalg.norm(right):
         return x
     z = precondition(residual)
     first = float((right * x).sum())
     rest = float((residual * z).sum())
     direction = z
-    for _ in range(_STEPS):
-        if not rest > _TOLERANCE**2 * first:
+    for _ in range(TUNING.gradient_steps):
+        if not rest > TUNING.gradient_residual**2 * first:
             break
         image = apply(direction)
         curvature = float((direction * image).sum())

@@ -23,15 +23,9 @@ from ...formulations import ConvexProgram
 from ..backend import Backend
 from ..monitor import Monitor
 from .proximal_steps import Scales
+from .tuning import TUNING
 from .working_set import descend
 
-_FIRST = 100  # columns that a round adds at least, if there are as many
-_SHARES = 3e-3, 0.1  # of the gap, which a working set alone may leave open
-_SETTLED = 10.0  # the whole gap, in units of the working set's, below which that one counts
-_SLACK = 0.95  # share of its constraint below which an unused column leaves the working set
-_COARSE = 1e-3  # of prices, in units of the strength
-_PRICED = 0.02  # of the relative gap aimed at, for what prices may be off by in the same units
-_PATIENCE = 10  # rounds without a smaller gap, whatever their columns
 _STUCK = "no further progress in float64"
 
 
@@ -81,17 +75,17 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
     if not np.isfinite(dual_point).all():
         return "overflow in float64"
     # as fine as the last will be: from lambda_max on there is no other
-    sizes, largest_prices = _price(program, dual_point, _PRICED * monitor.asked_gap)
+    sizes, largest_prices = _price(program, dual_point, TUNING.price_share * monitor.asked_gap)
     monitor.offer(weights, intercept, dual_point, block, largest_prices)
     scales = Scales.of(program, min(1.0, program.relative(float(monitor.absolute_gaps[k]))))
     working = np.zeros(0, dtype=np.intp)
-    stuck, waited, share, by_rows = False, 0, _SHARES[1], False
+    stuck, waited, share, by_rows = False, 0, TUNING.share_open, False
     while monitor.absolute_gaps[k] > monitor.block_gap:
         if monitor.seconds >= deadline:
             return "time limit"
         before = working
         working = _working_set(program.strength, sizes, weights, working)
-        if waited == _PATIENCE or (stuck and np.array_equal(before, working)):
+        if waited == TUNING.patience or (stuck and np.array_equal(before, working)):
             return _STUCK
         alone = program.take(working)
         goal = max(share * monitor.absolute_gaps[k], 0.5 * monitor.block_gap)
@@ -110,14 +104,16 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
         weights = np.zeros_like(weights)
         weights[working], intercept = answer.weights, answer.intercept
         dual_point, feasible = answer.v, answer.certificate.dual_point
-        sizes, largest_prices = _price(program, feasible, _PRICED * program.relative(goal))
+        sizes, largest_prices = _price(
+            program, feasible, TUNING.price_share * program.relative(goal)
+        )
         gap = monitor.absolute_gaps[k]
         monitor.offer(weights, intercept, feasible, block, largest_prices)
         waited = 0 if monitor.absolute_gaps[k] < gap else waited + 1
         stuck = answer.stuck
         # whether columns outside cost little beside what the working set left open
-        settled = monitor.absolute_gaps[k] < _SETTLED * answer.certificate.absolute_gap
-        share = min(max(share * (0.2 if settled else 3.0), _SHARES[0]), _SHARES[1])
+        settled = monitor.absolute_gaps[k] < TUNING.gap_settled * answer.certificate.absolute_gap
+        share = min(max(share * (0.2 if settled else 3.0), TUNING.share_settled), TUNING.share_open)
         if not settled:  # steps as long as the last ones were for columns that have changed since
             scales.grow(0.2)
     return "gap reached"
@@ -130,7 +126,7 @@ def _price(program: ConvexProgram, dual_point: Array, share: float) -> tuple[Arr
     """
     rounding = program.design.finest_accuracy(dual_point)
     # a norm may be off by more than its parts
-    accuracy = min(share, _COARSE) * program.strength / np.sqrt(program.norm_width)
+    accuracy = min(share, TUNING.price_error) * program.strength / np.sqrt(program.norm_width)
     prices, bound = program.design.rmatvec_within(dual_point, max(accuracy, rounding))
     if program.norm_width > 1:
         sizes = np.linalg.norm(prices, axis=1)
@@ -147,9 +143,9 @@ def _working_set(
     used = np.flatnonzero(weights.any(axis=1))
     kept = np.zeros(len(weights), dtype=np.bool_)
     kept[used] = True
-    kept[working] |= sizes[working] > _SLACK * strength
-    outside = np.flatnonzero((sizes > (1.0 - _COARSE) * strength) & ~kept)
-    most = max(_FIRST, 2 * used.size)
+    kept[working] |= sizes[working] > TUNING.slack * strength
+    outside = np.flatnonzero((sizes > (1.0 - TUNING.price_error) * strength) & ~kept)
+    most = max(TUNING.columns_added, 2 * used.size)
     worst = outside[np.argsort(-sizes[outside], kind="stable")[:most]]
     kept[worst] = True
     found = np.flatnonzero(kept)

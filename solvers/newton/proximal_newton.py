@@ -23,14 +23,7 @@ from ...formulations import ConvexProgram
 from .gram_steps import GramSteps, Quadratic
 from .linear_system import rounded_gram
 from .proximal_steps import Answer, Scales, follow
-
-_MOST = 4_000  # columns up to which their Gram matrix is made: 128 MB, and with copies 1.7 GB
-_MOST_STEPS = 40
-_SHARE = 0.1  # of the gap, which a quadratic may leave open
-_LAST = 0.3  # of the goal, for the same
-_PATIENCE = 3  # steps without a smaller gap
-_SHORTEST = 2.0**-20  # of the steps that are tried along a direction
-_ROUNDING = 1e-14  # of the objective
+from .tuning import TUNING
 
 
 def has_quadratics(program: ConvexProgram) -> bool:
@@ -39,7 +32,7 @@ def has_quadratics(program: ConvexProgram) -> bool:
         program.loss.continuous_second
         and program.outputs == 1
         and isinstance(program.design, BinaryMatrix)
-        and program.design.shape[1] <= _MOST
+        and program.design.shape[1] <= TUNING.gram_columns
     )
 
 
@@ -108,7 +101,7 @@ def descend_by_quadratics(
     objective = float(program.objectives(weights, fit).sum())
     newton_steps, waited, wanted = 0, 0, goal
     best: Answer | None = None
-    for _ in range(_MOST_STEPS):
+    for _ in range(TUNING.most_steps):
         model = steps = None  # whose Gram matrix goes before the next is made
         model = _Model.at(program, weights[:, 0], fit)
         if model is None:
@@ -126,8 +119,8 @@ def descend_by_quadratics(
             there = fit + step * change[:, None]
             ahead = weights + step * (found[:, None] - weights)
             then = float(program.objectives(ahead, there).sum())
-            lower = then <= objective + _ROUNDING * abs(objective)
-            if lower or step <= _SHORTEST:
+            lower = then <= objective + TUNING.rounding * abs(objective)
+            if lower or step <= TUNING.shortest_step:
                 break
             step *= 0.5
         if not lower:
@@ -139,7 +132,7 @@ def descend_by_quadratics(
             best, waited = Answer(weights, intercept, v, certificate), 0
         else:
             waited += 1
-        if certificate.absolute_gap <= goal or late() or waited == _PATIENCE:
+        if certificate.absolute_gap <= goal or late() or waited == TUNING.patience:
             break
-        wanted = max(_SHARE * certificate.absolute_gap, _LAST * goal)
+        wanted = max(TUNING.share_open * certificate.absolute_gap, TUNING.share_other * goal)
     return best, newton_steps

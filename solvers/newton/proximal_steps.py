@@ -18,16 +18,7 @@ from ...certificates import Certificate
 from ...dictionaries import DenseMatrix
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
-
-MOST_NEWTON = 40  # steps in one proximal step
-INEXACT = 0.2  # residual that a step may leave, in units of its length
-SHARE = 0.3  # of a gap, for what else should not count
-NOTHING = 1e-3  # of a gap: what a residual may cost however short the step
-_MOST_STEPS = 40
-_DRIFTING = 2  # steps without a smaller gap, after which they leave less
-_PATIENCE = 12  # steps without a smaller gap before float64 is held to be the reason
-_CLOSEST = 1e-3  # relative gap of a start below which the first step is not made longer
-_WORTH = 0.9  # a slope below this share of the first is small enough
+from .tuning import TUNING
 
 Point = TypeVar("Point")
 
@@ -49,7 +40,7 @@ class Scales:
         square = 1.0
         if not isinstance(program.design, DenseMatrix):
             square = float(np.median(program.design.squared_norms())) or 1.0
-        share = a * max(closeness, _CLOSEST)
+        share = a * max(closeness, TUNING.closeness)
         # tried on digits; where fits rest at kinks, the weights have to move more than they
         smooth = np.isfinite(program.loss.curvature)
         sigma, tau = (1.0, 10.0) if smooth else (10.0, 0.5)
@@ -107,21 +98,23 @@ def follow(
     """
     newton_steps, waited = 0, 0
     least: float | None = None
-    for _ in range(_MOST_STEPS):
-        wanted = goal if least is None else max(goal, SHARE * least)
-        gap, taken = steps.minimise(scales, wanted, late, closely=waited >= _DRIFTING)
+    for _ in range(TUNING.most_steps):
+        wanted = goal if least is None else max(goal, TUNING.share_other * least)
+        gap, taken = steps.minimise(scales, wanted, late, closely=waited >= TUNING.drifting_after)
         newton_steps += taken
         if least is None or gap < least:
             steps.keep()
             least, waited = gap, 0
         else:
             waited += 1
-        if least <= goal or late() or waited == _PATIENCE:
+        if least <= goal or late() or waited == TUNING.patience:
             break
-        solved = taken < MOST_NEWTON
+        solved = taken < TUNING.most_steps
         if solved or not waited:
             steps.advance()
-        scales.grow(5.0 if taken <= 12 else 2.0 if taken <= 25 else 1.0 if solved else 0.1)
+        scales.grow(
+            5.0 if taken <= 12 else 2.0 if taken <= TUNING.many_steps else 1.0 if solved else 0.1
+        )
     assert least is not None
     return least, newton_steps
 
@@ -136,10 +129,10 @@ def search(at: Callable[[float], tuple[Point, float]], start: float) -> Point | 
         return None
     end = 1.0
     point, slope = at(end)
-    while slope < _WORTH * start and end < 1e6:
+    while slope < TUNING.slope * start and end < 1e6:
         end *= 4.0
         point, slope = at(end)
-    if slope > -_WORTH * start:
+    if slope > -TUNING.slope * start:
         root = brentq(lambda step: at(step)[1], 0.0, end, rtol=1e-3, disp=False)
         point, _ = at(root)
     return point

@@ -24,21 +24,13 @@ from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
 from . import linear_system
 from .proximal_steps import (
-    INEXACT,
-    MOST_NEWTON,
-    NOTHING,
-    SHARE,
     Answer,
     Scales,
     follow,
     search,
     spread,
 )
-
-_CLOSE = 0.01  # residual that a step may leave where fits and weights drift apart
-_FLOOR = 1e-2  # most that kinks are smoothed by, in units of tau; it shrinks with the residual
-_TIED = 25  # Newton steps after which kinks are smoothed more
-_LEAST = 1e-30  # squared length of a column, in units of the largest, that counts as its own
+from .tuning import TUNING
 
 
 @dataclass(frozen=True)
@@ -55,7 +47,9 @@ class Metric:
             return cls(1.0, 1.0)
         squares = design.squared_norms()
         largest = float(squares.max(initial=0.0)) or 1.0
-        return cls(1.0 / np.maximum(squares, _LEAST * largest)[:, None], 1.0 / design.shape[0])
+        return cls(
+            1.0 / np.maximum(squares, TUNING.column_least * largest)[:, None], 1.0 / design.shape[0]
+        )
 
 
 @dataclass(frozen=True)
@@ -175,21 +169,24 @@ def _minimise(
     smooth = bool(np.isfinite(program.loss.curvature))
     point = anchor.at(v, design.rmatvec(v))
     unit = spread(program)
-    for step in range(MOST_NEWTON):
+    for step in range(TUNING.most_steps):
         residual = design.matvec(point.weights) + point.intercept - point.fit
         size = _rms(residual)
         moved = _rms(point.fit - anchor.fit)
-        if size <= 1e-14 * (unit + _rms(point.fit)):
+        if size <= TUNING.rounding * (unit + _rms(point.fit)):
             return point, step
         costs = _change(program, point.fit, residual)
-        enough = size <= (_CLOSE if closely else INEXACT) * moved and costs <= SHARE * gap
-        if step > 0 and (enough or (costs <= NOTHING * gap and not closely)):
+        enough = (
+            size <= (TUNING.residual_drifting if closely else TUNING.residual) * moved
+            and costs <= TUNING.share_other * gap
+        )
+        if step > 0 and (enough or (costs <= TUNING.share_nothing * gap and not closely)):
             return point, step
         if late():
             return point, step
         # of many steps the reason is that rows alike rest at their kinks, more than columns hold
-        power = 1.0 if step < _TIED else 0.75
-        floor = 0.0 if smooth else scales.tau * min(_FLOOR, (size / unit) ** power)
+        power = 1.0 if step < TUNING.many_steps else 0.75
+        floor = 0.0 if smooth else scales.tau * min(TUNING.smoothing, (size / unit) ** power)
         fits = linear_system.FitResponse(program, point.fit, scales.tau, floor)
         weights = linear_system.WeightResponse(program, point.u, point.weights, anchor.sigma)
         direction = -linear_system.solve(design, fits, weights, anchor.kappa, residual)
@@ -199,7 +196,7 @@ def _minimise(
         if after is None:
             return point, step
         point = after
-    return point, MOST_NEWTON
+    return point, TUNING.most_steps
 
 
 def descent(anchor: Anchor, point: Point, direction: Array) -> Point | None:
