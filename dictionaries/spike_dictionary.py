@@ -26,24 +26,24 @@ _CHUNK_BYTES = 2**25
 
 @dataclass(frozen=True, eq=False)
 class SpikeDictionary:
-    """Atoms D, and for each the neuron that fires it.
+    """Atoms D, each with the neuron that fires it (its witness).
 
     Attributes
     ----------
     atoms : BinaryMatrix
         D, shape (N, P): distinct columns, none all zero.
     witnesses : Witnesses
-        The bank that the atoms come from.
+        Bank that generates the atoms.
     origin : (P, 2) int array
         Subnetwork and final-layer neuron that generate each atom.
     readout : {"last", "every"}
         Whether rows are samples at the last step or at every step.
     samples, steps : int
-        n and T of the sequences.
+        Number n of sequences and number T of their steps.
     record : ClassRecord, optional
-        The network class that the dictionary is of, where a class made it.
+        Network class of the dictionary, if a class made it.
     sequences : (n, T, d) array, optional
-        X of a complete dictionary, of which proofs of completeness are made.
+        X of a complete dictionary; proofs of completeness use it.
     """
 
     atoms: BinaryMatrix
@@ -65,15 +65,15 @@ class SpikeDictionary:
     ) -> Self:
         """Roll every subnetwork of a bank out over ``X`` (n, T, d) and keep distinct atoms.
 
-        An atom that several neurons fire is kept once, for the first of them.
-        Takes the packed atoms and one subnetwork's spikes of memory. ``record`` is that of the
-        network class whose subnetworks these are, ``network_class.record()``.
+        If several neurons fire the same atom, the dictionary keeps it once, with the first
+        neuron. The memory holds the packed atoms and one subnetwork's spikes. ``record`` is
+        the record of the subnetworks' class, ``network_class.record()``.
 
         Raises
         ------
         ValueError
-            If X is not what :func:`check_sequences` takes, the readout is neither
-            of the two, the bank is not of the recorded class, or no neuron ever fires.
+            If :func:`check_sequences` refuses X, ``readout`` is another string, the bank
+            does not belong to the class of ``record``, or no final-layer neuron fires.
         """
         sequences = check_readout(X, witnesses, readout)
         if record is not None:
@@ -99,29 +99,31 @@ class SpikeDictionary:
     ) -> Self:
         """Sample a dictionary into a file, chunk by chunk, and map it.
 
-        The atoms are those of :meth:`sample`. Memory is that of a chunk of 32 MB or
-        one subnetwork, 16 bytes an atom to tell repeats, and X. A build that was
-        interrupted or killed goes on where it was when it is started again, and
-        ends with the same bytes; one that is finished is loaded.
+        The atoms are those of :meth:`sample`. The memory holds a chunk of 32 MB or one
+        subnetwork, 16 bytes per atom to detect repeats, and X. If the build is interrupted
+        or killed, call it again with the same arguments: it resumes, and the finished file
+        has the same bytes. A finished build is loaded.
 
         Parameters
         ----------
         path : path
-            The file; ``path.partial`` and ``path.journal`` stand beside it meanwhile.
+            Path of the file; during the build ``path.partial`` and ``path.journal`` are
+            beside it.
         X, witnesses, readout, record
-            As for :meth:`sample`.
+            Arguments of :meth:`sample`.
         report : callable, optional
-            Called after each chunk with the subnetworks done, all subnetworks, and
-            the atoms found. Unless given, a terminal shows them.
+            Function to call after each chunk with the number of subnetworks done, of all
+            subnetworks, and of atoms found. By default a terminal shows them.
 
         Raises
         ------
         ValueError
-            As :meth:`sample`; or if what is at the path is of another build, or damaged.
+            If :meth:`sample` would refuse the arguments, or if the path has another
+            build or a damaged one.
         TypeError
             If a file can't describe the bank.
         OSError
-            If the file can't be written; what is done stays.
+            If the file can't be written; the finished chunks stay.
         """
         sequences = check_readout(X, witnesses, readout)
         if record is not None:
@@ -130,7 +132,7 @@ class SpikeDictionary:
         n, steps, _ = sequences.shape
         rows = n * steps if readout == "every" else n
         bytes_each = witnesses.hidden[-1] * 64 * -(-rows // 512)
-        together = max(1, _CHUNK_BYTES // bytes_each)  # subnetworks a chunk
+        together = max(1, _CHUNK_BYTES // bytes_each)  # subnetworks per chunk
         metadata = {
             **_metadata(bank, readout, n, steps, record),
             "sequences_sha256": sha256(np.ascontiguousarray(sequences, "<f8").data).hexdigest(),
@@ -160,17 +162,17 @@ class SpikeDictionary:
         return cls.load(path)
 
     def save(self, path: Path) -> None:
-        """Write the dictionary to a file, in place of what is there.
+        """Write the dictionary to a file; replace an existing file.
 
         Raises
         ------
         ValueError
-            If an unfinished build waits at the path, or a layer of the bank is
-            recurrent in some subnetworks alone.
+            If the path has an unfinished build, or a layer of the bank is recurrent in
+            some subnetworks only.
         TypeError
             If a file can't describe the bank.
         OSError
-            If the file can't be written; what was there stays.
+            If the file can't be written; an existing file stays.
         """
         bank, arrays = to_record(self.witnesses)
         metadata = _metadata(bank, self.readout, self.samples, self.steps, self.record)
@@ -181,14 +183,14 @@ class SpikeDictionary:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Map a dictionary that :meth:`build` or :meth:`save` wrote, all its checksums verified.
+        """Map a file of :meth:`build` or :meth:`save`, after verifying all its checksums.
 
         Raises
         ------
         ValueError
-            If the file is truncated or altered, or holds something else.
+            If the file is truncated or altered, or does not hold a dictionary.
         OSError
-            If it can't be read.
+            If the file can't be read.
         """
         found = open_packed(path)
         told = found.metadata
@@ -212,9 +214,9 @@ class SpikeDictionary:
         return cls(atoms, witnesses, found.origins, *shape, record, sequences)
 
     def take(self, columns: ArrayLike) -> Self:
-        """Return the dictionary of some atoms, as ``atoms.take`` chooses them.
+        """Return the dictionary of some atoms, chosen as by ``atoms.take``.
 
-        It does not count as complete.
+        The result does not count as complete.
         """
         record = self.record
         if record is not None and record.complete:
@@ -234,14 +236,14 @@ class SpikeDictionary:
 NOTHING_FIRES = (
     "X: no final-layer neuron fires on any sequence, so the dictionary is empty; "
     "raise the inputs or the number of subnetworks, or lower the threshold; "
-    "bidual.health(X, witnesses) tells in which layer they fall silent"
+    "bidual.health(X, witnesses) shows which layer is silent"
 )
 
 
 def _metadata(
     bank: dict[str, Any], readout: Readout, samples: int, steps: int, record: ClassRecord | None
 ) -> dict[str, Any]:
-    """What a file says of a dictionary; nothing about a class where there is none."""
+    """Return the metadata of a dictionary's file; they describe the class if it has a record."""
     metadata = {
         "contents": "spike dictionary",
         "witnesses": bank,
@@ -257,24 +259,27 @@ def _check_sequences(
 ) -> None:
     """Raise ValueError unless a file holds the sequences of its complete dictionary."""
     if record is None or not record.complete:
-        raise ValueError("sequences: expected none, except of complete dictionaries")
+        raise ValueError(
+            f"sequences: expected none, except for complete dictionaries, got shape "
+            f"{sequences.shape}"
+        )
     if sequences.dtype != np.float64 or sequences.shape != shape:
         raise ValueError(
-            f"sequences: expected float64 of shape {shape}, got {sequences.dtype} of "
+            f"sequences: expected float64 of shape {shape}, got {sequences.dtype} of shape "
             f"{sequences.shape}"
         )
     if not np.array_equal(check_sequences(sequences), sequences):
-        raise ValueError("sequences: expected multiples of 2**-20")
+        raise ValueError("sequences: expected multiples of 2**-20, got other numbers")
 
 
 class DistinctColumns:
-    """Tells new non-zero columns from repeats, by 128-bit digests of those already seen."""
+    """Set of the columns seen so far, as 128-bit digests; it separates new columns from repeats."""
 
     def __init__(self) -> None:
         self._seen: set[bytes] = set()
 
     def keep(self, words: NDArray[np.uint64]) -> NDArray[np.intp]:
-        """Indices of the packed columns (P, n_words) not seen before, in order."""
+        """Return the indices of the new non-zero packed columns (P, n_words), in order."""
         kept = []
         for j in np.flatnonzero(words.any(axis=1)):
             digest = blake2b(words[j].tobytes(), digest_size=16).digest()
@@ -285,7 +290,7 @@ class DistinctColumns:
 
 
 def check_readout(X: ArrayLike, witnesses: Witnesses, readout: Readout) -> NDArray[np.float64]:
-    """Return X as :func:`check_sequences` does; ValueError for a readout that is none."""
+    """Return X checked by :func:`check_sequences`; raise ValueError for an unknown readout."""
     if readout not in get_args(Readout):
         raise ValueError(f"readout: expected 'last' or 'every', got {readout!r}")
     return check_sequences(X, witnesses.inputs)
@@ -299,7 +304,7 @@ def distinct_atoms(
     start: int = 0,
     stop: int | None = None,
 ) -> Iterator[tuple[NDArray[np.uint64], NDArray[np.int64]]]:
-    """New atoms of each subnetwork from ``start`` to ``stop``: packed columns, and origins."""
+    """Yield the new atoms of subnetworks ``start`` to ``stop``: packed columns and origins."""
     for k in range(start, witnesses.subnetworks if stop is None else stop):
         words = roll_columns(sequences, witnesses.layers(k), readout == "every")
         kept = distinct.keep(words)

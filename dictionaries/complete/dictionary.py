@@ -1,8 +1,8 @@
-"""Complete dictionaries: all atoms that one neuron can fire, each with a neuron that does.
+"""Complete dictionaries: all atoms that one neuron can fire, each with such a neuron.
 
-The convex program over one is that of training a network of one hidden layer to
-its global optimum, not only over sampled atoms (Ergen et al. 2023, Theorem 2.2;
-Udupi, Yang and Zhai 2026, Theorem 3.4).
+The convex program over a complete dictionary trains a network of one hidden layer to
+its global optimum, not only to the optimum over sampled atoms (Ergen et al. 2023,
+Theorem 2.2; Udupi, Yang and Zhai 2026, Theorem 3.4).
 """
 
 from collections.abc import Callable
@@ -32,15 +32,16 @@ def complete_thresholds(
 ) -> SpikeDictionary:
     """Return every pattern 1[X h >= 0] of the rows of X (n, d) as a dictionary.
 
-    X is rounded to the grid of sequences first; append a column of ones for
-    neurons with a bias. The all-zero pattern, no atom, is left out.
+    The function first rounds X to the grid of sequences. Append a column of ones for
+    neurons with a bias. The dictionary excludes the all-zero pattern, which is not an atom.
 
     Raises
     ------
     ValueError
-        If X does not fit, or float64 can't hold a neuron that fires a pattern.
+        If X has another shape or an entry that is not a finite number, or the integer
+        weights of a pattern do not fit in float64.
     BudgetExceeded
-        As :func:`threshold_patterns`.
+        If :func:`threshold_patterns` would exceed the budget.
 
     Examples
     --------
@@ -70,15 +71,16 @@ def complete_lif(
 ) -> SpikeDictionary:
     """Return every pattern that one LIF neuron can fire on X (n, T, d) as a dictionary.
 
-    With ``readout="every"`` these are its trajectories, else their last steps.
-    X is rounded to the grid of sequences first.
+    With ``readout="every"`` the patterns are the trajectories, else their last steps.
+    The function first rounds X to the grid of sequences.
 
     Raises
     ------
     ValueError
-        If a part does not fit, no neuron ever fires, or float64 can't hold one that does.
+        If an argument is out of its range, no neuron fires, or the integer weights of a
+        pattern do not fit in float64.
     BudgetExceeded
-        As :func:`lif_trajectories`.
+        If :func:`lif_trajectories` would exceed the budget.
 
     Examples
     --------
@@ -117,7 +119,7 @@ def _dictionary(
     record: ClassRecord,
     **constants: Any,
 ) -> SpikeDictionary:
-    """Drop the all-zero pattern, and see that each neuron fires its atom in float64 too."""
+    """Drop the all-zero pattern, and check that each neuron fires its atom in float64 too."""
     kept = np.flatnonzero(patterns.column_sums())
     if not kept.size:
         raise ValueError(NOTHING_FIRES)
@@ -129,8 +131,8 @@ def _dictionary(
         wrong = np.count_nonzero((fired != atoms.words[block]).any(axis=1))
         if wrong:
             raise ValueError(
-                f"X: expected patterns whose whole-number neurons float64 can hold, got {wrong} "
-                f"of {block.size} that fire otherwise; round X to fewer bits"
+                f"X: expected patterns whose integer weights fit in float64, got {wrong} of "
+                f"{block.size} that fire otherwise in float64; round X to fewer bits"
             )
     origin = np.stack([np.arange(kept.size), np.zeros(kept.size, dtype=np.int64)], axis=1)
     n, steps, _ = sequences.shape
