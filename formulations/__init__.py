@@ -1,16 +1,15 @@
-"""Formulations: network classes stated as convex programs over a dictionary.
+"""Formulations: convex programs of network classes over a dictionary.
 
 Conventions
 -----------
 D is (N, P), targets Y and fits Z = D W + b are (N, C), weights W (P, C),
 intercept b (C,), row weights a (N,), dual points V (N, C). V is minus the
-gradient of the weighted loss at Z; ``strength`` is lambda, the factor of the
-penalty, and beta / m**(1/q) is applied in :class:`NetworkClass` alone.
+gradient of the weighted loss at Z. ``strength`` is lambda, the factor of the
+penalty; only :class:`NetworkClass` computes beta / m**(1/q).
 
-``losses/__init__.py`` says how to add a loss. To add a network class: a class from
-:class:`NetworkClass` in a file of its own, its kind in ``dictionaries/class_record.py`` and
-``class_of.py``, a line below, and a line in the table of
-``tests/test_theorems.py``.
+``losses/__init__.py`` says how to add a loss. To add a network class, derive from
+:class:`NetworkClass` in a new file. Add its kind to ``dictionaries/class_record.py`` and
+``class_of.py``, a line below, and a line to the table of ``tests/test_theorems.py``.
 """
 
 from .class_of import class_of

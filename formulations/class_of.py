@@ -1,4 +1,4 @@
-"""class_of: from the record that a dictionary keeps to its network class."""
+"""class_of: rebuild the network class from the record of a dictionary."""
 
 from dataclasses import fields
 
@@ -24,7 +24,7 @@ def class_of(record: ClassRecord) -> NetworkClass:
     Raises
     ------
     TypeError
-        If it is not a record: the dictionary was made without a class, or of given networks.
+        If it is not a record. Dictionaries of given networks, or made without a class, have none.
 
     Examples
     --------
@@ -37,8 +37,8 @@ gauge='subnetwork')
     """
     if not isinstance(record, ClassRecord):
         raise TypeError(
-            f"record: expected the ClassRecord of a dictionary, got {type(record).__name__}; a "
-            "dictionary of given networks has none"
+            f"record: expected the ClassRecord of a dictionary, got {type(record).__name__}; "
+            "make the dictionary by a network class, as one of given networks has no record"
         )
     found = _CLASSES[record.kind]
     return found(**{part.name: getattr(record, part.name) for part in fields(found) if part.init})

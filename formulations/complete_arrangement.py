@@ -1,13 +1,12 @@
 """The closed form for complete arrangements (Ergen et al. 2023, Theorem 2.3 and Corollary 4.1).
 
-Where every pattern of {0, 1}**n is a column of D, the program over all of them is
+If every pattern of {0, 1}**n is a column of D, the program over all patterns is
 
     min_delta  sum_i a_i loss(delta_i, y_i) + strength (max(delta)_+ + max(-delta)_+).
 
-For the losses here, rows with y_i > 0 never want a negative delta_i, nor the others a
-positive one, so that both sides are solved on their own, each by one number: the cap
-u at which delta_i = min(y_i, u) stops. It is where the slopes that are left,
-sum_i a_i max(-loss'(u, y_i), 0), come to the strength.
+For the losses here, an optimal delta_i is >= 0 in rows with y_i > 0 and <= 0 in the others. Both
+sides are therefore solved separately, each by one number: the cap u in delta_i = min(y_i, u).
+At the cap the sum of the remaining slopes, sum_i a_i max(-loss'(u, y_i), 0), equals the strength.
 """
 
 from dataclasses import dataclass, field
@@ -21,7 +20,7 @@ from ..dictionaries.validation import Array
 from .losses import Absolute, Hinge, Huber, Logistic, Loss, Squared, SquaredHinge
 from .program import ConvexProgram
 
-_UNPROVEN = 1e-9  # of the objective at 0: gaps are some 1e-13 where float64 resolves the targets
+_UNPROVEN = 1e-9  # gap over the objective at 0; about 1e-13 if float64 resolves the targets
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,15 +30,15 @@ class CompleteArrangement:
     Attributes
     ----------
     delta : (n,) array
-        The fits. They lie on a grid of the rounding of the largest on their side
-        of 0, so that sums of levels are exact.
+        The fits. On each side of 0 they are multiples of the spacing of the largest
+        one, so that sums of levels are exact.
     dual_point : (n,) array
-        V, feasible for all 2**n patterns: its positive entries sum to the
-        strength at most, and its negative ones to minus the strength at least.
+        V, feasible for all 2**n patterns: its positive entries sum to at most the
+        strength, its negative entries to at least minus the strength.
     objective : float
-        At delta, in units of the loss.
+        Objective at delta, in units of the loss.
     absolute_gap : float
-        What objective and dual point leave unproven: rounding alone.
+        Objective minus the dual objective; rounding is its only cause.
     """
 
     delta: Array = field(repr=False)
@@ -50,11 +49,11 @@ class CompleteArrangement:
 
     @cached_property
     def patterns(self) -> BinaryMatrix:
-        """Where delta reaches each level, (n, p) with 1 <= p <= n; made when first asked for.
+        """The rows at which delta reaches each level, (n, p) with 1 <= p <= n; made on first use.
 
-        First 1{delta >= v} for the positive values v of delta, then 1{delta <= v}
-        for the negative ones, both from 0 outwards. Where delta is 0 throughout
-        it is the pattern of ones, with a weight of 0.
+        The columns are 1{delta >= v} for the positive values v of delta, then 1{delta <= v}
+        for the negative ones, both from 0 outwards. If delta is 0 everywhere, the only column
+        is the pattern of ones, with weight 0.
         """
         return BinaryMatrix.hstack(
             BinaryMatrix.from_dense(np.greater_equal.outer(side, levels))
@@ -63,20 +62,20 @@ class CompleteArrangement:
 
     @cached_property
     def weights(self) -> Array:
-        """The steps from level to level, (p, 1), with patterns @ weights == delta."""
+        """The steps between levels, (p, 1), with patterns @ weights == delta."""
         (_, rises), (_, falls) = self._sides
         steps = [np.diff(rises, prepend=0.0), -np.diff(falls, prepend=0.0)]
         return np.concatenate(steps)[:, None]
 
     @cached_property
     def program(self) -> ConvexProgram:
-        """The program over these patterns alone, of which ``weights`` are an optimum."""
+        """The program over these patterns alone; ``weights`` are an optimum of it."""
         one = self._one_atom
         return ConvexProgram(self.patterns, one.target, one.loss, one.strength, one.row_weights)
 
     @property
     def _sides(self) -> list[tuple[Array, Array]]:
-        """Delta and its positive levels; minus delta and its own."""
+        """Delta and its positive levels, then minus delta and its positive levels."""
         positive = np.unique(self.delta[self.delta > 0])
         negative = np.unique(-self.delta[self.delta < 0])
         if positive.size + negative.size == 0:
@@ -98,9 +97,9 @@ def complete_arrangement(
         Numbers that the loss takes.
     loss : {"squared", "absolute", "huber", "hinge", "squared_hinge", "logistic"} or Huber
     strength : float
-        Finite and >= 0; above 0 for the logistic loss, which has no least value.
+        lambda, finite and >= 0; above 0 for the logistic loss, which has no minimum.
     row_weights : (n,) array, optional
-        a, finite, >= 0 and not all 0; 1/n each (a mean) unless given.
+        a, finite, >= 0 and not all 0; by default 1/n each (a mean).
 
     Returns
     -------
@@ -109,9 +108,9 @@ def complete_arrangement(
     Raises
     ------
     ValueError
-        If a part has another shape or range; if rounding leaves a gap above 1e-9 of the objective
-        at 0, as with targets whose squares float64 can't hold, or 1e16 times the bend of Huber's
-        loss; or if the loss is another: softmax couples outputs.
+        If an argument has another shape or range. If the loss is another one; softmax couples
+        outputs. If rounding leaves a gap above 1e-9 of the objective at 0: for example, float64
+        cannot hold the squares of the targets, or they exceed 1e16 times Huber's delta.
 
     Examples
     --------
@@ -129,12 +128,12 @@ def complete_arrangement(
     one_atom = ConvexProgram(atom, target, loss, strength, row_weights)
     if type(one_atom.loss) not in _CAPS:
         raise ValueError(
-            f"loss: expected one of {sorted(known.name for known in _CAPS)}, of which both sides "
-            f"of 0 are solved apart, got {one_atom.loss.name!r}"
+            f"loss: expected one of {sorted(known.name for known in _CAPS)}, for which a closed "
+            f"form is known, got {one_atom.loss.name!r}"
         )
     if one_atom.outputs != 1:
         raise ValueError(
-            f"target: expected shape ({rows},), each output on its own, got {np.shape(target)}"
+            f"target: expected shape ({rows},), got {np.shape(target)}; call once per output"
         )
     if isinstance(one_atom.loss, Logistic) and one_atom.strength == 0:
         raise ValueError("strength: expected a number > 0 for the logistic loss, got 0")
@@ -146,15 +145,15 @@ def complete_arrangement(
         reference = one_atom.reference
     if not (np.isfinite(reference) and gap <= _UNPROVEN * reference):
         raise ValueError(
-            f"target: expected numbers of a size that float64 solves the {one_atom.loss.name} loss "
-            f"for, got up to {np.abs(y).max():.3g}, where a gap of {gap:.3g} is left to an "
-            f"objective of {reference:.3g} at 0"
+            f"target: expected numbers of a size for which float64 solves the {one_atom.loss.name} "
+            f"loss, got up to {np.abs(y).max():.3g}: a gap of {gap:.3g} remains beside an "
+            f"objective of {reference:.3g} at 0; rescale the targets"
         )
     return CompleteArrangement(delta, dual_point, objective, gap, one_atom)
 
 
 def _side(program: ConvexProgram, y: Array) -> tuple[Array, Array]:
-    """Delta and V of the rows with y > 0, both >= 0, and zeros for the others."""
+    """Return delta and V of the rows with y > 0, both >= 0, and zeros for the others."""
     loss, a, strength = program.loss, program.row_weights, program.strength
     here = np.flatnonzero((y > 0) & (a > 0))
     cap = _CAPS[type(loss)](loss, y[here], a[here], strength)
@@ -162,7 +161,7 @@ def _side(program: ConvexProgram, y: Array) -> tuple[Array, Array]:
     delta = np.minimum(wanted, cap)
     v = np.where(y > 0, -a * loss.gradient(delta, y), 0.0)
     kinks = loss.kinks(delta, y) & (delta == cap) & (delta > 0)
-    if kinks.any():  # rows at the cap that leave a choice make up what the strength has left
+    if kinks.any():  # rows at the cap with a choice take the rest of the strength
         held = a[kinks].sum()
         share = (strength - v.sum()) / held if held > 0 else 0.0
         v[kinks] = np.clip(share, 0.0, 1.0) * a[kinks]
@@ -172,7 +171,7 @@ def _side(program: ConvexProgram, y: Array) -> tuple[Array, Array]:
 
 
 def _proven(program: ConvexProgram, delta: Array, dual_point: Array) -> tuple[float, float]:
-    """Objective at delta, and its gap to the dual as a sum of terms that are all >= 0."""
+    """Return the objective at delta, and its gap to the dual as a sum of terms >= 0."""
     fit, v, a = delta[:, None], dual_point[:, None], program.row_weights[:, None]
     gap = float(program.loss.fenchel_young(fit, v, program.target, a).sum())
     objective = float(program.data_loss(fit).sum())
@@ -185,7 +184,7 @@ def _proven(program: ConvexProgram, delta: Array, dual_point: Array) -> tuple[fl
 
 
 def _falling_line(points: Array, slopes: Array, strength: float) -> float:
-    """The smallest u >= 0 at which sum_k slopes_k max(points_k - u, 0) is the strength or less."""
+    """Return the least u >= 0 with sum_k slopes_k max(points_k - u, 0) <= strength."""
     order = np.argsort(-points)
     knots = np.append(points[order], 0.0)
     slope = np.cumsum(slopes[order])
@@ -209,7 +208,7 @@ def _huber_cap(loss: Loss, y: Array, a: Array, strength: float) -> float:
 
 
 def _absolute_cap(loss: Loss, y: Array, a: Array, strength: float) -> float:
-    """The smallest u >= 0 with rows of no more weight than the strength above it."""
+    """Return the least u >= 0 such that the rows above it weigh at most the strength."""
     order = np.argsort(-y)
     k = int(np.searchsorted(np.cumsum(a[order]), strength, side="right"))
     return float(y[order[k]]) if k < y.size else 0.0
@@ -221,7 +220,7 @@ def _logistic_cap(loss: Loss, y: Array, a: Array, strength: float) -> float:
     return float(np.log(weight - strength) - np.log(strength)) if 2 * strength < weight else 0.0
 
 
-# labels want 1 in size and no more: until then the hinge is linear, and its square a square
+# up to |z| = 1 the hinge is linear and its square quadratic; beyond it both are 0
 _CAPS = {
     Squared: _squared_cap,
     SquaredHinge: _squared_cap,

@@ -1,17 +1,18 @@
-"""ConicForm: a program lowered to the standard form of conic solvers.
+"""ConicForm: a program in the standard form of conic solvers.
 
     minimise    1/2 x' quadratic x + linear_k' x + offset_k
     subject to  matrix x + s = bounds_k,   s in the cones, for each k
 
 with x = (w, b, t, z, auxiliaries of the loss): weights, intercepts if any,
-bounds on the penalty's norms, fits. Where outputs separate and share every
-matrix, each is a k of its own, and k tells vectors apart; else the only k has
-all outputs, stacked one after the other in w, b and z. Rows come in the order
-zero, nonnegative, second-order, exponential; the first entry of a second-order
-cone bounds the norm of the others, and an exponential cone is {(p, q, r):
-q exp(p / q) <= r, q > 0}. The first rows say D w + b - z = 0, and minus their
-multipliers is the dual V. Columns of ``linear`` and ``bounds`` are contiguous:
-OSQP reads a strided vector as if it were not, and says nothing.
+bounds on the penalty's norms, fits. If outputs separate and share every
+matrix, each output is one problem k with its own vectors. Otherwise one problem
+has all outputs, stacked one after the other in w, b and z.
+
+Rows come in the order zero, nonnegative, second-order, exponential. The first
+entry of a second-order cone bounds the norm of the others. An exponential cone
+is {(p, q, r): q exp(p / q) <= r, q > 0}. The first rows are D w + b - z = 0;
+minus their multipliers is the dual V. Columns of ``linear`` and ``bounds`` are
+contiguous: OSQP silently misreads a strided vector.
 """
 
 from dataclasses import dataclass, replace
@@ -30,12 +31,12 @@ from .penalties import Penalty
 
 @dataclass(frozen=True, repr=False)
 class ConicForm:
-    """A lowered program; the module's first lines say what each part means.
+    """A program in conic form; the docstring of the module defines its parts.
 
     Attributes
     ----------
     quadratic : (N, N) sparse CSC array
-        Diagonal; all zero where the form is purely conic.
+        Diagonal; all zero if the form is purely conic.
     linear : (N, K) array
     offset : (K,) array
     matrix : (M, N) sparse CSC array
@@ -47,17 +48,17 @@ class ConicForm:
     exponential : int
         Number of exponential cones, three rows each.
     atoms, width : int
-        P, and the outputs of one k: w are the first ``atoms * width`` of x.
+        P, and the outputs of one k: w are the first ``atoms * width`` entries of x.
     has_intercept : bool
-        Whether ``width`` intercepts stand in x behind w.
+        Whether ``width`` intercepts follow w in x.
     norms : int
-        Entries of x that the penalty bounds, t, as the norms of weights.
+        Number of entries t of x, which bound the norms of weights.
     norm_costs : (norms,) array
-        Their costs at strength 1.
+        Costs of t at strength 1.
     rows : (n,) int array
-        Rows of D that carry weight; the others have no part in the form.
+        Rows of D with a positive row weight; the form leaves out the others.
     row_count : int
-        Rows of D.
+        Number of rows of D.
 
     Examples
     --------
@@ -94,23 +95,23 @@ class ConicForm:
         )
 
     def with_strength(self, strength: float) -> "ConicForm":
-        """Return the form at another strength; all but ``linear`` is shared."""
+        """Return the form at another strength; both share all arrays but ``linear``."""
         linear = self.linear.copy(order="F")
         start = self.atoms * self.width + self.has_intercept * self.width
         linear[start : start + self.norms] = strength * self.norm_costs[:, None]
         return replace(self, linear=linear)
 
     def weights(self, x: Array) -> Array:
-        """The weights (P, width) in a solution x (N,)."""
+        """Return the weights (P, width) in a solution x (N,)."""
         return x[: self.atoms * self.width].reshape(self.width, self.atoms).T
 
     def intercept(self, x: Array) -> Array:
-        """The intercepts (width,) in a solution x, zeros where the program has none."""
+        """Return the intercepts (width,) in a solution x, zeros if the program has none."""
         start = self.atoms * self.width
         return x[start : start + self.width] if self.has_intercept else np.zeros(self.width)
 
     def dual(self, multipliers: Array) -> Array:
-        """V (row_count, width) from multipliers (M,) with quadratic x + linear + matrix' y = 0."""
+        """Return V (row_count, width) of y with quadratic x + linear + matrix' y = 0."""
         v = np.zeros((self.row_count, self.width))
         n = self.rows.size
         v[self.rows] = -multipliers[: n * self.width].reshape(self.width, n).T
@@ -127,7 +128,7 @@ def lower(
     intercept: bool,
     quadratic: bool,
 ) -> ConicForm:
-    """Lower the parts of a program; ``quadratic`` keeps a quadratic objective, else a cone."""
+    """Lower the parts of a program; ``quadratic`` keeps a quadratic objective, else uses a cone."""
     rows = np.flatnonzero(row_weights > 0)
     held = design.to_csc()[rows]
     n, atoms = held.shape
@@ -194,7 +195,7 @@ def lower(
 
 
 def _filled(row: list[Any], widths: tuple[int, ...]) -> Any:
-    """One row of blocks side by side, absent blocks as zeros of their width."""
+    """Put a row of blocks side by side, absent blocks as zeros of their width."""
     height = next(block.shape[0] for block in row if block is not None)
     return sparse.hstack(
         [

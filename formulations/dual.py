@@ -2,9 +2,10 @@
 
     max over V (N, C)   -sum_i (a_i loss)*(-V_i)   with   sup over Phi ||Phi' V||_q <= beta,
 
-Phi the spikes of any m final neurons of a subnetwork: the supremum has the best column m times
-and is m**(1/q) max_j ||V' d_j||_q (Udupi, Yang and Zhai 2026, Theorem 3.4); with one amplitude a
-neuron it is max_j ||V' d_j||_q (Ergen et al. 2023, Theorem 2.2).
+where Phi are the spikes of any m final neurons of a subnetwork. With one output scale (amplitude)
+per subnetwork the supremum repeats the best column m times: it is m**(1/q) max_j ||V' d_j||_q
+(Udupi, Yang and Zhai 2026, Theorem 3.4). With one output scale per neuron it is
+max_j ||V' d_j||_q (Ergen et al. 2023, Theorem 2.2).
 """
 
 from dataclasses import dataclass
@@ -18,20 +19,20 @@ from .program import ConvexProgram
 
 @dataclass(frozen=True)
 class DualPoint:
-    """A V, judged.
+    """A dual point V, evaluated.
 
     Attributes
     ----------
     value : float
-        -sum_i (a_i loss)*(-V_i); minus infinity outside the conjugate's domain, or where a
-        column does not sum to 0 although there is an intercept.
+        -sum_i (a_i loss)*(-V_i); minus infinity outside the conjugate's domain, or if the
+        program has an intercept and a column does not sum to 0.
     price : float
         The supremum over the dictionary's columns, in the unit of beta.
     beta : float
-        What the price may be.
+        The largest feasible price.
     feasible : bool
-        Whether the value bounds every network: finite, and priced within beta, up to the
-        rounding that ``ConvexProgram.dual`` allows.
+        Whether the value bounds the objective of every network: the value is finite, and the
+        price is at most beta, up to the rounding that ``ConvexProgram.dual`` allows.
     """
 
     value: float
@@ -47,9 +48,9 @@ class Dual:
     Attributes
     ----------
     program : ConvexProgram
-        Its own dual is the finite one.
+        The convex program; its dual has one constraint per column.
     width_factor : float
-        The supremum over subnetworks for each unit of a column's price: m**(1/q), or 1.
+        The supremum over subnetworks per unit of a column's price: m**(1/q), or 1.
 
     Examples
     --------
@@ -72,7 +73,7 @@ class Dual:
         return self.program.strength * self.width_factor
 
     def at(self, V: ArrayLike) -> DualPoint:
-        """Judge V (N,) or (N, C); ValueError unless it is finite and of that shape."""
+        """Evaluate V (N,) or (N, C); raise ValueError for NaN, infinity or another shape."""
         v = finite_array("V", V, *self.program.target.shape)
         largest_price = float(self.program.largest_prices(v).max())
         allowed = self.program.with_strength(max(self.program.strength, largest_price))
@@ -84,7 +85,7 @@ class Dual:
         )
 
     def make_feasible(self, V: ArrayLike) -> NDArray[np.float64]:
-        """Move V into the conjugate's domain and shrink it to the price that beta allows."""
+        """Move V into the conjugate's domain and shrink it until its price is at most beta."""
         v = self.program.into_domain(finite_array("V", V, *self.program.target.shape))
         largest_price = float(self.program.largest_prices(v).max())
         return v * min(1.0, self.program.strength / largest_price) if largest_price > 0 else v

@@ -1,10 +1,10 @@
-"""What a loss hands to the lowering: its cone constraints on the fits and its own variables.
+"""Epigraphs: losses and penalties as cone constraints, with auxiliary variables.
 
 The weighted loss at z is the least value of
 
     1/2 sum_i fit_squares_i z_i^2 + linear' z + 1/2 sum_k squares_k x_k^2 + auxiliary' x + offset
 
-over x with  bounds - on_argument z - on_auxiliary x  in the cone, block by block.
+over x with  bounds - on_argument z - on_auxiliary x  in the cone, for every block.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Block:
     """Rows of cones of one kind, on the argument (fits, or weights of a penalty) and auxiliaries.
 
     ``on_argument`` (r, n) and ``on_auxiliary`` (r, k) are sparse, ``bounds`` is (r, C). ``size``
-    is the rows of each second-order cone; all r are one unless given.
+    is the number of rows of each second-order cone; by default all r rows are one cone.
     """
 
     cone: Cone
@@ -35,9 +35,9 @@ class Block:
 
 @dataclass(frozen=True)
 class PenaltyEpigraph:
-    """A penalty in cones: the least ``costs`` (k,)' x over x as the ``blocks`` allow.
+    """A penalty in cones: the minimum of ``costs`` (k,)' x over x subject to the ``blocks``.
 
-    Their arguments are the weights, stacked output by output; bounds have one column.
+    The argument of the blocks are the weights, stacked output by output; bounds have one column.
     """
 
     costs: Array
@@ -69,8 +69,8 @@ def half_squares(
 ) -> Epigraph:
     """State |on_fit z + on_auxiliary x - centre|^2 / 2 + costs' x with one second-order cone.
 
-    ``on_fit`` (r, n), ``on_auxiliary`` (r, k), ``centre`` (r, C), ``costs``
-    (k, C), 0 unless given; ``blocks`` are further constraints on z and x.
+    The shapes are ``on_fit`` (r, n), ``on_auxiliary`` (r, k), ``centre`` (r, C) and ``costs``
+    (k, C), by default 0. ``blocks`` are further constraints on z and x.
     """
     (rows, n), k, outputs = on_fit.shape, on_auxiliary.shape[1], centre.shape[1]
     # |v|^2 / 2 <= tau, as (tau + 1/2, tau - 1/2, v) in the cone; tau is the last auxiliary
@@ -126,6 +126,6 @@ def stack(parts: list[Epigraph]) -> Epigraph:
 
 
 def _placed(matrix: Any, k: int, parts: int) -> Any:
-    """A matrix on the variables of part k among those of equal parts."""
+    """Place a matrix on the variables of part k of ``parts`` equal parts."""
     place = sparse.csc_array(([1.0], ([0], [k])), shape=(1, parts))
     return sparse.kron(place, matrix)

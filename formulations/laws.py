@@ -1,8 +1,8 @@
-"""Laws of losses and penalties, checked where the first program of one is stated.
+"""Laws of losses and penalties; the first program with a loss or penalty checks them.
 
-They are tight: at z = prox(p) the Fenchel-Young inequality of a loss holds with equality for
-v = z - p, and so does that of a penalty for W = prox(P) and prices P - W. A wrong sign, factor
-or conjugate breaks one of them. Convexity puts a gradient between difference quotients.
+The laws are tight. At z = prox(p) the Fenchel-Young inequality of a loss holds with equality for
+v = z - p, and that of a penalty for W = prox(P) and prices P - W. A wrong sign, factor or
+conjugate breaks one of them. By convexity a gradient lies between difference quotients.
 """
 
 import weakref
@@ -17,11 +17,11 @@ from .losses import Loss
 from .losses.loss import kernel_prox
 from .penalties import Penalty
 
-_ROWS = 8  # of targets that a loss is tried on
-_TOLERANCE = 1e-6  # relative: an operator may be the end of an iteration
+_ROWS = 8  # rows of targets in the checks of a loss
+_TOLERANCE = 1e-6  # relative: prox() may come from an iteration
 _CLOSE = 1e-5  # step of difference quotients, in units of the points
-_BENT = 1e-3  # second derivatives by differences are this good, relative
-_SHAPES = ((4, 1), (5, 3))  # of the weights that a penalty is tried on
+_BENT = 1e-3  # relative error of second derivatives by differences
+_SHAPES = ((4, 1), (5, 3))  # shapes of weights in the checks of a penalty
 
 _checked: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -29,7 +29,7 @@ _checked: weakref.WeakSet[Any] = weakref.WeakSet()
 def check_loss(loss: Loss, target: Array) -> None:
     """Raise ValueError, naming the method, unless the methods of a loss agree on some targets.
 
-    A loss is checked once.
+    Each loss is checked once.
     """
     if _known(loss):
         return
@@ -44,7 +44,7 @@ def check_loss(loss: Loss, target: Array) -> None:
 def check_penalty(penalty: Penalty) -> None:
     """Raise ValueError, naming the method, unless the methods of a penalty agree.
 
-    A penalty is checked once.
+    Each penalty is checked once.
     """
     if _known(penalty):
         return
@@ -59,7 +59,7 @@ def check_penalty(penalty: Penalty) -> None:
 def _known(part: Any) -> bool:
     try:
         return part in _checked
-    except TypeError:  # a class of the caller's that has no hash
+    except TypeError:  # a caller's class without a hash
         return False
 
 
@@ -69,7 +69,7 @@ def _remember(part: Any) -> None:
 
 
 def _tried(loss: Loss, target: Array) -> Array:
-    """A few different rows of the targets, numbers in units of their largest."""
+    """Return a few different rows of the targets, numbers divided by the largest."""
     rows = np.unique(target, axis=0)
     y: Array = rows[np.linspace(0, len(rows) - 1, min(_ROWS, len(rows))).astype(int)]
     size = float(np.abs(y).max())
@@ -78,7 +78,7 @@ def _tried(loss: Loss, target: Array) -> Array:
     counted: Array = y / size
     try:
         loss.check_targets(counted)
-    except ValueError:  # targets in other units may be none of this loss
+    except ValueError:  # the loss may refuse targets in other units
         return y
     return counted
 
@@ -104,7 +104,7 @@ def _values(loss: Loss, y: Array) -> str | None:
 
 
 def _gradients(loss: Loss, y: Array) -> str | None:
-    """A subgradient lies between the difference quotients of a convex function."""
+    """Check that gradient() lies between the difference quotients of value()."""
     for z in _points(y):
         for c in range(y.shape[1]):
             step = np.zeros_like(z)
@@ -116,8 +116,8 @@ def _gradients(loss: Loss, y: Array) -> str | None:
             if not ((low - room <= slope) & (slope <= high + room)).all():
                 i = int(np.argmax(np.maximum(low - slope, slope - high)))
                 return (
-                    f"gradient() is {slope[i]:.6g} where differences of value() go from "
-                    f"{low[i]:.6g} to {high[i]:.6g}"
+                    f"gradient() is {slope[i]:.6g}, expected a number from "
+                    f"{low[i]:.6g} to {high[i]:.6g}, the difference quotients of value()"
                 )
     return None
 
@@ -135,17 +135,17 @@ def _seconds(loss: Loss, y: Array) -> str | None:
             if (steady & ~(apart <= room)).any():
                 i = np.unravel_index(np.argmax(np.where(steady, apart, 0.0)), apart.shape)
                 return (
-                    f"second() is {second[i]:.6g} where differences of gradient() give "
-                    f"{0.5 * (low[i] + high[i]):.6g}"
+                    f"second() is {second[i]:.6g}, expected about "
+                    f"{0.5 * (low[i] + high[i]):.6g}, the difference quotient of gradient()"
                 )
             if (second[steady] > loss.curvature * (1 + _BENT)).any():
                 most = second[steady].max()
-                return f"second() is {most:.6g}, above the curvature {loss.curvature:g}"
+                return f"second() is {most:.6g}, expected at most the curvature {loss.curvature:g}"
     return None
 
 
 def _operators(loss: Loss, y: Array) -> str | None:
-    """At z = prox(p) with steps a, v = z - p: a loss(z) + (a loss)*(-v) + z v = 0."""
+    """Check a loss(z) + (a loss)*(-v) + z v = 0 at z = prox(p) with steps a, v = z - p."""
     for points in _points(y):
         for a in (0.1, 1.0, 7.0):
             steps = np.full(len(y), a) * np.linspace(1.0, 1.5, len(y))
@@ -157,7 +157,7 @@ def _operators(loss: Loss, y: Array) -> str | None:
             sizes = np.abs(z - points) + np.abs(points)
             if not (np.abs(v - (z - points)) <= _TOLERANCE * sizes).all():
                 return (
-                    "prox() moves a point by a v outside domain(): expected minus a subgradient "
+                    "prox() moves a point by a v outside domain(), expected minus a subgradient "
                     "of the weighted loss"
                 )
             broken = _equality(loss, z, v, y, each)
@@ -188,12 +188,12 @@ def _equality(loss: Loss, z: Array, v: Array, y: Array, a: Array) -> str | None:
 
 
 def _inequalities(loss: Loss, y: Array) -> str | None:
-    """The sum a loss(z) + (a loss)*(-v) + z v is >= 0 for all v in the domain, which holds 0."""
+    """Check a loss(z) + (a loss)*(-v) + z v >= 0 for all v in the domain, which contains 0."""
     random = np.random.default_rng(1)
     a = np.linspace(0.5, 1.0, len(y))[:, None]
     lower, upper = loss.domain(y, a)
     if not ((np.broadcast_to(lower, y.shape) <= 0) & (np.broadcast_to(upper, y.shape) >= 0)).all():
-        return "domain() leaves out v = 0, at which the conjugate is minus the least value"
+        return "domain() does not contain v = 0, where the conjugate is minus the least value"
     for z in _points(y):
         v = loss.move_inside(random.normal(size=y.shape), y, a, False)
         value, conjugate, product = a * loss.value(z, y), loss.conjugate(v, y, a), z * v
@@ -215,7 +215,7 @@ def _inequalities(loss: Loss, y: Array) -> str | None:
 
 
 def _kernel(loss: Loss, y: Array) -> str | None:
-    """A code stands for the loss itself."""
+    """Check that the kernel with the loss's code computes the loss."""
     if loss.code is None:
         return None
     steps = np.linspace(0.5, 2.0, len(y))
@@ -226,7 +226,7 @@ def _kernel(loss: Loss, y: Array) -> str | None:
         except ValueError:
             return f"no kernel has the code {loss.code!r}; leave code out"
         if not np.allclose(z, loss.prox(points, y, steps), rtol=_TOLERANCE, atol=_TOLERANCE):
-            return f"the kernel with the code {loss.code!r} is of another loss; leave code out"
+            return f"the kernel with the code {loss.code!r} computes another loss; leave code out"
     return None
 
 
@@ -236,7 +236,7 @@ def _total(values: Array) -> Array:
 
 
 def _weights() -> Iterator[Array]:
-    """Points of several sizes; one nonzero; equal entries."""
+    """Yield points of several sizes, with one nonzero entry, and with equal entries."""
     random = np.random.default_rng(2)
     for shape in _SHAPES:
         yield random.normal(size=shape) * np.logspace(-1, 1, shape[0])[:, None]
@@ -264,22 +264,22 @@ def _shapes(penalty: Penalty, points: Array) -> str | None:
 def _values_of_weights(penalty: Penalty, points: Array) -> str | None:
     nothing = np.zeros_like(points)
     if penalty.value(nothing).any() or not (penalty.value(points) >= 0).all():
-        return "value() is expected to be 0 at W = 0 and nowhere less"
+        return "value() must be 0 at W = 0 and at least 0 elsewhere"
     if penalty.separable:
         alone = np.concatenate([penalty.value(points[:, [c]]) for c in range(points.shape[1])])
         if not np.allclose(alone, penalty.value(points), rtol=1e-9):
-            return "value() is no sum over outputs; expected separable = False"
+            return "value() is not a sum over outputs; set separable = False"
     return None
 
 
 def _touching(penalty: Penalty, points: Array) -> str | None:
-    """W = prox(P) and prices P - W touch, and the prices lie on the boundary of the feasible."""
+    """Check equality at W = prox(P) and prices P - W, which bound the feasible prices."""
     for step in (0.05, 1.0):
         W = penalty.prox(points, step)
         prices = points - W
         scaling = penalty.scaling(prices, step)
         if not (scaling >= 1 - _TOLERANCE).all():
-            return f"scaling() is {scaling.min():.6g} at prices of prox(), which are feasible"
+            return f"scaling() is {scaling.min():.6g} at the feasible prices of prox(), expected 1"
         inside = prices * (scaling * (1 - 1e-9))
         value, conjugate = step * penalty.value(W), penalty.conjugate(inside, step)
         axis = 0 if penalty.separable else None
@@ -296,14 +296,14 @@ def _touching(penalty: Penalty, points: Array) -> str | None:
         room = _TOLERANCE * sizes + 1e-12
         if not (np.abs(terms - left) <= room).all():
             return "fenchel_young() is not strength value(W) + conjugate(prices) - <W, prices>"
-        # twice the prices are outside, where there is an outside, and the scaling leads back
+        # doubled prices are infeasible if any are, and the scaling makes them feasible
         doubled = penalty.scaling(2 * prices, step)
         back = penalty.conjugate(2 * prices * doubled * (1 - 1e-9), step)
         if not np.isfinite(back).all():
             return "scaling() leads to prices at which conjugate() is infinite"
         beyond = penalty.conjugate(2 * prices * np.minimum(doubled * (1 + 1e-6), 1.0), step)
         if (np.isfinite(beyond) & (doubled < 1 - _TOLERANCE)).any():
-            return f"scaling() is {doubled.min():.6g}, and conjugate() is finite beyond it"
+            return f"scaling() is {doubled.min():.6g}, but conjugate() is finite at a larger factor"
     return None
 
 
@@ -311,16 +311,13 @@ def _norm(penalty: Penalty, points: Array) -> str | None:
     if penalty.norm is None:
         return None
     if penalty.norm not in ("entries", "rows") or (penalty.norm == "entries") != penalty.separable:
-        return (
-            f"norm is {penalty.norm!r}, expected 'entries' where separable, 'rows' where not, or "
-            "None"
-        )
+        return f"norm is {penalty.norm!r}, expected 'entries' if separable, 'rows' if not, or None"
     lengths = np.abs(points) if penalty.separable else np.linalg.norm(points, axis=1, keepdims=True)
     expected = lengths.sum(axis=0)
     largest = lengths.max(axis=0)
     scaling = np.minimum(1.0, 0.5 / np.where(largest > 0, largest, 0.5))
     if not np.allclose(penalty.value(points), expected, rtol=1e-9):
-        return f"value() is not the norm {penalty.norm!r} that norm says; leave norm out"
+        return f"value() is not the norm {penalty.norm!r}; leave norm out"
     if not np.allclose(penalty.scaling(points, 0.5), scaling, rtol=1e-9):
-        return f"scaling() is not that of the norm {penalty.norm!r} that norm says; leave norm out"
+        return f"scaling() is not that of the norm {penalty.norm!r}; leave norm out"
     return None

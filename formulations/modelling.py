@@ -1,4 +1,4 @@
-"""Programs in CVXPY's modelling language, term by term and apart from the lowering."""
+"""Programs in CVXPY's modelling language, independent of the lowering to cones."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def state(
     row_weights: Any,
     intercept: bool,
 ) -> Any:
-    """The ``cvxpy.Problem`` of a program; :meth:`ConvexProgram.to_cvxpy` has the names in it."""
+    """Return the ``cvxpy.Problem`` of a program; :meth:`ConvexProgram.to_cvxpy` lists its names."""
     n, outputs = target.shape
     weights = cp.Variable((design.shape[1], outputs), name="weights")
     fits = cp.Variable((n, outputs), name="fits")

@@ -1,4 +1,4 @@
-"""Penalties on the weights: the l1 norm, entry by entry, and the group norm, row by row.
+"""Penalties on the weights: the l1 norm of entries, and the group norm of rows.
 
 ``docs/elastic_net.md`` shows how to write a penalty.
 """
@@ -13,27 +13,27 @@ from ..dictionaries.validation import Array
 from ..kernels import proximal
 from .epigraph import Block, PenaltyEpigraph
 
-_ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of a few terms that are added up
+_ROUNDING = 8 * float(np.finfo(np.float64).eps)  # relative error of a sum of a few terms
 
 
 class Penalty(ABC):
-    """State what a program asks of a penalty; derive from it to write one.
+    """Base class of penalties; derive from it to write one.
 
     A subclass sets ``name`` and ``separable`` and defines :meth:`value`, :meth:`prox`,
-    :meth:`conjugate` and :meth:`scaling`. The other methods have defaults, or some backends
-    need them: without :meth:`epigraph` the conic solvers refuse the penalty, without
-    :meth:`to_cvxpy` CVXPY. The first program of a penalty checks its methods against each
-    other. The value is at least 0, and 0 at W = 0.
+    :meth:`conjugate` and :meth:`scaling`. The other methods are optional. Without
+    :meth:`epigraph` the conic solvers refuse the penalty, without :meth:`to_cvxpy` CVXPY does.
+    The first program with a penalty checks its methods against each other. The value is at
+    least 0, and 0 at W = 0.
 
     Attributes
     ----------
     name : str
         The name that messages and tables show.
     separable : bool
-        Whether it is a sum over outputs: then values have shape (C,), else (1,).
+        Whether the penalty is a sum over outputs. Values then have shape (C,), else (1,).
     norm : {"entries", "rows"} or None
-        Which norm it is, for solvers that know both: the sum of absolute entries, or of
-        the 2-norms of rows. A subclass does not inherit it.
+        The norm that the penalty is, for solvers of norms: the sum of absolute entries, or
+        of the 2-norms of rows. A subclass does not inherit it.
     """
 
     name: ClassVar[str]
@@ -42,7 +42,7 @@ class Penalty(ABC):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "norm" not in cls.__dict__:  # the subclass may be another function
+        if "norm" not in cls.__dict__:  # the subclass may change value()
             cls.norm = None
 
     def __repr__(self) -> str:
@@ -57,7 +57,7 @@ class Penalty(ABC):
 
     @abstractmethod
     def value(self, W: Array) -> Array:
-        """The penalty of W (P, C): of each column, (C,), or where they do not separate (1,)."""
+        """Return the penalty of each column of W (P, C), shape (C,), or of all together, (1,)."""
 
     @abstractmethod
     def prox(self, points: Array, step: float) -> Array:
@@ -65,22 +65,22 @@ class Penalty(ABC):
 
     @abstractmethod
     def conjugate(self, prices: Array, strength: float) -> Array:
-        """Return sup over W of sum(W * prices) - strength * value(W), shaped as values are.
+        """Return sup over W of sum(W * prices) - strength * value(W), in the shape of values.
 
-        Infinity where there is no bound, as where a price is larger than a norm allows.
+        The supremum is infinity if it has no bound; for a norm, if a price exceeds the strength.
         """
 
     @abstractmethod
     def scaling(self, prices: Array, strength: float) -> Array:
-        """The largest t in [0, 1] for which the conjugate is finite at t * prices.
+        """Return the largest t in [0, 1] for which the conjugate is finite at t * prices.
 
-        Shaped as values are; 1 where the conjugate is finite everywhere.
+        The result has the shape of values; it is 1 if the conjugate is finite everywhere.
         """
 
     def fenchel_young(self, W: Array, prices: Array, strength: float) -> Array:
-        """Return strength * value(W) + conjugate(prices) - sum(W * prices); never less than it is.
+        """Return strength * value(W) + conjugate(prices) - sum(W * prices), rounded up.
 
-        Shaped as values are. The default subtracts, and adds what rounding may have taken.
+        The result has the shape of values. The default subtracts and adds a bound on rounding.
         """
         value, conjugate = strength * self.value(W), self.conjugate(prices, strength)
         products = W * prices
@@ -100,10 +100,10 @@ class Penalty(ABC):
 
 
 class L1(Penalty):
-    """sum_jc |W_jc|, the outer norm of one amplitude per neuron (Ergen et al. 2023, Lemma 3.1).
+    """sum_jc |W_jc|, the norm for one amplitude per neuron (Ergen et al. 2023, Lemma 3.1).
 
-    Outputs separate: each column of W has a norm of its own. Prices D'V are
-    feasible where no entry is larger than the strength.
+    Outputs separate: each column of W has its own norm. Prices D'V are feasible if no
+    absolute entry exceeds the strength.
     """
 
     name = "l1"
@@ -126,7 +126,7 @@ class L1(Penalty):
         return _shrinking(np.abs(prices).max(axis=0, initial=0.0), strength)
 
     def fenchel_young(self, W: Array, prices: Array, strength: float) -> Array:
-        # each term is >= 0 but for rounding; atoms without a weight add nothing
+        # each term is >= 0 up to rounding; atoms without a weight add nothing
         terms: Array = np.maximum(strength * np.abs(W) - W * prices, 0.0).sum(axis=0)
         return terms
 
@@ -145,8 +145,8 @@ class L1(Penalty):
 class Group(Penalty):
     """sum_j |W_j|_2 over rows: one subnetwork serves all outputs (Udupi, Yang and Zhai 2026).
 
-    Prices D'V are feasible where no row is longer than the strength. With one
-    output it is the l1 norm.
+    Prices D'V are feasible if no row has a 2-norm above the strength. With one
+    output the group norm is the l1 norm.
     """
 
     name = "group"
@@ -176,7 +176,7 @@ class Group(Penalty):
     def epigraph(self, atoms: int, width: int) -> PenaltyEpigraph:
         if width == 1:
             return L1().epigraph(atoms, 1)
-        # (t_j, w_j1, ..., w_jC) in a cone each
+        # one cone per row: (t_j, w_j1, ..., w_jC)
         height = width + 1
         starts, shape = height * np.arange(atoms), height * atoms
         on_norm = sparse.csc_array(
@@ -195,12 +195,12 @@ class Group(Penalty):
 
 
 def _indicator(largest: Array, strength: float) -> Array:
-    """The conjugate of a norm: 0 where prices are feasible, else infinity."""
+    """Return the conjugate of a norm: 0 where prices are feasible, else infinity."""
     return np.where(largest <= strength, 0.0, np.inf)
 
 
 def _shrinking(largest: Array, strength: float) -> Array:
-    """By how much prices have to shrink until the largest is the strength."""
+    """Return the factor that shrinks prices until the largest is at most the strength."""
     return np.divide(strength, largest, out=np.ones_like(largest), where=largest > strength)
 
 

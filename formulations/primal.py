@@ -1,12 +1,12 @@
-"""Primal: training as it is, a non-convex function of a network.
+"""Primal: the non-convex training objective of a network.
 
     reduced   loss(f(X), Y) + beta sum_k ||W_k||_p
     full      loss(f(X), Y) + (beta / 2) sum over nodes of (||incoming||_p^2 + amplitude^2)
 
-The full one at the best amplitudes is the reduced one plus the decay of hidden neurons, whose
-weights, biases, thresholds and resets may all be scaled by s > 0 without changing a spike
-(Ergen et al. 2023, Lemmas 2.1 and 3.1; Udupi, Yang and Zhai 2026, Lemma 3.5): it falls to the
-reduced one as s**2 does to 0.
+At the best amplitudes the full objective is the reduced one plus the decay of the hidden neurons.
+Scaling their weights, biases, thresholds and resets by s > 0 changes no spike (Ergen et al. 2023,
+Lemmas 2.1 and 3.1; Udupi, Yang and Zhai 2026, Lemma 3.5). The decay scales by s**2, so that the
+full objective tends to the reduced one as s tends to 0.
 """
 
 from dataclasses import dataclass, replace
@@ -22,12 +22,12 @@ from .losses import Loss
 
 @dataclass(frozen=True, eq=False)
 class Primal:
-    """Training a network class on given data; ``NetworkClass.primal`` states it.
+    """The training problem of a network class on given data; ``NetworkClass.primal`` states it.
 
     Attributes
     ----------
     X : array
-        As the networks of the class take it.
+        Inputs in the form that the networks of the class take.
     target : (N, C) array
     loss : Loss
     row_weights : (N,) array
@@ -37,12 +37,12 @@ class Primal:
         Widths of the layers of a subnetwork.
     readout : {"last", "every"}
     intercept : bool
-        Whether networks may have one; it is not penalised.
+        Whether networks may have an intercept, which is not penalised.
     p : float
     by_subnetwork : bool
-        Whether an amplitude serves a subnetwork, or a neuron.
+        Whether an amplitude (output scale) belongs to a subnetwork, or else to a neuron.
     outputs_apart : bool
-        Whether each output has amplitudes, that is subnetworks, of its own.
+        Whether each output has its own amplitudes, and so its own subnetworks.
 
     Examples
     --------
@@ -74,43 +74,43 @@ class Primal:
     outputs_apart: bool
 
     def data_loss(self, network: Any) -> float:
-        """Weighted loss of a network's outputs.
+        """Return the weighted loss of a network's outputs.
 
         Raises
         ------
         ValueError
-            If the network has other widths, is read at other steps, has other outputs, or an
-            intercept although there is to be none.
+            If the network has other widths, another readout, a leaky readout, another number of
+            outputs, or an intercept where the problem has none.
         TypeError
-            If it is no network.
+            If it is not a Network.
         """
         self._check(network)
         fit = network.decision_function(self.X)
         if self.readout == "every":
-            fit = np.swapaxes(fit, 0, 1)  # rows are step by step
+            fit = np.swapaxes(fit, 0, 1)  # D's rows are ordered by step
         values = self.loss.value(fit.reshape(self.target.shape), self.target)
         return float((self.row_weights @ values).sum())
 
     def norms(self, network: Any) -> Array:
-        """Norms of what each last amplitude weighs."""
+        """Return the norms of the readout weights that each last amplitude scales."""
         return self._norms(np.asarray(network.readout_weights, dtype=np.float64)).ravel()
 
     def reduced(self, network: Any) -> float:
-        """Loss plus beta times the norms of the readout."""
+        """Return the loss plus beta times the norms of the readout."""
         return self.data_loss(network) + self.beta * float(self.norms(network).sum())
 
     def full(self, network: Any, scale: float = 1.0) -> float:
-        """Loss plus weight decay of the network with its hidden neurons scaled.
+        """Return the loss plus weight decay of the network, with its hidden neurons scaled.
 
-        The readout is split into weights and amplitudes of the same size, where their
-        decay is least. Amplitudes of inner neurons count as part of the weights behind them.
+        The readout is split into weights and amplitudes of equal size, which minimises their
+        decay. Amplitudes of inner neurons count as part of the weights of the next layer.
 
         Parameters
         ----------
-        network
-            Of the class.
+        network : Network
+            A network of the class.
         scale : float
-            s > 0; powers of two keep every spike bit for bit.
+            s > 0. Powers of two leave every spike unchanged in float64.
 
         Raises
         ------
@@ -135,9 +135,7 @@ class Primal:
         if tuple(network.hidden) != self.hidden:
             raise ValueError(f"network: expected layers of {self.hidden}, got {network.hidden}")
         if network.readout != self.readout:
-            raise ValueError(
-                f"network: expected one read at the {self.readout} step, got {network.readout!r}"
-            )
+            raise ValueError(f"network: expected readout {self.readout!r}, got {network.readout!r}")
         if network.readout_leak:
             raise ValueError(
                 f"network: expected a readout without a leak, got {network.readout_leak:g}"
@@ -149,7 +147,7 @@ class Primal:
             raise ValueError(f"network: expected no intercept, got {network.intercept}")
 
     def _norms(self, readout: Array) -> Array:
-        """Norms of a readout (K, m, C), of axes that a norm covers one is left."""
+        """Return the norms of a readout (K, m, C); the axes that a norm covers have length 1."""
         if self.by_subnetwork and not self.outputs_apart:
             flat = readout.reshape(len(readout), -1)
             norms: Array = np.linalg.norm(flat, ord=self.p, axis=1)[:, None, None]
@@ -163,7 +161,7 @@ class Primal:
         return np.abs(readout)
 
     def _incoming(self, layer: Layer) -> Array:
-        """||.||_p**2 of all that bears a neuron's scale, for each neuron of a layer."""
+        """Return, per neuron of a layer, ||.||_p**2 of the parameters that scale with it."""
         parts = [layer.weights, layer.bias[None], layer.threshold[None], layer.reset[None]]
         parts += [] if layer.recurrent is None else [layer.recurrent]
         norms: Array = np.linalg.norm(np.concatenate(parts), ord=self.p, axis=0)
@@ -171,10 +169,10 @@ class Primal:
 
 
 def scale_hidden(network: Any, scale: float) -> Any:
-    """Return a network with all that bears the scale of its hidden neurons times ``scale``.
+    """Return a network whose hidden neurons are scaled by ``scale``, which changes no spike.
 
-    These are weights, recurrent weights, biases, thresholds and resets, not leaks (Udupi, Yang
-    and Zhai 2026, Lemma 3.5). Membranes start at 0.
+    Weights, recurrent weights, biases, thresholds and resets are scaled; leaks are not (Udupi,
+    Yang and Zhai 2026, Lemma 3.5). Membranes start at 0.
     """
     return replace(
         network,
@@ -183,7 +181,7 @@ def scale_hidden(network: Any, scale: float) -> Any:
 
 
 def scale_layer(layer: Layer, scale: Any) -> Layer:
-    """Return a layer with the membrane of each neuron times ``scale``, one or (m,) numbers."""
+    """Return a layer with the membrane of each neuron times ``scale``, a number or (m,) numbers."""
     recurrent = None if layer.recurrent is None else layer.recurrent * scale
     return replace(
         layer,

@@ -1,4 +1,4 @@
-"""ConvexProgram: the convex program that training becomes, and its dual.
+"""ConvexProgram: the convex program of training, and its dual.
 
     minimise over W (P, C), b (C,)   sum_i a_i loss((D W + b)_i, y_i) + strength * norm(W)
     maximise over V (N, C)           -sum_i (a_i loss)*(-V_i)
@@ -7,8 +7,8 @@
                                      and columns of V that sum to 0 where there is an intercept.
 
 Both have the same value (Ergen et al. 2023, Theorem 2.2 and Corollary 4.1).
-Where loss and penalty are sums over outputs, so is the program: its blocks are
-the sets of outputs that have to be solved together.
+If loss and penalty are sums over outputs, so is the program. Its blocks are the
+sets of outputs that must be solved together.
 """
 
 from collections.abc import Sequence
@@ -29,45 +29,45 @@ from .losses.loss import balance_sums
 from .penalties import Penalty, find_penalty
 from .qp import QuadraticProgram, from_form
 
-_ROUNDING = 1e-12  # relative room for float64 in the constraints of the dual
-_ENDLESS = 2.0**60  # strengths past this share of the largest price are as good as infinite
+_ROUNDING = 1e-12  # relative rounding allowed in the constraints of the dual
+_ENDLESS = 2.0**60  # strengths above this multiple of the largest price count as infinite
 
 
 class ConvexProgram:
-    """Loss plus penalty over a design: 0/1 as of spikes, or any real matrix.
+    """Loss plus penalty over a design: 0/1 spike patterns, or any real matrix.
 
     Parameters
     ----------
     design : BinaryMatrix or DenseMatrix
         The dictionary D, shape (N, P) with N and P >= 1.
     target : (N,) or (N, C) array
-        Numbers that the loss takes: -1 and +1 for hinge, squared_hinge and
+        Targets that the loss takes: -1 and +1 for hinge, squared_hinge and
         logistic, one-hot rows for softmax.
     loss : {"squared", "absolute", "huber", "hinge", "squared_hinge", "logistic", "softmax"} or Loss
     strength : float
-        lambda, finite and >= 0.
+        lambda, the factor of the penalty; finite and >= 0.
     row_weights : (N,) array, optional
-        a, finite, >= 0 and not all 0; 1/N each (a mean) unless given.
+        a, finite, >= 0 and not all 0; by default 1/N each (a mean).
     intercept : bool
         Whether each output has an intercept b, which is not penalised.
     classes : array, optional
-        The labels that outputs stand for, kept for the network.
+        The class labels of the outputs; a rebuilt network predicts them.
     penalty : {"l1", "group"} or Penalty
-        Entries of W on their own, or rows of W in the 2-norm.
+        The sum of absolute entries of W, or of the 2-norms of its rows.
 
     Attributes
     ----------
     blocks : tuple of tuple of int
-        The outputs, grouped by what has to be solved together.
+        The outputs, grouped into sets that must be solved together.
     source : NetworkClass, Network or None
         The network class that stated the program, or the network whose readout it is.
     dictionary : SpikeDictionary or None
-        That of a network class, whose atoms are the design.
+        The dictionary of the network class; its atoms are the design.
 
     Raises
     ------
     ValueError
-        If a part has another shape or range.
+        If an argument has another shape or range.
     TypeError
         If the design is neither a BinaryMatrix nor a DenseMatrix.
 
@@ -93,8 +93,8 @@ class ConvexProgram:
     ) -> None:
         if not isinstance(design, Design):
             raise TypeError(
-                f"design: expected a BinaryMatrix, got {type(design).__name__}; numbers other "
-                "than 0 and 1 go in as a DenseMatrix"
+                f"design: expected a BinaryMatrix or DenseMatrix, got {type(design).__name__}; "
+                "use bd.BinaryMatrix.from_dense for 0/1 entries, bd.DenseMatrix for others"
             )
         n, atoms = design.shape
         if n == 0 or atoms == 0:
@@ -115,7 +115,7 @@ class ConvexProgram:
             raise ValueError(f"row_weights: expected shape ({n},), got {weights.shape}")
         if not np.isfinite(weights).all() or weights.min() < 0 or weights.max() == 0:
             raise ValueError("row_weights: expected finite numbers >= 0, at least one above 0")
-        # a Design; Any, since those who have checked that it is 0/1 need not say so to mypy
+        # a Design; Any, so that callers who have checked for 0/1 need no cast for mypy
         self.design: BinaryMatrix | Any = design
         targets.flags.writeable = weights.flags.writeable = False
         self.target = targets.reshape(n, -1)
@@ -145,18 +145,18 @@ class ConvexProgram:
         return int(self.target.shape[1])
 
     def with_strength(self, strength: float) -> "ConvexProgram":
-        """Return the same program at another strength; all else is shared, what is known too."""
+        """Return the same program at another strength; both share all other parts and results."""
         other = copy(self)
         other.strength = _checked_strength(strength)
         return other
 
     def select(self, outputs: Sequence[int]) -> "ConvexProgram":
-        """Return the program of one block of outputs, or of several whole ones.
+        """Return the program of one block of outputs, or of several whole blocks.
 
         Raises
         ------
         ValueError
-            If the outputs take a block apart, or one is not there.
+            If the outputs split a block, or one does not exist.
         """
         chosen = list(outputs)
         whole = {c for block in self.blocks if set(block) <= set(chosen) for c in block}
@@ -173,14 +173,14 @@ class ConvexProgram:
         ).stated_by(self.source, self.dictionary)
 
     def take(self, columns: ArrayLike) -> "ConvexProgram":
-        """Return the program over some atoms alone, as the design's ``take`` chooses them."""
+        """Return the program over some atoms, chosen by the design's ``take``."""
         if self.dictionary is None:
             return self.over(self.design.take(columns))
         some = self.dictionary.take(columns)
         return self.over(some.atoms).stated_by(self.source, some)
 
     def over(self, design: Design) -> "ConvexProgram":
-        """Return the same program over another design of as many rows, of no network class."""
+        """Return the same program over another design with N rows, without a network class."""
         other = copy(self)
         other.design = design
         other.source = other.dictionary = None
@@ -188,53 +188,53 @@ class ConvexProgram:
         return other
 
     def stated_by(self, source: Any, dictionary: SpikeDictionary | None = None) -> "ConvexProgram":
-        """Return the same program with what stated it, for :meth:`Solution.network`."""
+        """Return the same program with its source, for :meth:`Solution.network`."""
         other = copy(self)
         other.source, other.dictionary = source, dictionary
         return other
 
     def checked_answer(self, weights: ArrayLike, intercept: ArrayLike) -> tuple[Array, Array]:
-        """Return W (P, C) and b (C,) as float64, one number serving as every b.
+        """Return W (P, C) and b (C,) as float64; a single number becomes every b.
 
         Raises
         ------
         ValueError
-            If a shape is another one, an entry is not finite, or there is an
-            intercept although the program has none.
+            If a shape differs, an entry is not finite, or an intercept is given for a
+            program without one.
         """
         W = finite_array("weights", weights, self.design.shape[1], self.outputs)
         b = np.asarray(intercept, dtype=np.float64)
         b = finite_array("intercept", np.full(self.outputs, b) if b.ndim == 0 else b, self.outputs)
         if b.any() and not self.intercept:
-            raise ValueError(f"intercept: expected none, the program has none; got {b}")
+            raise ValueError(f"intercept: expected 0, as the program has no intercept, got {b}")
         return W, b
 
     def affine(self, weights: Array, intercept: Array) -> Array:
-        """Z = D W + b, shape (N, C)."""
+        """Return Z = D W + b, shape (N, C)."""
         return self.design.matvec(weights) + intercept
 
     def data_loss(self, fit: Array) -> Array:
-        """Weighted loss of each block at Z = ``fit``; shape (B,)."""
+        """Return the weighted loss of each block at Z = ``fit``; shape (B,)."""
         return self.by_block(self.row_weights @ self.loss.value(fit, self.target))
 
     def by_block(self, values: Array) -> Array:
-        """Sums over the outputs of each block, (B,), of values (C,), or (1,) where one is all."""
+        """Sum values (C,) over the outputs of each block, (B,); return values (1,) unchanged."""
         return values if values.size == len(self.blocks) else values.sum(keepdims=True)
 
     def objectives(self, weights: Array, fit: Array) -> Array:
-        """Objective of each block at W with Z = ``fit``; shape (B,)."""
+        """Return the objective of each block at W with Z = ``fit``; shape (B,)."""
         return self.data_loss(fit) + self.strength * self.by_block(self.penalty.value(weights))
 
     def primal(self, weights: ArrayLike, intercept: ArrayLike = 0.0) -> float:
-        """Objective at W (P,) or (P, C) and b (scalar or (C,)), summed over outputs."""
+        """Return the objective at W (P,) or (P, C) and b (scalar or (C,)), summed over outputs."""
         W, b = self.checked_answer(weights, intercept)
         return float(self.objectives(W, self.affine(W, b)).sum())
 
     def dual(self, V: ArrayLike) -> float:
-        """Dual objective at V (N,) or (N, C); minus infinity where V is not feasible.
+        """Return the dual objective at V (N,) or (N, C); minus infinity if V is not feasible.
 
-        Feasible up to a relative 1e-12 in prices and sums, the room that
-        rounding needs in float64; of prices relative to what they could add up to.
+        Prices and column sums may violate their constraints by a relative 1e-12, the rounding
+        of float64. For prices this is relative to the sum of the absolute entries of V.
         """
         v = finite_array("V", V, *self.target.shape)
         inside = self.loss.contains(v, self.target, self.row_weights[:, None], _ROUNDING)
@@ -246,7 +246,7 @@ class ConvexProgram:
         return float(-self.loss.conjugate(v, self.target, self.row_weights[:, None]).sum() - paid)
 
     def _paid_prices(self, v: Array) -> float:
-        """The penalty's conjugate at the prices of V; infinity where they are not feasible."""
+        """Return the penalty's conjugate at the prices of V; infinity if they are not feasible."""
         if self.penalty.norm is not None:
             feasible = self.largest_prices(v).max() <= self.strength + self._price_room(v)
             return 0.0 if feasible else np.inf
@@ -258,7 +258,7 @@ class ConvexProgram:
 
     @property
     def norm_width(self) -> int:
-        """Outputs that one norm of the penalty covers: 1, or all of them.
+        """Number of outputs that one norm of the penalty covers: 1, or all.
 
         Raises
         ------
@@ -267,30 +267,30 @@ class ConvexProgram:
         """
         if self.penalty.norm is None:
             raise ValueError(
-                f"penalty: expected the norm l1 or group, got {self.penalty.name}, whose prices "
-                "have no largest that the strength bounds"
+                f"penalty: expected the norm l1 or group, whose largest price the strength "
+                f"bounds, got {self.penalty.name}"
             )
         return 1 if self.penalty.norm == "entries" else self.outputs
 
     def largest_prices(self, V: Array) -> Array:
-        """The largest price of each block over all atoms, in the norm that the strength bounds.
+        """Return the largest price of each block over all atoms, in the penalty's dual norm.
 
-        Shape (B,); for K points side by side, V (N, K C), it is (K, B).
+        The shape is (B,); for K points side by side, V (N, K C), it is (K, B).
         """
         return self.price(V, [])[0]
 
     def price(self, V: Array, columns: ArrayLike) -> tuple[Array, Array]:
-        """The same, and the prices (A, C) or (A, K C) of a few atoms, in one pass over D."""
+        """Return these, and the prices (A, C) or (A, K C) of a few atoms, in one pass over D."""
         largest, prices = self.design.price(V, columns, self.norm_width)
         points = V.shape[1] // self.outputs
         by_block = largest.reshape(points, len(self.blocks), -1).max(axis=2)
         return by_block[0] if points == 1 else by_block, prices
 
     def dual_at(self, fit: Array) -> Array:
-        """V (N, C) that belongs to Z = ``fit``: minus the gradient, moved into the domain.
+        """Return V (N, C) at Z = ``fit``: minus the gradient, moved into the domain.
 
-        At kinks, where the subgradients leave a choice, an intercept's zero
-        sum is sought among them first.
+        With an intercept columns of V must sum to 0. At kinks, where V may be any subgradient,
+        the method first chooses among these.
         """
         v: Array = -self.row_weights[:, None] * self.loss.gradient(fit, self.target)
         if self.intercept and self.loss.curvature == np.inf:
@@ -302,18 +302,18 @@ class ConvexProgram:
         return self.into_domain(v)
 
     def into_domain(self, V: Array) -> Array:
-        """Move V (N, C) into the domain of the conjugate, with columns that sum to 0 if asked."""
+        """Move V (N, C) into the conjugate's domain; with an intercept its columns sum to 0."""
         a = self.row_weights[:, None]
         v = self.loss.move_inside(V, self.target, a, self.intercept)
         if self.intercept:
-            # a column that rounding alone keeps from 0, as with a single row
+            # columns that only rounding keeps from 0, for example of a single row
             fine = np.abs(v.sum(axis=0)) <= _ROUNDING * np.abs(v).sum(axis=0)
             v = np.where(fine if self.loss.separable else fine.all(), v, 0.0)
         return v
 
     @cached_property
     def null_intercept(self) -> Array:
-        """b0 (C,), the best intercept at W = 0; zeros without an intercept."""
+        """b0 (C,): the best intercept at W = 0; zeros without an intercept."""
         if not self.intercept:
             return np.zeros(self.outputs)
         return self.loss.best_constant(self.target, self.row_weights[:, None])
@@ -329,7 +329,7 @@ class ConvexProgram:
         return float(self.references.sum())
 
     def relative(self, gap: float) -> float:
-        """Tell a gap relative to the reference; where that is 0, 0 for no gap and else infinity."""
+        """Return gap / reference; if the reference is 0, 0 for no gap, else infinity."""
         if self.reference > 0:
             return gap / self.reference
         return 0.0 if gap <= 0 else np.inf
@@ -338,21 +338,21 @@ class ConvexProgram:
     def lambda_max(self) -> float:
         """Strength from which on W = 0 is optimal: the largest price at W = 0.
 
-        The smallest such strength, except for the hinge and absolute losses, where
-        the smallest may be the value of a linear program and this is a bound on it.
+        It is the smallest such strength, except for the hinge and absolute losses. For these
+        it is an upper bound; the smallest is the value of a linear program.
         """
         start = np.broadcast_to(self.null_intercept, self.target.shape)
         v = self.dual_at(start)
         if self.penalty.norm is None:
             return self._least_strength(self.design.rmatvec(v))
         largest = float(self.largest_prices(v).max())
-        # where every column is constant beside an intercept, rounding is all that is left
+        # with an intercept and constant columns the prices are rounding only
         return largest if largest > self._price_room(v) else 0.0
 
     def _least_strength(self, prices: Array) -> float:
-        """The strength from which on the penalty's conjugate is 0 at ``prices``, rounded up.
+        """Return the strength from which on the conjugate is 0 at ``prices``, rounded up.
 
-        There W = 0 attains the supremum that the conjugate is.
+        At such strengths W = 0 attains the supremum that defines the conjugate.
         """
 
         def attained(strength: float) -> bool:
@@ -370,15 +370,15 @@ class ConvexProgram:
         return high
 
     def _price_room(self, V: Array) -> float:
-        """What rounding may add to a price at V."""
+        """Bound the rounding of a price at V."""
         return _ROUNDING * self.design.magnitude * float(np.abs(V).sum())
 
     def to_conic(self, quadratic: bool = True) -> ConicForm:
-        """Lower to cones, with a quadratic objective where the loss has one, or purely conic.
+        """Lower to cones: keep a quadratic objective if the loss has one, or use cones only.
 
         Examples
         --------
-        A budget on synapses, no more than 1.5 in absolute weight, as one more row:
+        A budget on synapses, at most 1.5 in absolute weight, is one more row:
 
         >>> import bidual as bd, clarabel, numpy as np, scipy.sparse as sp
         >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
@@ -412,12 +412,12 @@ class ConvexProgram:
         )
 
     def cones(self, quadratic: bool = True) -> set[Cone]:
-        """Cones that :meth:`to_conic` needs beyond zero and nonnegative.
+        """Return the cones that :meth:`to_conic` needs besides zero and nonnegative.
 
         Raises
         ------
         NotImplementedError
-            If loss or penalty do not define ``epigraph``.
+            If the loss or penalty does not define ``epigraph``.
         """
         row = np.flatnonzero(self.row_weights > 0)[:1]
         y, a = self.target[row], self.row_weights[row, None]
@@ -431,21 +431,21 @@ class ConvexProgram:
 
     @property
     def block_width(self) -> int:
-        """Outputs of a block: 1, or all of them."""
+        """Number of outputs of a block: 1, or all."""
         return len(self.blocks[0])
 
     def to_qp(self) -> QuadraticProgram:
-        """Lower to a quadratic program, rows between bounds; linear for absolute and hinge.
+        """Lower to a quadratic program with rows between bounds, linear for absolute and hinge.
 
         Raises
         ------
         ValueError
-            If loss or penalty need a cone: logistic, softmax, and the group norm
-            of several outputs.
+            If the loss or penalty needs a cone: logistic, softmax, and the group norm of
+            several outputs.
 
         Examples
         --------
-        A nonnegative readout, by bounds on w as further rows:
+        A nonnegative readout by further rows, which bound w:
 
         >>> import bidual as bd, numpy as np, osqp, scipy.sparse as sp
         >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
@@ -467,18 +467,17 @@ class ConvexProgram:
         """
         for cone in sorted(self.cones()):
             raise ValueError(
-                f"program: expected one that is quadratic, got {self.loss.name} + "
-                f"{self.penalty.name}, which needs a {cone} cone"
+                f"program: expected a quadratic program, got {self.loss.name} + "
+                f"{self.penalty.name}, which needs a {cone} cone; use to_conic()"
             )
         return from_form(self.to_conic())
 
     def to_cvxpy(self) -> Any:
-        """State the program as a ``cvxpy.Problem``, to be solved by CVXPY or extended.
+        """State the program as a ``cvxpy.Problem``, to solve or extend in CVXPY.
 
-        Its variables are "weights" (P, C), "fits" (N, C) and, where there is one,
-        "intercept" (1, C); its parameter is "strength": a problem compiles once for
-        all strengths (DPP). The multiplier of its first constraint,
-        fits - D W - b = 0, is V.
+        Its variables are "weights" (P, C), "fits" (N, C) and, for a program with an intercept,
+        "intercept" (1, C). Its parameter is "strength", so that CVXPY compiles the problem once
+        for all strengths (DPP). The multiplier of its first constraint, fits - D W - b = 0, is V.
 
         Raises
         ------

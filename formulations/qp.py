@@ -1,4 +1,4 @@
-"""QuadraticProgram: a program lowered to rows between bounds, as quadratic solvers read it."""
+"""QuadraticProgram: a program in the form of quadratic solvers, rows between bounds."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,19 +13,19 @@ from .conic import ConicForm
 class QuadraticProgram:
     """Minimise 1/2 x' quadratic x + linear_k' x + offset_k with lower_k <= matrix x <= upper_k.
 
-    The entries of x, the meaning of k and the rows are those of ``form``,
-    which also turns x into weights and multipliers into the dual V.
+    The entries of x, the problems k and the rows are those of ``form``. Its methods turn x
+    into weights and multipliers into the dual V.
 
     Attributes
     ----------
     quadratic : (N, N) sparse CSC array
-        Diagonal; all zero where the program is a linear one.
+        Diagonal; all zero if the program is linear.
     linear : (N, K) array
     offset : (K,) array
     matrix : (M, N) sparse CSC array
     lower, upper : (M, K) array
-        Equal in the first rows, which say D w + b - z = 0; minus infinity and a
-        number in the others.
+        Equal in the first rows, D w + b - z = 0. In the others lower is minus infinity and
+        upper is a number.
     form : ConicForm
 
     Examples
@@ -52,10 +52,12 @@ class QuadraticProgram:
 
 
 def from_form(form: ConicForm) -> QuadraticProgram:
-    """State a form without cones beyond zero and nonnegative; ValueError names others."""
+    """Turn a form with only zero and nonnegative cones into a QP; ValueError names other cones."""
     if form.second_order or form.exponential:
         found = "second-order" if form.second_order else "exponential"
-        raise ValueError(f"form: expected linear constraints alone, got {found} cones")
+        raise ValueError(
+            f"form: expected only linear constraints, got {found} cones; use a conic solver"
+        )
     below = np.full_like(form.bounds, -np.inf)  # as contiguous as the bounds
     below[: form.zero] = form.bounds[: form.zero]
     return QuadraticProgram(

@@ -1,8 +1,8 @@
 """ADMM splitting: a spiking network whose equations are penalties (Perin et al. 2025).
 
-Hidden layers l < L fire where membranes z pass the threshold, the output L does neither
-fire nor reset. With c_l = a_(l-1) W_l, a_0 the inputs, sums over samples and steps, and
-what would come before the first step absent, the augmented Lagrangian is
+Hidden layers l < L fire where membranes z pass the threshold; the output L neither fires nor
+resets. Let c_l = a_(l-1) W_l, where a_0 are the inputs. Terms before the first step are absent.
+With sums over samples and steps, the augmented Lagrangian is
 
     sum loss(z_L[T], y) + <multiplier, e_L[T]> + rho_L/2 sum |e_L|**2
     + sum over l < L of  rho_l/2 sum |e_l|**2 + beta_l/2 sum |a_l - [z_l > threshold]|**2
@@ -10,13 +10,13 @@ what would come before the first step absent, the augmented Lagrangian is
 
     e_l[t] = z_l[t] - leak z_l[t-1] - c_l[t] + threshold a_l[t-1]    (no last term for l = L)
 
-and each block of it, W_l, a_l in [0, 1] or one membrane, is minimised while all others stay:
-for W_l and a_l these are convex programs, for a membrane two parabolas. Only the last
-equation has a multiplier; the others are penalties, and spikes are relaxed to [0, 1].
-The paper has loss |z - y|**2, that is squared here with rho and beta halved.
+Each block, W_l, a_l in [0, 1] or one membrane, is minimised while the others are fixed. For W_l
+and a_l these are convex programs, for a membrane two parabolas. Only the last equation has a
+multiplier; the others are penalties, and spikes are relaxed to [0, 1]. The paper's loss is
+|z - y|**2, which is the squared loss here with rho and beta halved.
 
-Dense algebra is NumPy's: SciPy has a BLAS of its own, whose threads and NumPy's, spinning while
-they wait, would keep each other from two cores.
+Dense algebra uses NumPy only. SciPy brings a second BLAS, and on two cores its threads and those
+of NumPy would block each other, since both spin while they wait.
 """
 
 from collections.abc import Callable
@@ -35,17 +35,17 @@ from ..kernels import splitting as kernels
 from .losses import Loss
 from .program import ConvexProgram
 
-_STEP = 1e-5  # of a membrane above the threshold where it should fire at it, relative
-_SPARSE = 0.1  # share of inputs that are not 0 up to which they are kept as such
-_FLAT = 1e-12  # eigenvalues, relative to the largest, that count as 0
+_STEP = 1e-5  # relative distance above the threshold of a membrane that must fire
+_SPARSE = 0.1  # inputs with at most this share of nonzeros are stored sparse
+_FLAT = 1e-12  # eigenvalues below this, relative to the largest, count as 0
 _BOX_ACCURACY, _BOX_SWEEPS = 1e-10, 20_000
-_BLOCK = 2**20  # spikes set at a time: 8 MB
+_BLOCK = 2**20  # spikes per block: 8 MB
 _EMPTY = np.empty((0, 1))
 
 
 @dataclass(frozen=True)
 class Equations:
-    """What the layers obey, and what it costs not to.
+    """The equations of the layers, and the penalties for violating them.
 
     Attributes
     ----------
@@ -53,7 +53,7 @@ class Equations:
     rho : (L,) array
         Penalty of each layer's equation.
     spike_rho : (L - 1,) array
-        Penalty of spikes apart from those of the membranes, for each hidden layer.
+        Penalty of spikes that differ from those of the membranes, for each hidden layer.
     decay : float
         Weight decay.
     l1 : bool
@@ -69,40 +69,41 @@ class Equations:
 
     @property
     def step(self) -> float:
-        """How far above the threshold a membrane is set that should fire at it."""
+        """Distance above the threshold of a membrane that must fire."""
         return _STEP * max(self.threshold, 1e-300)
 
     @property
     def copying(self) -> float:
-        """A weight by which a neuron fires whenever the one below does, and never else.
+        """Weight by which a neuron fires exactly when the neuron below it fires.
 
-        At it spikes without end take the membrane to 1.2 thresholds, which is below what a spike
-        without cause takes. At leaks from 0.9999 on nothing holds the membrane back, and 10,000
-        spikes without a pause bring one more.
+        With this weight an endless run of spikes takes the membrane to 1.2 thresholds, too low
+        for a spike without input. From a leak of 0.9999 on the leak does not bound the membrane,
+        and 10,000 spikes in a row cause one further spike.
         """
         return self.threshold * (1.0 + max(1.2 * (1.0 - self.leak), 1e-4))
 
     def weight_decay(self, weights: list[Array]) -> float:
-        """Cost of the weights themselves."""
+        """Return the weight decay of the weights."""
         if self.l1:
             return self.decay * float(sum(np.abs(W).sum() for W in weights))
         return 0.5 * self.decay * float(sum((W**2).sum() for W in weights))
 
 
 class SplitSamples:
-    """Inputs and targets of some samples, and the membranes and spikes that they are given.
+    """Inputs, targets, membranes and spikes of some samples.
 
     Attributes
     ----------
     inputs : callable
-        Gives the inputs, a (T * n, d) array or sparse array: row t * n + i is sample i at step t.
+        Returns the inputs, a (T * n, d) array or sparse array: row t * n + i is sample i at
+        step t.
     targets : (n, C) array
     membranes : list of L (T, n, m_l) arrays
     spikes : list of L - 1 (T, n, m_l) arrays
         Relaxed, in [0, 1].
     multiplier : (n, C) array
     state : array
-        All membranes and spikes, whose memory the arrays above show.
+        All membranes and spikes; the arrays above are views of it.
     """
 
     def __init__(
@@ -125,7 +126,7 @@ class SplitSamples:
 
     @staticmethod
     def size(samples: int, steps: int, widths: tuple[int, ...]) -> int:
-        """Numbers in the state."""
+        """Return the number of entries of the state."""
         return samples * steps * (2 * sum(widths) - widths[-1])
 
     @property
@@ -134,29 +135,29 @@ class SplitSamples:
         return int(self.membranes[0].shape[0])
 
     def feeds(self, layer: int) -> Any:
-        """What a layer reads, (T * n, fan-in)."""
+        """Return the inputs of a layer, (T * n, fan-in)."""
         if layer == 0:
             return self.inputs()
         return self.spikes[layer - 1].reshape(-1, self.spikes[layer - 1].shape[2])
 
     def currents(self, layer: int, weights: Array) -> Array:
-        """What arrives at a layer, (T, n, m)."""
+        """Return the currents into a layer, (T, n, m)."""
         feeds = self.feeds(layer)
         found: Array = _times(feeds, weights) if sparse.issparse(feeds) else feeds @ weights
         return found.reshape(self.membranes[layer].shape)
 
     def fired(self, layer: int) -> Array:
-        """Spikes of a layer, of no steps for the output, as kernels take them."""
+        """Return the spikes of a layer for kernels; those of the output have no steps."""
         return _lanes(self.spikes[layer]) if layer < len(self.spikes) else _EMPTY
 
     def obey(self, layer: int, weights: Array, equations: Equations) -> None:
-        """Set membranes and spikes of a layer to those of the network."""
+        """Set the membranes and spikes of a layer to those of the network."""
         z, c = _lanes(self.membranes[layer]), _lanes(self.currents(layer, weights))
         a, leak, threshold = self.fired(layer), equations.leak, equations.threshold
         _by_lanes(z, lambda first, last: kernels.fire(c, leak, threshold, first, last, z, a))
 
     def explained(self, layer: int, equations: Equations) -> Array:
-        """The currents (T, n, m) that would explain the membranes of a layer."""
+        """Return the currents (T, n, m) that satisfy the equation of a layer's membranes."""
         z = _lanes(self.membranes[layer])
         out = np.empty_like(z)
         a, leak, threshold = self.fired(layer), equations.leak, equations.threshold
@@ -164,14 +165,14 @@ class SplitSamples:
         return out.reshape(self.membranes[layer].shape)
 
     def wanted(self, layer: int, equations: Equations) -> Array:
-        """The same with the share of the multiplier: what weights and spikes are fitted to."""
+        """Return these currents plus the multiplier's part: the targets of weights and spikes."""
         out = self.explained(layer, equations)
         if layer == len(self.spikes):
             out[-1] += self.multiplier / equations.rho[layer]
         return out
 
     def cross(self, layer: int, equations: Equations) -> Array:
-        """A' X (fan-in, m) of what a layer reads and the currents wanted."""
+        """Return A' X (fan-in, m) of a layer's inputs A and wanted currents X."""
         wanted = self.wanted(layer, equations)
         rows = wanted.reshape(-1, wanted.shape[2])
         feeds = self.feeds(layer)
@@ -179,14 +180,14 @@ class SplitSamples:
         return out
 
     def gram(self, layer: int) -> Array:
-        """A' A (fan-in, fan-in) of what a layer reads."""
+        """Return A' A (fan-in, fan-in) of a layer's inputs A."""
         feeds = self.feeds(layer)
         out = feeds.T @ feeds
         gram: Array = out.toarray() if sparse.issparse(out) else out
         return gram
 
     def simulate(self, weights: list[Array], equations: Equations) -> Array:
-        """Outputs (n, C) at the last step of the network that the weights are."""
+        """Return the outputs (n, C) at the last step of the network with these weights."""
         arriving = self.currents(0, weights[0])
         leak, threshold = equations.leak, equations.threshold
         for W in weights[1:]:
@@ -205,9 +206,9 @@ class SplitSamples:
 
 
 def time_major(sequences: Any, check: Callable[[Any], Array] = np.asarray) -> Any:
-    """Inputs (n, T, d) as :class:`SplitSamples` takes them: sparse where few are not 0.
+    """Reorder inputs (n, T, d) for :class:`SplitSamples`; sparse if few entries are nonzero.
 
-    What ``check`` makes of them, step by step, since it takes several times their memory.
+    ``check`` runs on one step at a time, since it takes several times the memory of its input.
     """
     X = np.asanyarray(sequences)
     steps = (check(X[:, t : t + 1])[:, 0] for t in range(max(X.shape[1], 1)))
@@ -226,33 +227,33 @@ class Fit:
     Attributes
     ----------
     gram : (fan-in, fan-in) array
-        A' A of what the layer reads.
+        A' A of the layer's inputs A.
     cross : (fan-in, m) array
-        A' X of that and the currents wanted.
+        A' X of these inputs and the wanted currents X.
     """
 
     gram: Array
     cross: Array
 
     def ridge(self, share: float, factor: "Factor") -> Array:
-        """W that minimises |X - A W|**2 / 2 + share |W|**2 / 2; at 0, of all the smallest."""
+        """Minimise |X - A W|**2 / 2 + share |W|**2 / 2; for share 0 return the smallest W."""
         found: Array = factor.inverse(share) @ self.cross
         return found
 
     @property
     def factor(self) -> "Factor":
-        """Of the Gram matrix, for all fits with it."""
+        """Factor the Gram matrix; fits with the same matrix share the factor."""
         return Factor(self.gram)
 
     def lasso(self, strength: float, factor: "Factor") -> ConvexProgram:
-        """The program |R W - Q|**2 / 2 + strength |W|_1, with as many rows as the matrix has rank.
+        """State the program |R W - Q|**2 / 2 + strength |W|_1, whose row count is the matrix rank.
 
-        R' R is the Gram matrix and R' Q the cross products: the program of all samples and
-        steps but for a constant, whatever their number.
+        R' R is the Gram matrix and R' Q the cross products. Up to a constant this is the program
+        of all samples and steps, but its size does not depend on their number.
         """
         large = factor.large
         if not large.any():
-            raise ValueError("X: expected inputs that are not all 0")
+            raise ValueError("X: expected inputs that are not all 0, got zeros")
         root, vectors = np.sqrt(factor.values[large])[:, None], factor.vectors[:, large]
         design = root * vectors.T
         target = vectors.T @ self.cross / root
@@ -261,7 +262,7 @@ class Fit:
 
 
 class Factor:
-    """Eigenvalues of a Gram matrix, ascending, its eigenvectors, and its last inverse."""
+    """Eigenvalues (ascending) and eigenvectors of a Gram matrix, and its last inverse."""
 
     def __init__(self, gram: Array) -> None:
         self.values, self.vectors = np.linalg.eigh(gram)
@@ -269,12 +270,12 @@ class Factor:
 
     @property
     def large(self) -> NDArray[np.bool_]:
-        """Which eigenvalues do not count as 0."""
+        """Mask of the eigenvalues that do not count as 0."""
         large: NDArray[np.bool_] = self.values > _FLAT * max(self.values[-1], 0.0)
         return large
 
     def inverse(self, share: float) -> Array:
-        """(G + share I)^-1; at 0 the pseudo-inverse."""
+        """Return (G + share I)^-1; for share 0 the pseudo-inverse."""
         if self._inverse is None or self._inverse[0] != share:
             inverses, kept = np.zeros_like(self.values), self.large | (share > 0)
             inverses[kept] = 1.0 / (np.maximum(self.values[kept], 0.0) + share)
@@ -283,10 +284,10 @@ class Factor:
 
 
 class SpikeFit:
-    """Least squares of a hidden layer's spikes, one matrix for all samples and steps but the last.
+    """Least squares for a hidden layer's spikes; all samples and steps but the last share a matrix.
 
-    Of each (a_l[t], all else given): rho' |x - a W|**2 / 2 of the next layer's equation,
-    rho |e + threshold a|**2 / 2 of its own membranes at t + 1, beta |a - [z > .]|**2 / 2.
+    With everything else fixed, a_l[t] minimises rho' |x - a W|**2 / 2 of the next layer's equation,
+    plus rho |e + threshold a|**2 / 2 of its own membranes at t + 1, plus beta |a - [z > .]|**2 / 2.
     """
 
     def __init__(self, above: Array, rho: float, rho_above: float, beta: float, reset: float):
@@ -294,14 +295,14 @@ class SpikeFit:
         self._own = {False: rho * reset * reset + beta, True: beta}
 
     def hessian(self, last: bool) -> Array:
-        """The matrix (m, m) of the quadratic, at the last step or before."""
+        """Return the matrix (m, m) of the quadratic, at the last step or before."""
         out: Array = self._rho * (self._above @ self._above.T)
         out[np.diag_indices_from(out)] += self._own[last]
         return out
 
     @cached_property
     def _inverses(self) -> dict[bool, Array]:
-        """What :meth:`ridge` multiplies with: of the smaller of the two matrices of Woodbury."""
+        """Return the matrices for :meth:`ridge`, by the smaller inverse of Woodbury's identity."""
         W = self._above
         if W.shape[1] < W.shape[0]:
             small, eye = W.T @ W, np.eye(W.shape[1])
@@ -317,7 +318,7 @@ class SpikeFit:
         return inverses
 
     def ridge(self, pulls: Array, last: bool) -> Array:
-        """The unconstrained minimisers (n, m) for rows of ``pulls``."""
+        """Return the unconstrained minimisers (n, m) for rows of ``pulls``."""
         W, inverse = self._above, self._inverses[last]
         if W.shape[1] < W.shape[0]:
             out: Array = (pulls @ W) @ -inverse
@@ -330,9 +331,9 @@ class SpikeFit:
 def box_least_squares(hessian: Array, pulls: Array, rows: Array) -> None:
     """Minimise x' H x / 2 - p' x over 0 <= x <= 1 for each row p (n, m), from and into ``rows``.
 
-    All share the matrix H (m, m), which coordinate descent reads in place, until no coordinate
-    of a row moves by more than 1e-10 in a round, or for 20,000 rounds: far from the best where H
-    is nearly singular, but never higher.
+    All rows share the matrix H (m, m). Coordinate descent stops when no coordinate of a row moves
+    by more than 1e-10 in a round, or after 20,000 rounds. For a nearly singular H the result may
+    then be far from the best, but its objective never exceeds that of the start.
     """
     slopes = rows @ hessian - pulls
 
@@ -350,10 +351,10 @@ def relax_spikes(
     equations: Equations,
     exact: bool,
 ) -> None:
-    """Set the spikes of a hidden layer, all steps at once: they do not meet in time.
+    """Set the spikes of a hidden layer, all steps at once, as no term couples two steps.
 
-    To the paper's ridge solution clipped to [0, 1], or with ``exact`` to the best in [0, 1].
-    ``above`` are the weights (m, k) of the next layer.
+    The spikes become the paper's ridge solution clipped to [0, 1], or with ``exact`` the best
+    spikes in [0, 1]. ``above`` are the weights (m, k) of the next layer.
     """
     z, spikes = samples.membranes[layer], samples.spikes[layer]
     rho, beta = float(equations.rho[layer]), float(equations.spike_rho[layer])
@@ -388,10 +389,11 @@ def relax_membranes(
     loss: Loss,
     jacobi: bool,
 ) -> tuple[float, int]:
-    """Set the membranes of a layer, each to the best for the others; squared moves, and flips.
+    """Set each membrane of a layer to its best value with the others fixed.
 
-    Step after step, or with ``jacobi`` all for those that were. The output's last
-    membranes follow by the proximal operator of the loss.
+    The steps are set in order; with ``jacobi`` all steps use the old membranes. The proximal
+    operator of the loss sets the last membranes of the output. Returns the sum of squared moves
+    and the number of flips.
     """
     z, c = samples.membranes[layer], currents
     leak, rho = equations.leak, float(equations.rho[layer])
@@ -415,7 +417,7 @@ def relax_membranes(
 
 @dataclass(frozen=True)
 class Violations:
-    """How far a layer is from its equations: sums over samples, steps and neurons.
+    """Violations of a layer's equations: sums over samples, steps and neurons.
 
     Attributes
     ----------
@@ -424,7 +426,7 @@ class Violations:
     apart : float
         Sum of \\|a - [z > threshold]\\|.
     count : int
-        Membranes.
+        Number of membranes.
     """
 
     dynamics: float
@@ -444,7 +446,7 @@ class Violations:
 def violations(
     samples: SplitSamples, layer: int, currents: Array, equations: Equations
 ) -> Violations:
-    """Measure a layer."""
+    """Measure the violations of a layer."""
     z, a = _lanes(samples.membranes[layer]), samples.fired(layer)
     sums = np.zeros((_blocks(z), 3))
     args = z, a, _lanes(currents), equations.leak, equations.threshold
@@ -454,7 +456,7 @@ def violations(
 
 
 def output_error(samples: SplitSamples, currents: Array, leak: float) -> Array:
-    """e_L[T], (n, C): the equation that has the multiplier."""
+    """Return e_L[T], (n, C), the residual of the equation with the multiplier."""
     z = samples.membranes[-1]
     before = leak * z[-2] if len(z) > 1 else 0.0
     error: Array = z[-1] - before - currents[-1]
@@ -462,7 +464,7 @@ def output_error(samples: SplitSamples, currents: Array, leak: float) -> Array:
 
 
 def _times(A: sparse.csr_array, weights: Array) -> Array:
-    """A W, in threads."""
+    """Return A W, computed in threads."""
     out = np.empty((A.shape[0], weights.shape[1]))
     held = A.indptr, A.indices, A.data, np.ascontiguousarray(weights)
     work = A.nnz * weights.shape[1] // 8
@@ -471,7 +473,7 @@ def _times(A: sparse.csr_array, weights: Array) -> Array:
 
 
 def _cross(A: sparse.csr_array, rows: Array) -> Array:
-    """A' X, in threads."""
+    """Return A' X, computed in threads."""
     out = np.zeros((A.shape[1], rows.shape[1]))
     held = A.indptr, A.indices, A.data, rows
     work = A.nnz * rows.shape[1] // 8
@@ -480,7 +482,7 @@ def _cross(A: sparse.csr_array, rows: Array) -> Array:
 
 
 def _lanes(array: Array) -> Array:
-    """(T, n, m) as (T, lanes)."""
+    """View (T, n, m) as (T, lanes)."""
     return array.reshape(array.shape[0], -1)
 
 

@@ -1,4 +1,4 @@
-"""Targets from labels: numbers stay as they are, classes become -1 and +1, or one-hot rows."""
+"""encode: turn class labels into -1 and +1, or one-hot rows; leave numbers unchanged."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,18 +9,18 @@ from .losses import Loss
 def encode(
     y: ArrayLike, n_rows: int, loss: Loss
 ) -> tuple[NDArray[np.float64], NDArray[np.generic] | None]:
-    """Turn labels or numbers into targets (N, C), and tell the classes of labels.
+    """Turn labels or numbers into targets (N, C), and return the classes of labels.
 
-    One-dimensional integers, booleans and strings are labels: two classes make
-    one output, +1 for the larger; C > 2 classes make C outputs, one against
-    the rest. For the softmax loss C >= 2 classes make one-hot rows. Floats,
-    and anything of two dimensions, are targets as they stand.
+    One-dimensional integers, booleans and strings are labels. Two classes make one output, +1
+    for the larger label. C > 2 classes make C outputs, one against the rest. For the softmax
+    loss C >= 2 classes make one-hot rows. Floats and arrays of two dimensions are targets and
+    are used unchanged.
 
     Parameters
     ----------
     y : (N,) or (N, C) array
     n_rows : int
-        The N that is expected.
+        The expected N.
     loss : Loss
 
     Returns
@@ -35,10 +35,10 @@ def encode(
     """
     labels = np.asarray(y)
     if labels.dtype == object and all(isinstance(label, str) for label in labels.flat):
-        labels = labels.astype(str)  # as pandas keeps them
+        labels = labels.astype(str)  # pandas keeps strings as objects
     if labels.ndim not in (1, 2) or labels.shape[0] != n_rows or labels.size == 0:
         raise ValueError(
-            f"y: expected shape ({n_rows},) or ({n_rows}, C), one entry a row, got {labels.shape}"
+            f"y: expected shape ({n_rows},) or ({n_rows}, C), one entry per row, got {labels.shape}"
         )
     if labels.dtype.kind not in "biufUS":
         raise ValueError(f"y: expected numbers or strings, got dtype {labels.dtype}")
@@ -51,7 +51,7 @@ def encode(
         positive = classes[1:] if classes.size == 2 else classes
         return np.where(labels[:, None] == positive, 1.0, -1.0), classes
     if labels.dtype.kind in "US":
-        raise ValueError("y: strings are labels and need shape (N,), got two dimensions")
+        raise ValueError("y: expected shape (N,) for strings, which are labels, got two dimensions")
     targets = labels.astype(np.float64).reshape(n_rows, -1)
     loss.check_targets(targets)
     if loss.labels and labels.ndim == 1 and np.ptp(targets) == 0:

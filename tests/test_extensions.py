@@ -314,7 +314,7 @@ class WrongTerms(type(bd.LOSSES["squared"])):
         (WrongSecond, r"second\(\)"),
         (WrongValue, r"gradient\(\)"),
         (Negative, r"value\(\) is -"),
-        (WrongCode, r"code 3 is of another loss"),
+        (WrongCode, r"code 3 computes another loss"),
         (NoSuchCode, r"no kernel has the code 7"),
         (WrongTerms, r"fenchel_young\(\)"),
     ],
@@ -383,7 +383,7 @@ class SaysNorm(Half):
         (Unshrunk, r"scaling\(\)"),
         (WrongOperator, r"scaling\(\)|prox\(\)"),
         (NotZero, r"value\(\)"),
-        (Coupled, r"value\(\) is no sum over outputs"),
+        (Coupled, r"value\(\) is not a sum over outputs; set separable = False"),
         (SaysNorm, r"norm"),
     ],
 )

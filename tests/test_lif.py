@@ -515,7 +515,7 @@ def test_networks_that_are_none_of_the_problem_are_refused_by_name():
     solution = bd.solve(LAST.program(ATOMS_LAST, CLASSES, "hinge", strength=0.1))
     network = LAST.network(ATOMS_LAST, solution)
     assert training.reduced(network) > 0
-    with pytest.raises(ValueError, match=r"^network: expected one read at the last step"):
+    with pytest.raises(ValueError, match=r"^network: expected readout .last., got .every."):
         training.reduced(replace(network, readout="every"))
     with pytest.raises(ValueError, match=r"^network: expected a readout without a leak, got 0\.5"):
         training.reduced(replace(network, readout_leak=0.5))

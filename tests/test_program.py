@@ -885,7 +885,9 @@ def test_bad_input_is_refused_by_name(bad):
 
 
 def test_a_design_that_is_no_binary_matrix_is_refused_by_name():
-    with pytest.raises(TypeError, match=r"^design: expected a BinaryMatrix, got ndarray"):
+    with pytest.raises(
+        TypeError, match=r"^design: expected a BinaryMatrix or DenseMatrix, got ndarray"
+    ):
         bd.ConvexProgram(np.eye(3), [1.0, 2.0, 3.0], "squared", 1.0)
 
 

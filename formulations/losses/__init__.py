@@ -1,9 +1,10 @@
-"""Losses: convex functions of a fit and a target, by the names that users write.
+"""Losses: convex functions of a fit and a target, listed by name.
 
-To add one: its class in the file of its kind, a line in ``LOSSES`` below, and a line in the
-table of ``tests/test_losses.py``. Two more places make it faster and provable in integers: its
-code in ``kernels/proximal.py`` (and, if it is smooth, ``kernels/descent.py``), and its integers
-in ``EXACT_LOSSES`` of ``certificates/exact_terms.py`` and in ``certificates/checker.py``.
+To add a loss, write its class in the file of its kind. Add a line to ``LOSSES`` below and a line
+to the table of ``tests/test_losses.py``. Two further steps are optional. Code in
+``kernels/proximal.py`` (and, for a smooth loss, ``kernels/descent.py``) makes it faster. Integer
+arithmetic in ``EXACT_LOSSES`` of ``certificates/exact_terms.py`` and in
+``certificates/checker.py`` makes its certificates exact.
 """
 
 from .loss import Loss

@@ -1,4 +1,4 @@
-"""Constants that minimise a weighted loss: a convex function of one number per output, or of C."""
+"""Minimise a weighted loss over constants: one number per output, or C numbers together."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -8,30 +8,30 @@ from scipy.optimize import brentq, minimize
 
 from ...dictionaries.validation import Array
 
-_DOUBLINGS = 12  # of a bracket; labels of one class have no best constant
+_DOUBLINGS = 12  # of a bracket; needed since labels of one class have no best constant
 
 
 class Differentiable(Protocol):
-    """A loss, by what its minimiser needs."""
+    """A loss with the methods that the minimiser calls."""
 
     @property
     def separable(self) -> bool:
-        """Whether it is a sum over outputs."""
+        """Whether the loss is a sum over outputs."""
 
     def value(self, z: Array, y: Array) -> Array:
-        """loss(z, y)."""
+        """Return loss(z, y)."""
 
     def gradient(self, z: Array, y: Array) -> Array:
-        """A subgradient in z."""
+        """Return a subgradient in z."""
 
 
 def minimising_constants(
     loss: Differentiable, fit: Array, y: Array, a: Array, near: Array
 ) -> Array:
-    """Return b (C,) that about minimises sum_i a_i loss(fit_i + b, y_i); ``a`` is (N, 1).
+    """Return b (C,) that nearly minimises sum_i a_i loss(fit_i + b, y_i); ``a`` is (N, 1).
 
-    Where outputs are coupled the search begins at ``near`` (C,). Where no constant is best,
-    as where all labels of an output are the same, b is large.
+    For coupled outputs the search begins at ``near`` (C,). If no finite constant is best, for
+    example if all labels of an output are equal, b is large.
     """
 
     def slopes(b: Array) -> Array:
@@ -63,7 +63,7 @@ def minimising_constants(
 
 
 def _root(slope: Callable[[float], float], low: float, high: float) -> float:
-    """Where a function that never falls changes its sign, or the end that is nearer to it."""
+    """Return the root of a nondecreasing function, or the end of the interval nearest to it."""
     if slope(low) >= 0:
         return low
     if slope(high) <= 0:

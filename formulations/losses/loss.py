@@ -1,13 +1,13 @@
-"""Loss: a convex function of a fit z and a target y, with everything a proof needs.
+"""Loss: a convex function of a fit z and a target y, with the methods that proofs need.
 
 All methods work on (N, C) arrays of fits ``z``, targets ``y`` and dual entries
-``v``, and on row weights ``a`` of shape (N, 1). Losses that separate do so entry
-by entry and give (N, C) values; one that couples the outputs of a row gives
-(N, 1). The Fenchel-Young term
+``v``, and on row weights ``a`` of shape (N, 1). A separable loss works entry by
+entry and returns (N, C) values. A loss that couples the outputs of a row returns
+(N, 1) values. The Fenchel-Young term
 
     a loss(z) + (a loss)*(-v) + z v  >=  0,   0 exactly when v = -a loss'(z),
 
-is 0 at an optimum; own losses evaluate it as a sum of non-negative parts.
+is 0 at an optimum. bidual's losses compute it as a sum of non-negative parts.
 ``docs/pinball_loss.md`` shows how to write a loss.
 """
 
@@ -22,17 +22,17 @@ from ...kernels import proximal
 from ..epigraph import Epigraph
 from .constants import minimising_constants
 
-_ROUNDING = 8 * float(np.finfo(np.float64).eps)  # of a few terms that are added up
+_ROUNDING = 8 * float(np.finfo(np.float64).eps)  # relative error of a sum of a few terms
 
 
 class Loss(ABC):
-    """State what a program asks of a loss; derive from it to write one.
+    """Base class of losses; derive from it to write one.
 
     A subclass sets ``name`` and defines :meth:`value`, :meth:`gradient`,
-    :meth:`conjugate`, :meth:`domain` and :meth:`prox`. The other methods have defaults,
-    or some backends need them: without :meth:`second` newton refuses the loss, without
-    :meth:`epigraph` the conic solvers, without :meth:`to_cvxpy` CVXPY. The first program
-    of a loss checks its methods against each other.
+    :meth:`conjugate`, :meth:`domain` and :meth:`prox`. The other methods are optional.
+    Without :meth:`second` newton refuses the loss, without :meth:`epigraph` the conic
+    solvers do, without :meth:`to_cvxpy` CVXPY does. The first program with a loss checks
+    its methods against each other.
 
     Attributes
     ----------
@@ -41,18 +41,18 @@ class Loss(ABC):
     labels : bool
         Whether targets are -1 and +1 only.
     curvature : float
-        Largest second derivative in z; infinity where there is a kink, or it is not known.
+        Largest second derivative in z; infinity for a loss with kinks, or if unknown.
     continuous_second : bool
         Whether the second derivative is continuous, so that newton may follow quadratics.
     separable : bool
-        Whether it is a sum over outputs. One that is not also defines :meth:`contains` and
+        Whether the loss is a sum over outputs. If not, it also defines :meth:`contains` and
         :meth:`move_inside`.
     one_matrix : bool
         Whether :meth:`epigraph` has the same matrices for all targets.
     code : int or None
-        Number of an own loss in the compiled kernels; a subclass does not inherit it.
+        Number of a built-in loss in the compiled kernels; a subclass does not inherit it.
     delta : float
-        Parameter of the loss in the kernels; 0 for those that have none.
+        Parameter of the loss in the kernels; 0 for a loss without one.
     """
 
     name: ClassVar[str]
@@ -66,7 +66,7 @@ class Loss(ABC):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if "code" not in cls.__dict__:  # a kernel would not know what the subclass changes
+        if "code" not in cls.__dict__:  # the kernel ignores the methods of the subclass
             cls.code = None
 
     def __repr__(self) -> str:
@@ -92,42 +92,42 @@ class Loss(ABC):
 
     @abstractmethod
     def value(self, z: Array, y: Array) -> Array:
-        """loss(z, y) >= 0."""
+        """Return loss(z, y) >= 0."""
 
     @abstractmethod
     def gradient(self, z: Array, y: Array) -> Array:
-        """Derivative in z; at a kink any subgradient."""
+        """Return the derivative in z; at a kink any subgradient."""
 
     @abstractmethod
     def domain(self, y: Array, a: Array) -> tuple[Array, Array]:
-        """Least and largest v for which (a loss)*(-v) is finite; both 0 where a is 0."""
+        """Return the least and largest v with finite (a loss)*(-v); both 0 where a is 0."""
 
     @abstractmethod
     def conjugate(self, v: Array, y: Array, a: Array) -> Array:
-        """(a loss)*(-v) for v in the domain."""
+        """Return (a loss)*(-v) for v in the domain."""
 
     @abstractmethod
     def prox(self, points: Array, y: Array, steps: Array) -> Array:
         """Minimise steps * loss(z, y) + |z - points|**2 / 2 over z; ``steps`` (N,) >= 0."""
 
     def second(self, z: Array, y: Array) -> Array:
-        """Second derivative in z, infinity exactly at kinks; of separable losses only."""
+        """Return the second derivative in z, infinity exactly at kinks; for separable losses."""
         raise NotImplementedError(f"the {self.name} loss does not define second()")
 
     def second_by_shares(self, z: Array, y: Array) -> Array:
-        """The p (N, C) with second derivative diag(p) - p p' in each row, p >= 0 of sum 1."""
+        """Return p (N, C): each row's second derivative is diag(p) - p p', p >= 0 with sum 1."""
         raise NotImplementedError(f"the {self.name} loss does not define second_by_shares()")
 
     def kinks(self, z: Array, y: Array) -> NDArray[np.bool_]:
-        """Where minus the subgradients fill the whole domain of the conjugate."""
+        """Tell where minus the subgradients fill the whole domain of the conjugate."""
         if self.lacks("second"):
             return np.zeros(z.shape, dtype=np.bool_)
         return np.isinf(self.second(z, y))
 
     def fenchel_young(self, z: Array, v: Array, y: Array, a: Array) -> Array:
-        """Return a loss(z) + (a loss)*(-v) + z v, for v in the domain; never less than it is.
+        """Return a loss(z) + (a loss)*(-v) + z v, for v in the domain, rounded up.
 
-        The default subtracts, and adds what rounding may have taken.
+        The default subtracts and adds a bound on rounding.
         """
         value, conjugate, product = a * self.value(z, y), self.conjugate(v, y, a), z * v
         if not self.separable:
@@ -136,49 +136,49 @@ class Loss(ABC):
         return np.maximum(value + conjugate + product, 0.0) + _ROUNDING * sizes
 
     def contains(self, v: Array, y: Array, a: Array, room: float) -> bool:
-        """Tell whether (a loss)*(-v) is finite; ``room`` is what rounding may take of sums."""
+        """Tell whether (a loss)*(-v) is finite; ``room`` is the relative rounding allowed."""
         lower, upper = self.domain(y, a)
         return bool(((v >= lower) & (v <= upper)).all())
 
     def move_inside(self, v: Array, y: Array, a: Array, zero_sums: bool) -> Array:
-        """Move v into the domain of the conjugate, with columns that sum to 0 if asked.
+        """Move v into the domain of the conjugate, with columns of sum 0 if ``zero_sums``.
 
-        Entries are clipped; what a zero sum then lacks is shared out over the rows
-        in proportion to the room that each has.
+        The method clips entries. It then spreads the missing part of a zero sum over the rows,
+        in proportion to the room of each row.
         """
         lower, upper = self.domain(y, a)
         moved: Array = np.clip(v, lower, upper)
         if zero_sums:
-            for _ in range(3):  # what rounding leaves over is shared out again
+            for _ in range(3):  # again for the remainder of rounding
                 moved = balance_sums(moved, lower, upper, a)
         return moved
 
     def best_constant(self, y: Array, a: Array) -> Array:
-        """The numbers (C,) that minimise sum_i a_i loss(., y_i); finite even where none do."""
+        """Return numbers (C,) that minimise sum_i a_i loss(., y_i); finite even if none do."""
         return minimising_constants(self, np.zeros_like(y), y, a, np.zeros(y.shape[1]))
 
     def in_units(self, size: float, largest: float) -> "tuple[Loss, float] | None":
-        """Return l and s with loss(size z, size y) = size s l(z, y), of losses of z - y alone.
+        """Return l and s with loss(size z, size y) = size s l(z, y), for losses of z - y.
 
-        l need hold only where |z - y| <= ``largest``. None says that there is no such loss;
-        conic solvers then get the targets in their own units.
+        The equation must hold for |z - y| <= ``largest``. None means that the loss has no such
+        l; conic solvers then get the targets in their own units.
         """
         return None
 
     def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
-        """State sum_i a_i loss(z_i, y_i) in cones, with a quadratic objective or without.
+        """State sum_i a_i loss(z_i, y_i) in cones, with or without a quadratic objective.
 
-        With ``one_matrix``, ``y`` appears in linear costs and right-hand sides
-        only, a column of them for each output; without it ``y`` has one column.
-        Where outputs do not separate, fits are stacked output by output.
+        With ``one_matrix``, ``y`` appears only in linear costs and right-hand sides, which have
+        a column per output; without it ``y`` has one column. If outputs do not separate, fits
+        are stacked output by output.
         """
         raise NotImplementedError(f"the {self.name} loss does not define epigraph()")
 
     def auxiliaries(self, z: Array, y: Array) -> Array:
         """Return the best auxiliaries (k, C) of the quadratic epigraph at fits z (n, C).
 
-        There its objective is the loss. Where outputs do not separate, it is one column.
-        Solvers that start from an answer need it.
+        There the objective of the epigraph is the loss. If outputs do not separate, the result
+        is one column. Solvers that start from an answer call this method.
         """
         raise NotImplementedError(f"the {self.name} loss does not define auxiliaries()")
 
@@ -188,19 +188,19 @@ class Loss(ABC):
 
 
 def kernel_prox(code: int | None, delta: float, points: Array, y: Array, steps: Array) -> Array:
-    """Return the proximal operator of the own loss with that code, compiled."""
+    """Evaluate the compiled proximal operator of the built-in loss with this code."""
     out = np.empty_like(points)
     proximal.loss_prox(code, delta, points, y, steps, out)
     return out
 
 
 def labels_too(name: str) -> str:
-    """What else may be given where labels are still to be encoded, as in ``y``."""
+    """Return the words of an error about labels, which only the argument ``y`` may hold."""
     return ", or class labels as integers or strings" if name == "y" else ""
 
 
 def balance_sums(v: Array, lower: Array, upper: Array, endless: Array | float) -> Array:
-    """Bring column sums as close to 0 as the bounds allow, each row by its share of the room.
+    """Bring column sums as close to 0 as the bounds allow, moving rows in proportion to room.
 
     ``endless`` is the room of an entry without a bound.
     """
@@ -214,5 +214,5 @@ def balance_sums(v: Array, lower: Array, upper: Array, endless: Array | float) -
 
 
 def divide(x: Array, a: Array) -> Array:
-    """Quotient x / a, and 0 where a is 0: rows of weight 0 carry no dual."""
+    """Return x / a, and 0 where a is 0: the dual is 0 in rows of weight 0."""
     return np.divide(x, a, out=np.zeros_like(x), where=a > 0)

@@ -1,4 +1,4 @@
-"""Losses of labels -1 and +1: hinge, squared hinge and logistic, functions of the margin y z."""
+"""Losses for labels -1 and +1: hinge, squared hinge and logistic, functions of y z."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ class Hinge(Loss):
         return np.where((a * y).sum(axis=0) < 0, -1.0, 1.0)
 
     def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
-        # z - up + down = y with up, down >= 0: only one of the two costs, and y says which
+        # z - up + down = y with up, down >= 0: one of the two costs, and y decides which
         n, outputs = y.shape
         return Epigraph(
             fit_squares=np.zeros(n),
@@ -102,8 +102,8 @@ class SquaredHinge(Loss):
         return mean
 
     def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
-        # u**2 / 2 with y (z + u) >= 1: no finite number on the right could say on which
-        # side of z + u - y = 0 the row lies, so that y is in the matrix
+        # u**2 / 2 with y (z + u) >= 1: the direction of the inequality depends on y, and no
+        # right-hand side can state it, so that y is in the matrix
         n, outputs = y.shape
         signs = sparse.diags_array(-y[:, 0])
         blocks = (Block("nonnegative", signs, signs, np.full((n, outputs), -1.0)),)
@@ -165,12 +165,12 @@ class Logistic(Loss):
         slope, rest = expit(-margin), expit(margin)
         apart = share - slope
         close = np.abs(apart) < 0.5 * np.minimum(slope, rest)
-        # close to each other the logarithms nearly cancel: by the ratios they do not
+        # for close values the logarithms nearly cancel; their ratios do not
         above, below = np.zeros_like(z), np.zeros_like(z)
         np.divide(apart, slope, out=above, where=close)
         np.divide(-apart, rest, out=below, where=close)
         near = xlog1py(share, above) + xlog1py(1.0 - share, below)
-        # elsewhere the slope may underflow, and its logarithm is a softplus
+        # elsewhere the slope may underflow; its logarithm is a softplus
         entropy = xlogy(share, share) + xlogy(1.0 - share, 1.0 - share)
         far = entropy + share * np.logaddexp(0, margin) + (1.0 - share) * np.logaddexp(0, -margin)
         divergence: Array = np.where(close, near, far)
@@ -179,7 +179,7 @@ class Logistic(Loss):
     def best_constant(self, y: Array, a: Array) -> Array:
         positive = np.where(y > 0, a, 0.0).sum(axis=0)
         negative = np.where(y < 0, a, 0.0).sum(axis=0)
-        # with one class only the infimum 0 is not attained, but exp(-800) is 0
+        # with a single class the infimum 0 is not attained, but exp(-800) is 0 in float64
         with np.errstate(divide="ignore"):
             odds: Array = np.log(positive) - np.log(negative)
         return np.clip(odds, -800.0, 800.0)

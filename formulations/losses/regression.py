@@ -1,4 +1,4 @@
-"""Losses of numbers: squared, absolute and Huber's, functions of the residual y - z."""
+"""Losses for numbers: squared, absolute and Huber, functions of the residual y - z."""
 
 from typing import Any
 
@@ -108,7 +108,7 @@ class Absolute(Loss):
         return self, 1.0
 
     def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
-        # z - up + down = y with up, down >= 0, both of which cost
+        # z - up + down = y with up, down >= 0; both cost
         n, outputs = y.shape
         return Epigraph(
             fit_squares=np.zeros(n),
@@ -137,12 +137,12 @@ class Huber(Loss):
     Parameters
     ----------
     delta : float
-        Finite, above 0.
+        The residual at which the loss becomes linear; finite and above 0.
 
     Raises
     ------
     ValueError
-        If delta is out of its range.
+        If delta is out of range.
     """
 
     name = "huber"
@@ -178,8 +178,8 @@ class Huber(Loss):
     def fenchel_young(self, z: Array, v: Array, y: Array, a: Array) -> Array:
         residual = y - z
         inner = np.clip(residual, -self.delta, self.delta)
-        beyond = residual - inner  # of the sign of inner, which is delta in size there
-        # what a v that rounding took past the bound would make negative is 0
+        beyond = residual - inner  # has the sign of inner, whose size is delta there
+        # 0 where rounding moved v past its bound and would make this negative
         linear = np.maximum((self.delta * a - v * np.sign(beyond)) * np.abs(beyond), 0.0)
         return divide(0.5 * (v - a * inner) ** 2, a) + np.where(a > 0, linear, 0.0)
 
@@ -203,7 +203,7 @@ class Huber(Loss):
         return Huber(min(self.delta / size, largest)), size
 
     def epigraph(self, y: Array, a: Array, quadratic: bool) -> Epigraph:
-        # y = z + u + up - down: u costs its square, up and down delta each
+        # y = z + u + up - down: u costs its square, up and down cost delta each
         n, outputs = y.shape
         eye, nothing = sparse.eye_array(n), sparse.csc_array((2 * n, n))
         tail = np.tile(self.delta * a, (2, outputs))
@@ -240,18 +240,18 @@ class Huber(Loss):
     def to_cvxpy(self, z: Any, y: Array, a: Array) -> Any:
         from . import expressions
 
-        # its huber is twice ours
+        # cp.huber is twice this loss
         return expressions.weighted(0.5 * expressions.cp.huber(z - y, self.delta), a)
 
 
 def within(constants: Array, y: Array, a: Array) -> Array:
-    """Clip constants (C,) to the range of the targets with weight: a single one is met exactly."""
+    """Clip constants (C,) to the range of targets with weight: equal targets fit exactly."""
     held = y[a[:, 0] > 0]
     return np.clip(constants, held.min(axis=0), held.max(axis=0))
 
 
 def split_blocks(y: Array) -> tuple[Block, Block]:
-    """Z - up + down = y with up, down >= 0, for auxiliaries (up, down)."""
+    """State z - up + down = y with up, down >= 0, for auxiliaries (up, down)."""
     n, outputs = y.shape
     eye = sparse.eye_array(n)
     return (
@@ -266,5 +266,5 @@ def split_blocks(y: Array) -> tuple[Block, Block]:
 
 
 def split_sides(first: Array, second: Array) -> Array:
-    """By how much the first is above the second, and below that by how much it is below it."""
+    """Stack max(first - second, 0) over max(second - first, 0)."""
     return np.maximum(np.vstack([first - second, second - first]), 0.0)

@@ -1,4 +1,4 @@
-"""The loss of classes: softmax cross-entropy, which couples the outputs of a row."""
+"""The loss for classes: softmax cross-entropy, which couples the outputs of a row."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ from ...dictionaries.validation import Array
 from ..epigraph import Block, Epigraph
 from .loss import Loss, divide, kernel_prox, labels_too
 
-# log frequency of a class without rows, whose best constant is minus infinity: exp(-800) is 0
+# log frequency of a class without rows, instead of minus infinity: exp(-800) is 0 in float64
 _ABSENT = -800.0
 
 
 class Softmax(Loss):
     """log(sum_k exp(z_k)) - z_label, the natural logarithm; targets are one-hot rows.
 
-    With V = a (E - S), E the targets, its conjugate is finite where the rows of
-    S are distributions: a sum_k S_k log S_k.
+    Let V = a (E - S) with targets E. The conjugate is finite if the rows of S are
+    distributions, and is a sum_k S_k log S_k.
     """
 
     name = "softmax"
@@ -32,7 +32,7 @@ class Softmax(Loss):
         if not wide or not np.isin(y, (0.0, 1.0)).all() or (y.sum(axis=1) != 1.0).any():
             raise ValueError(
                 f"{name}: the softmax loss takes rows of zeros with a single 1.0 in the column of "
-                f"the class, two columns at least{labels_too(name)}; got numbers of shape {y.shape}"
+                f"the class, at least two columns{labels_too(name)}; got numbers of shape {y.shape}"
             )
 
     def contains(self, v: Array, y: Array, a: Array, room: float) -> bool:
@@ -42,12 +42,12 @@ class Softmax(Loss):
     def move_inside(self, v: Array, y: Array, a: Array, zero_sums: bool) -> Array:
         moved = _given_away(v, y, a)
         if zero_sums:
-            for _ in range(3):  # what rounding leaves over is moved again
+            for _ in range(3):  # again for the remainder of rounding
                 moved = _given_away(_balanced(moved, y, a), y, a)
         return moved
 
     def value(self, z: Array, y: Array) -> Array:
-        # a row's logsumexp less its label's fit, without cancellation of large fits
+        # a row's logsumexp minus its label's fit, without cancellation of large fits
         apart = z - (z * y).sum(axis=1, keepdims=True)
         value: Array = logsumexp(apart, axis=1, keepdims=True)
         return value
@@ -75,7 +75,7 @@ class Softmax(Loss):
         slopes = np.exp(log_slopes)
         apart = shares - slopes
         close = np.abs(apart) < 0.5 * slopes
-        # close to each other the logarithms nearly cancel: by the ratio they do not
+        # for close values the logarithms nearly cancel; their ratio does not
         ratio = np.divide(apart, slopes, out=np.zeros_like(z), where=close)
         terms = np.where(close, xlog1py(shares, ratio), xlogy(shares, shares) - shares * log_slopes)
         divergence: Array = np.maximum((terms - apart).sum(axis=1, keepdims=True), 0.0)
@@ -133,22 +133,22 @@ class Softmax(Loss):
 
 
 def _given_away(v: Array, y: Array, a: Array) -> Array:
-    """V by what rows give to other classes, at most a in all: their label's entry is its sum.
+    """Rebuild V from its entries of other classes: the label's entry is minus their sum, <= a.
 
-    The label's share is near 1 where a fit is good, and the digits of v would be lost in it.
+    For a good fit the label's share is near 1, and computing V from it would lose digits.
     """
     given = np.where(y > 0, 0.0, np.maximum(-v, 0.0))
     total = given.sum(axis=1, keepdims=True)
     shrunk = given * np.divide(a, total, out=np.ones_like(total), where=total > a)
-    given = np.minimum(shrunk, a)  # a single entry may round to more
+    given = np.minimum(shrunk, a)  # rounding may lift a single entry above a
     moved: Array = np.where(y > 0, np.minimum(given.sum(axis=1, keepdims=True), a), -given)
     return moved
 
 
 def _balanced(v: Array, y: Array, a: Array) -> Array:
-    """Move mass from classes that hold too much of the rows' weight to those that hold too little.
+    """Move mass between classes until the columns of v sum to 0.
 
-    Rows of v keep their sums: what one takes from a class it gives to others.
+    Rows of v keep their sums: each row gives the mass that it takes from a class to others.
     """
     held = a * y - v
     excess = -v.sum(axis=0)
