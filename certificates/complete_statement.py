@@ -1,8 +1,8 @@
-"""What shows that the columns of a certificate are complete, for ``completeness.py`` to check.
+"""Prove that the columns of a certificate are complete; ``completeness.py`` checks the proof.
 
-The lists of ``dictionaries/complete`` are made again: neurons in integers, one a pattern, or
-one a trajectory; and for threshold patterns what excludes flats of rows, so that the
-checker counts no more patterns than there are.
+``dictionaries/complete`` lists the patterns again, with one neuron in integers per pattern or
+per trajectory. For threshold patterns the proof also excludes flats of rows, so that the checker
+counts exactly the existing patterns.
 """
 
 import hashlib
@@ -28,49 +28,49 @@ def completeness(
     readout: Readout | None = None,
     budget: Budget | None = None,
 ) -> dict[str, Any]:
-    """Return what shows that a program is one over all patterns of a class of neurons.
+    """Return the proof that a program's atoms are all patterns of a class of neurons.
 
-    Saved with an exact certificate it makes the bound global: it holds for every network of
-    one hidden layer of that class on ``X``, of any width. ``certificates/completeness.py``
-    checks it, with nothing but Python.
+    Saved with an exact certificate, the proof makes the bound global: it holds for every network
+    of one hidden layer of that class on ``X``, of any width. ``certificates/completeness.py``
+    checks the proof with nothing but Python.
 
-    A program that a network class stated over a complete dictionary knows all of this:
+    If a network class stated the program over a complete dictionary, the program is enough:
     ``completeness(program)``, or ``certificate.save(path, complete=True)``. The other arguments
-    are for programs over a design alone.
+    are for programs that were made from a design alone.
 
     Parameters
     ----------
     program : ConvexProgram
-        Over a complete dictionary, such as ``network_class.complete``, ``complete_thresholds`` or
-        ``complete_lif`` makes.
+        A program over a complete dictionary, made by ``network_class.complete``,
+        ``complete_thresholds`` or ``complete_lif``.
     X : (n, d) array, or (n, T, d) of LIF neurons, optional
-        The inputs that the dictionary was made of. Those functions round to 2**-20: give X
-        rounded. Unless given, they are those that the dictionary keeps.
+        The inputs of the dictionary, by default those that it keeps. The functions above round
+        inputs to 2**-20: give the rounded X.
     leak : Fraction, int, str, pair of ints or float, optional
-        Of LIF neurons, exactly as it was given to the dictionary; without it the neurons are
-        threshold units.
+        Leak of LIF neurons, exactly as the caller gave it to the dictionary. Without a leak the
+        neurons are threshold units.
     reset : {"delayed", "immediate"}, optional
-        Of LIF neurons; "delayed" unless given.
+        Reset of LIF neurons, by default "delayed".
     readout : {"last", "every"}, optional
-        Of LIF neurons: whether the rows of the program are the last steps or all; "last" unless
-        given.
+        For LIF neurons, whether the rows of the program are the last steps or all steps; by
+        default "last".
     budget : Budget, optional
-        Of making the list again; ``Budget()`` unless given.
+        Limit on listing the patterns again; by default ``Budget()``.
 
     Returns
     -------
     dict
-        For :meth:`ExactCertificate.save`.
+        The proof, for :meth:`ExactCertificate.save`.
 
     Raises
     ------
     ValueError
-        If an argument is not what the lists of ``dictionaries/complete`` expect, or another one
-        than the dictionary's; if X is neither given nor kept; if the patterns of X are not the
-        program's atoms; with networks of several layers, recurrent units, or LIF neurons of more
-        than two inputs, for which the checker has no count.
+        If an argument is out of range or differs from that of the dictionary; if X is neither
+        given nor kept; if the patterns of X are not the program's atoms; for networks of several
+        layers, recurrent units, or LIF neurons of more than two inputs, whose patterns the checker
+        cannot count.
     BudgetExceeded
-        If the list takes more than the budget.
+        If listing the patterns exceeds the budget.
 
     Examples
     --------
@@ -92,7 +92,7 @@ def completeness(
             X = dictionary.sequences if record.kind == "LIF" else dictionary.sequences[:, 0]
     if X is None:
         raise ValueError(
-            "X: expected the inputs of the dictionary, which the program does not know: pass X, "
+            "X: expected the inputs of the dictionary, which the program does not know; pass X, "
             "and the leak of LIF neurons, or state the program by a network class over its "
             "complete dictionary"
         )
@@ -104,8 +104,8 @@ def completeness(
     atoms, found = _distinct(program.design), _distinct(patterns)
     if program.design.shape[0] != patterns.shape[0] or atoms != found:
         raise ValueError(
-            f"program: expected one over the {len(found)} patterns of X on {patterns.shape[0]} "
-            f"rows, got {program.design!r}, with {len(atoms & found)} of them"
+            f"program: expected the {len(found)} patterns of X on {patterns.shape[0]} rows as "
+            f"atoms, got {program.design!r}, with {len(atoms & found)} of them"
         )
     largest = max(abs(x) for key in ("data", "witnesses") for x in shown[key])
     if largest.bit_length() > checked.MOST_BITS or max(shown["inputs"], 1) > checked.MOST_SIZE:
@@ -119,11 +119,11 @@ def completeness(
 def _of_record(
     record: ClassRecord, leak: Any, reset: Any, readout: Any
 ) -> tuple[Any, Any, Readout]:
-    """Leak, reset and readout of a complete dictionary; ValueError if others were given."""
+    """Return leak, reset and readout of a complete dictionary; refuse other arguments."""
     if record.kind == "Recurrent" or len(record.hidden) > 1:
         raise ValueError(
-            "program: expected one over the neurons of one hidden layer, got a dictionary of "
-            f"{record.kind} networks {record.hidden}, for which the checker has no count"
+            "program: expected a dictionary of one hidden layer of LIF or threshold neurons, whose "
+            f"patterns the checker can count, got {record.kind} networks {record.hidden}"
         )
     lif = record.kind == "LIF"
     if leak is not None and lif:
@@ -133,23 +133,22 @@ def _of_record(
     for name, own, other in zip(("leak", "reset", "readout"), known, given, strict=True):
         if other is not None and other != own:
             raise ValueError(
-                f"{name}: expected {own}, as of the program's dictionary, or nothing, got {other}"
+                f"{name}: expected {own}, that of the program's dictionary, or None, got {other}"
             )
     return known
 
 
 def inputs_digest(X: ArrayLike, sequences: bool = False) -> str:
-    """Return the SHA-256 that ``certificates/completeness.py`` prints of the inputs.
+    """Return the SHA-256 that ``certificates/completeness.py`` prints for the inputs.
 
-    It is that of :func:`completeness` for the same X, so that a reader of a certificate can tell
-    whether it is about their own inputs.
+    A reader of a certificate compares it with the digest of their own inputs.
 
     Parameters
     ----------
     X : (n, d) array, or (n, T, d) if ``sequences``
-        As given to :func:`completeness`.
+        The inputs that the caller gave to :func:`completeness`.
     sequences : bool
-        Whether of LIF neurons.
+        Whether the inputs are sequences, for LIF neurons.
 
     Returns
     -------
@@ -171,12 +170,12 @@ def _flat(rows: list[Row]) -> list[int]:
 
 
 def _distinct(matrix: BinaryMatrix) -> set[bytes]:
-    """The columns but the zero one."""
+    """Return the distinct columns except the zero column."""
     return {words.tobytes() for words in matrix.words if words.any()}
 
 
 def _whole(array: Any) -> list[int]:
-    """All entries, row by row, as Python ints."""
+    """Return all entries, row by row, as Python ints."""
     return [int(entry) for entry in np.asarray(array).ravel().tolist()]
 
 
@@ -198,7 +197,7 @@ def _thresholds(X: ArrayLike, budget: Budget | None) -> dict[str, Any]:
     try:
         checked.most_patterns(rows, h0, separator, checked.Work())
     except checked.Refused as error:
-        raise ValueError(f"X: expected inputs that can be checked: {error}") from None
+        raise ValueError(f"X: expected inputs that the checker can count: {error}") from None
     return {
         "version": 1,
         "class": "threshold",
@@ -223,11 +222,11 @@ def _lif(
     _, steps, inputs = trie.sequences.shape
     if inputs > 2 or steps > checked.MOST_SIZE:
         raise ValueError(
-            f"X: expected at most 2 inputs and {checked.MOST_SIZE} steps for a count that "
-            f"can be checked, got {inputs} and {steps}"
+            f"X: expected at most 2 inputs and {checked.MOST_SIZE} steps, which the checker can "
+            f"count, got {inputs} and {steps}"
         )
     complete = lif_trajectories(X, leak, reset, budget)
-    # X is the trie's whole numbers times top / bottom
+    # X is top / bottom times the whole numbers of the trie
     neurons = complete.witnesses.astype(object) * ([trie.top] * inputs + [trie.bottom])
     neurons //= np.gcd.reduce(neurons, axis=1)[:, None]
     return {

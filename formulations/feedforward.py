@@ -1,9 +1,9 @@
 """Feedforward: K parallel networks of threshold units (Ergen, Gulluk, Lacotte and Pilanci 2023).
 
-A unit is 1[x w >= 0]. Over the columns D of what a last unit can fire on the data, training is
-the program of ``network_class.py`` (their Theorems 2.2 and 3.2, Corollary 4.1 for any loss).
-They have an amplitude for each unit, ``gauge="neuron"``. Over a sampled dictionary the optimum
-is that of the sampled atoms.
+A unit is 1[x w >= 0]. Over the columns D of all patterns of a last unit on the data, training is
+the program of ``network_class.py`` (their Theorems 2.2 and 3.2, Corollary 4.1 for any loss). The
+paper has one amplitude (output scale) per unit, ``gauge="neuron"``. Over a sampled dictionary the
+optimum is that of the sampled atoms.
 """
 
 from collections.abc import Sequence
@@ -32,23 +32,24 @@ from .network_class import NetworkClass, dictionary_of
 
 @dataclass(frozen=True)
 class Feedforward(NetworkClass):
-    """A class of threshold networks, and the convex program of training one.
+    """A class of threshold networks, and the convex program of training them.
 
     Parameters
     ----------
     hidden : sequence of int
         Width of each hidden layer of one subnetwork; the last is m.
     bias : bool
-        Whether a column of ones is appended to X: a bias for each unit of the first layer.
+        Whether the class appends a column of ones to X, a bias for each unit of the first layer.
     p : float
-        Norm of the weight decay, in [1, inf]; 2 is the ordinary one.
+        Norm of the weight decay, in [1, inf]; 2 is ordinary weight decay.
     gauge : {"subnetwork", "neuron"}
-        Which has a last amplitude of its own: strength is beta / m**(1/q), or beta.
+        One output scale (amplitude) per subnetwork or per final neuron. The strength is
+        beta / m**(1/q) for "subnetwork", beta for "neuron".
 
     Raises
     ------
     ValueError
-        If a part is out of its range.
+        If an argument is out of range.
 
     Examples
     --------
@@ -78,19 +79,19 @@ class Feedforward(NetworkClass):
         self._check()
 
     def witnesses(self, inputs: int, subnetworks: int = 64, seed: int = 0) -> SampledWitnesses:
-        """Draw Gaussian subnetworks for so many inputs, the ones of a bias among them."""
+        """Draw Gaussian subnetworks for ``inputs`` inputs, including the ones of a bias."""
         return SampledWitnesses(inputs, self.hidden, subnetworks, seed, THRESHOLD_UNIT)
 
     def complete(self, X: ArrayLike, budget: Budget | None = None) -> SpikeDictionary:
-        """Return every pattern that a last unit can have on X (n, d) as a dictionary.
+        """Return every pattern of a last unit on X (n, d) as a dictionary.
 
-        With one hidden layer these are the patterns 1[X h >= 0], as :func:`complete_thresholds`
-        lists them; deeper ones, at tiny sizes, those of :func:`deep_patterns`.
+        For one hidden layer these are the patterns 1[X h >= 0] of :func:`complete_thresholds`,
+        for more layers, at tiny sizes, those of :func:`deep_patterns`.
 
         Raises
         ------
         ValueError
-            If X does not fit, or float64 can't hold a network that fires a pattern.
+            If X has another shape, or float64 cannot hold a network that fires a pattern.
         BudgetExceeded
             As :func:`threshold_patterns` and :func:`deep_patterns`.
         """
@@ -108,17 +109,17 @@ class Feedforward(NetworkClass):
     def network(self, dictionary: SpikeDictionary, solution: Any) -> ThresholdNetwork:
         """Rebuild the K-parallel network that computes D W + b of a solution.
 
-        It takes X as it is, without a column of ones.
+        The network takes X without a column of ones.
 
         Raises
         ------
         ValueError
-            If the dictionary is one of another class, or the solution over another dictionary.
+            If the dictionary belongs to another class, or the solution to another dictionary.
         """
         return ThresholdNetwork.rebuild(*self._rebuilt(dictionary, solution))
 
     def sequences(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return X (n, d), with ones where there is a bias, as sequences of one step (n, 1, d).
+        """Return X (n, d), with ones for a bias, as sequences of one step (n, 1, d).
 
         Raises
         ------
@@ -141,15 +142,17 @@ class Feedforward(NetworkClass):
         return bool(self.bias)
 
     def check_dictionary(self, dictionary: Any, name: str = "dictionary") -> None:
-        """As :meth:`NetworkClass.check_dictionary`, and that it has a column of ones for a bias."""
+        """Check as :meth:`NetworkClass.check_dictionary`, and for the ones of a bias."""
         super().check_dictionary(dictionary, name)
         if dictionary.steps != 1:
             raise ValueError(
-                f"{name}: expected one of sequences of one step, got {dictionary.steps} steps"
+                f"{name}: expected a dictionary of inputs (n, d), got sequences of "
+                f"{dictionary.steps} steps"
             )
         record, sequences = dictionary.record, dictionary.sequences
         ones = sequences is not None and bool((sequences[..., -1] == 1).all())
         if self.bias and record is not None and not (record.bias or ones):
             raise ValueError(
-                f"{name}: expected one of inputs with a column of ones, the bias of this class"
+                f"{name}: expected a dictionary of inputs with a column of ones, the bias of this "
+                "class; make it by sample() or complete() of the class"
             )

@@ -1,9 +1,9 @@
-"""Heads: several outputs with losses of their own, as the sum digit and the carry of addition.
+"""Heads: several outputs, each with its own loss, for example digit and carry of a sum.
 
     min  sum_h weight_h loss_h(f_h(X), Y_h) + beta sum_h R(f_h)
 
-with subnetworks of each head's own separates: head h is a program at strength / weight_h, and
-weight_h times its value is what it adds to the sum.
+separates if each head has its own subnetworks. Head h is a program at strength / weight_h, and
+weight_h times its value is its term of the sum.
 """
 
 from collections.abc import Iterator, Mapping
@@ -49,7 +49,7 @@ class Heads(Mapping[str, ConvexProgram]):
         return f"Heads({told})"
 
     def primal(self, solutions: Mapping[str, Any]) -> float:
-        """The sum's objective at a solution of each head."""
+        """Return the objective of the sum at a solution of each head."""
         self._check(solutions)
         return sum(
             self.weights[name] * program.primal(solutions[name].weights, solutions[name].intercept)
@@ -57,7 +57,7 @@ class Heads(Mapping[str, ConvexProgram]):
         )
 
     def dual(self, solutions: Mapping[str, Any]) -> float:
-        """What the sum's objective is never below, by the solutions' dual points."""
+        """Return a lower bound on the objective of the sum, from the solutions' dual points."""
         self._check(solutions)
         return sum(
             self.weights[name] * program.dual(solutions[name].dual_point)
@@ -76,7 +76,9 @@ class Heads(Mapping[str, ConvexProgram]):
         _expect_names("solutions", solutions, self)
         for name, program in self.items():
             if solutions[name].program is not program:
-                raise ValueError(f"solutions: expected one of the program of head {name!r}")
+                raise ValueError(
+                    f"solutions: expected a solution of the program of head {name!r}, got another"
+                )
 
 
 def head_programs(
@@ -89,7 +91,7 @@ def head_programs(
     strength: float | None,
     options: dict[str, Any],
 ) -> tuple[dict[str, ConvexProgram], dict[str, float]]:
-    """State the program of each head, and tell the heads' weights; as ``NetworkClass.heads``."""
+    """State the program of each head and return the heads' weights; see ``NetworkClass.heads``."""
     if not isinstance(targets, Mapping) or not targets:
         raise ValueError(f"targets: expected a mapping of at least one head, got {targets!r:.60}")
     losses = loss if isinstance(loss, Mapping) else dict.fromkeys(targets, loss)
@@ -115,4 +117,6 @@ def head_programs(
 def _expect_names(what: str, found: Any, names: Mapping[str, Any]) -> None:
     if not isinstance(found, Mapping) or set(found) != set(names):
         got = sorted(found) if isinstance(found, Mapping) else repr(found)
-        raise ValueError(f"{what}: expected one for each of the heads {sorted(names)}, got {got}")
+        raise ValueError(
+            f"{what}: expected one entry for each of the heads {sorted(names)}, got {got}"
+        )

@@ -1,9 +1,9 @@
 """LIF: K parallel networks of leaky integrate-and-fire layers (Udupi, Yang and Zhai 2026).
 
 Over the columns D of final spikes, training is the program of ``network_class.py`` (their
-Theorems 3.4 and 3.6): a neuron hears itself alone, by its leak and reset, so that m copies of
-one are a layer. With ``readout="every"`` the loss is read at each step, over whole
-trajectories. Over a sampled dictionary the optimum is that of the sampled atoms.
+Theorems 3.4 and 3.6). A final neuron receives no spikes of other final neurons, so that m copies
+of one neuron are a layer. With ``readout="every"`` the loss is summed over all steps, and atoms
+are whole trajectories. Over a sampled dictionary the optimum is that of the sampled atoms.
 """
 
 from collections.abc import Sequence
@@ -29,32 +29,33 @@ from .network_class import NetworkClass
 
 @dataclass(frozen=True)
 class LIF(NetworkClass):
-    """A class of spiking networks, and the convex program of training one.
+    """A class of spiking networks, and the convex program of training them.
 
     Parameters
     ----------
     hidden : sequence of int
         Width of each hidden layer of one subnetwork; the last is m.
     leak : float or (low, high)
-        Share of the membrane that stays from step to step, in [0, 1]; a pair is
-        a range from which each neuron's is sampled.
+        Share of the membrane that remains from step to step, in [0, 1]. A pair is a range
+        from which each neuron's leak is sampled.
     threshold : float or (low, high)
         Membrane at which a neuron fires (>=), above 0; a number or a range.
     reset : {"delayed", "immediate", "hard"} or float
-        What a spike takes from the membrane at the next step: the threshold, as
-        in snnTorch; leak * threshold, a soft reset within the step; all of it; or
-        a number of at least 0.
+        The amount that a spike subtracts from the membrane at the next step. "delayed" is the
+        threshold, as in snnTorch. "immediate" is leak * threshold, a soft reset within the
+        step. "hard" is the whole membrane. A number must be at least 0.
     readout : {"last", "every"}
-        Whether the loss is read at the last step or at every step.
+        Whether the loss counts the last step or every step.
     p : float
-        Norm of the weight decay, in [1, inf]; 2 is the ordinary one.
+        Norm of the weight decay, in [1, inf]; 2 is ordinary weight decay.
     gauge : {"subnetwork", "neuron"}
-        Which has a last amplitude of its own: strength is beta / m**(1/q), or beta.
+        One output scale (amplitude) per subnetwork or per final neuron. The strength is
+        beta / m**(1/q) for "subnetwork", beta for "neuron".
 
     Raises
     ------
     ValueError
-        If a part is out of its range.
+        If an argument is out of range.
 
     Examples
     --------
@@ -82,33 +83,34 @@ class LIF(NetworkClass):
         object.__setattr__(self, "neuron", Neuron(self.leak, self.threshold, self.reset))
 
     def witnesses(self, inputs: int, subnetworks: int = 64, seed: int = 0) -> SampledWitnesses:
-        """Draw Gaussian subnetworks, whose constants lie within the ranges of the class."""
+        """Draw Gaussian subnetworks, with leaks and thresholds from the ranges of the class."""
         return SampledWitnesses(inputs, self.hidden, subnetworks, seed, self.neuron)
 
     def complete(self, X: ArrayLike, budget: Budget | None = None) -> SpikeDictionary:
         """Return every atom of networks of one layer on X (n, T, d), as ``complete_lif`` does.
 
-        The leak is taken as the fraction that it is meant as, one that float64 rounds to it: of
-        a denominator up to 1,000 (0.9 is nine tenths, 1 / 3 a third) or else the decimal that it
-        is written as; the dictionary's record keeps it. Atoms are those of all thresholds, which
-        are the same as those of one (Lemma 3.5).
+        The method turns the leak into a fraction that float64 rounds to the leak: one with a
+        denominator up to 1,000 (0.9 is nine tenths, 1 / 3 a third), or else its decimal. The
+        dictionary's record keeps the fraction. All thresholds have the same atoms (Lemma 3.5).
 
         Raises
         ------
         ValueError
-            If there are more layers, a range of leaks or another reset than the two soft
-            ones; or as :func:`complete_lif`.
+            If the class has several layers, a range of leaks, or a reset other than "delayed"
+            and "immediate"; or as :func:`complete_lif`.
         BudgetExceeded
             As :func:`lif_trajectories`.
         """
         if len(self.hidden) > 1:
-            raise ValueError(f"hidden: expected one layer to list its atoms, got {self.hidden}")
+            raise ValueError(
+                f"hidden: expected one layer for a complete dictionary, got {self.hidden}"
+            )
         leak, reset = self.neuron.leak, self.neuron.reset
         if isinstance(leak, tuple):
-            raise ValueError(f"leak: expected a number to list atoms of, got {leak}")
+            raise ValueError(f"leak: expected a number for a complete dictionary, got {leak}")
         if reset not in ("delayed", "immediate"):
             raise ValueError(
-                f"reset: expected 'delayed' or 'immediate' to list atoms of, got {reset!r}"
+                f"reset: expected 'delayed' or 'immediate' for a complete dictionary, got {reset!r}"
             )
         share = plain_fraction(leak)
         found = complete_lif(X, share, reset, self.readout, budget)
@@ -121,6 +123,6 @@ class LIF(NetworkClass):
         Raises
         ------
         ValueError
-            If the dictionary is one of another class, or the solution over another dictionary.
+            If the dictionary belongs to another class, or the solution to another dictionary.
         """
         return SpikingNetwork.rebuild(*self._rebuilt(dictionary, solution))

@@ -1,8 +1,8 @@
-"""Whether a dictionary is one of a network class.
+"""Check that a dictionary belongs to a network class.
 
-The record of the class that made the dictionary says so; where there is none, as of given
-witnesses, the constants of their layers do. The last layer may have another width than the class:
-a neuron that hears no other has as many copies as the class wants.
+The record of the class that made the dictionary decides. Given hidden weights (witnesses) have no
+record; for them the constants of their layers decide. The last layer may have another width than
+that of the class: a final neuron without recurrent input from others can be copied.
 """
 
 from collections.abc import Callable
@@ -22,20 +22,23 @@ def check_member(
     readout: Readout,
     refuses: Callable[[Layer], str],
 ) -> None:
-    """Refuse, by ``name``, a dictionary that is not of a class of neurons that are not refused.
+    """Raise an error, by ``name``, unless the dictionary belongs to the class.
+
+    ``refuses(layer)`` describes the neurons of the class if the layer has others, else it
+    returns "".
 
     Raises
     ------
     TypeError
-        If it is not a dictionary at all.
+        If ``dictionary`` is not a SpikeDictionary.
     ValueError
-        If it has another readout, other layers, or neurons of another kind.
+        If the dictionary has another readout, other layers, or neurons of another kind.
     """
     if not isinstance(dictionary, SpikeDictionary):
         raise TypeError(f"{name}: expected a SpikeDictionary, got {type(dictionary).__name__}")
     if dictionary.readout != readout:
         raise ValueError(
-            f"{name}: expected one rolled out for readout {readout!r}, got {dictionary.readout!r}"
+            f"{name}: expected a dictionary of readout {readout!r}, got {dictionary.readout!r}"
         )
     record = dictionary.record
     check_layers(name, _used(dictionary) if record is None else [record.layers()], refuses)
@@ -46,7 +49,7 @@ def check_member(
 
 
 def some_hear_others(dictionary: SpikeDictionary) -> bool:
-    """Whether some final neuron hears others and therefore cannot be copied."""
+    """Tell whether a final neuron has recurrent input from others and cannot be copied."""
     if dictionary.record is not None:
         return dictionary.record.hears_others
     bank = dictionary.witnesses

@@ -1,22 +1,23 @@
-"""NetworkClass: what the network classes share, from weight decay to the convex program.
+"""NetworkClass: the common part of network classes, from weight decay to the program.
 
 A class is K parallel subnetworks, f(X) = sum_k Phi_k(X) W_k + b, with Phi_k (n, m) the 0/1
 spikes of the m final neurons and W_k (m, C). Its weight decay,
 
     (beta / 2) sum over nodes of (||incoming weights||_p^2 + amplitude^2),
 
-leaves hidden weights free, as spikes do not change with their scale, and by the inequality of
-means (Ergen et al. 2023, Lemmas 2.1 and 3.1; Udupi, Yang and Zhai 2026) it comes to
+does not constrain hidden weights, since their scale changes no spike. By the inequality of means
+(Ergen et al. 2023, Lemmas 2.1 and 3.1; Udupi, Yang and Zhai 2026) training reduces to
 
-    min  loss(f(X), Y) + beta sum_k ||W_k||_p     one amplitude a subnetwork,
-    min  loss(f(X), Y) + beta sum_ki |W_ki|_p     one amplitude a final neuron, W_ki in R^C.
+    min  loss(f(X), Y) + beta sum_k ||W_k||_p     one amplitude per subnetwork,
+    min  loss(f(X), Y) + beta sum_ki |W_ki|_p     one amplitude per final neuron, W_ki in R^C.
 
-With D all columns that a final neuron can fire, and m of them free to be the same, the duals
-of both have the constraint max_j ||V'd_j||_q <= lambda, 1/p + 1/q = 1, and both are
+An amplitude is the output scale of a subnetwork or neuron; ``gauge`` chooses between the two. Let
+D have all columns that a final neuron can fire, and let m final neurons fire the same column.
+Then both duals have the constraint max_j ||V'd_j||_q <= lambda, 1/p + 1/q = 1, and both are
 
     min over W (P, C)   loss(D W + b, Y) + lambda sum_j ||W_j||_p,
 
-lambda = beta / m**(1/q) for the first and beta for the second.
+with lambda = beta / m**(1/q) for the first and lambda = beta for the second.
 """
 
 from abc import ABC, abstractmethod
@@ -64,7 +65,7 @@ class NetworkClass(ABC):
     p : float
     gauge : {"subnetwork", "neuron"}
     kind : {"LIF", "Feedforward", "Recurrent"} or None
-        What a record calls the class; None if records do not know it.
+        The name of the class in records; None if records do not know it.
     """
 
     kind: ClassVar[Kind | None] = None
@@ -74,10 +75,10 @@ class NetworkClass(ABC):
     gauge: Gauge
 
     def record(self, **parts: Any) -> ClassRecord | None:
-        """Return what dictionaries keep of the class; None if records do not know its kind.
+        """Return the record that dictionaries keep; None if records do not know the class.
 
-        ``parts`` are those of a complete dictionary: ``complete`` and ``exact_leak``. With
-        :func:`bidual.class_of` a record becomes the class again.
+        ``parts`` are ``complete`` and ``exact_leak``, for a complete dictionary.
+        :func:`bidual.class_of` turns a record into the class again.
         """
         if self.kind is None:
             return None
@@ -85,14 +86,14 @@ class NetworkClass(ABC):
         return ClassRecord(self.kind, **{name: getattr(self, name) for name in own}, **parts)
 
     def _check(self) -> None:
-        """Check the parts of the class, as its record does; ValueError by the name of the part."""
+        """Check the parts of the class by its record; a ValueError names the part."""
         record = self.record()
         if record is not None:
             object.__setattr__(self, "hidden", record.hidden)
 
     @abstractmethod
     def witnesses(self, inputs: int, subnetworks: int = 64, seed: int = 0) -> Witnesses:
-        """Draw subnetworks of the class for sequences of so many inputs."""
+        """Draw subnetworks of the class for sequences of ``inputs`` inputs per step."""
 
     def sample(self, X: ArrayLike, subnetworks: int = 64, seed: int = 0) -> SpikeDictionary:
         """Sample subnetworks of the class and roll them out over X into a dictionary.
@@ -100,17 +101,17 @@ class NetworkClass(ABC):
         Parameters
         ----------
         X : array
-            Inputs as the networks of the class take them: (n, T, d), or (n, d) for threshold
-            units.
+            Inputs in the form that networks of the class take: (n, T, d), or (n, d) for
+            threshold units.
         subnetworks : int
             K, at least 1.
         seed : int
-            0 to 2**64 - 1.
+            Seed of the random weights, 0 to 2**64 - 1.
 
         Raises
         ------
         ValueError
-            If X is not finite or of another shape, or if nothing fires.
+            If X is not finite or has another shape, or if no final neuron fires.
         """
         sequences = self.sequences(X)
         bank = self.witnesses(sequences.shape[2], subnetworks, seed)
@@ -118,56 +119,56 @@ class NetworkClass(ABC):
 
     @abstractmethod
     def complete(self, X: ArrayLike, budget: Budget | None = None) -> SpikeDictionary:
-        """Return all that a final neuron of the class can fire on X, as a dictionary."""
+        """Return all patterns of a final neuron of the class on X, as a dictionary."""
 
     @abstractmethod
     def network(self, dictionary: SpikeDictionary, solution: Any) -> Any:
         """Rebuild the network of the class that computes D W + b of a solution."""
 
     def refuses(self, layer: Layer) -> str:
-        """Tell which neurons the class has, if a layer has others; else return "".
+        """Describe the neurons of the class if a layer has others; else return "".
 
-        As :meth:`ClassRecord.refuses`; a class that records do not know takes every layer.
+        See :meth:`ClassRecord.refuses`. A class that records do not know accepts every layer.
         """
         record = self.record()
         return "" if record is None else record.refuses(layer)
 
     def sequences(self, X: ArrayLike) -> Array:
-        """Return X as the hidden layers read it, (n, T, d) on the grid of inputs.
+        """Return X in the form that hidden layers take, (n, T, d) on the grid of inputs.
 
         Raises
         ------
         ValueError
-            If X is not finite, or of another shape than networks of the class take.
+            If X is not finite, or has another shape than networks of the class take.
         """
         return check_sequences(X)
 
     def strength(self, beta: float) -> float:
-        """The program's strength for weight decay ``beta``: beta / m**(1/q), or beta.
+        """Return the program's strength (lambda) for weight decay ``beta``.
 
-        The width counts where one amplitude serves a subnetwork; with one a neuron, it does not.
+        The strength is beta / m**(1/q) with one amplitude per subnetwork, and beta with one
+        amplitude per neuron.
         """
         if self.gauge == "neuron":
             return float(beta)
         return float(beta / self.hidden[-1] ** (1.0 - 1.0 / self.p))
 
     def penalty(self, outputs: int) -> Penalty:
-        """The norm that p gives for so many outputs, each subnetwork serving all of them.
+        """Return the norm for p and a number of outputs, if each subnetwork serves all outputs.
 
         Raises
         ------
         ValueError
-            If p is neither 1 nor 2 and there are several outputs.
+            If p is neither 1 nor 2 and the program has several outputs.
         """
         if outputs == 1 or self.p == 1:
             return PENALTIES["l1"]
         if self.p == 2:
             return PENALTIES["group"]
         raise ValueError(
-            f"penalty: expected p = 1 or 2 for {outputs} outputs, got p = {self.p:g}, which "
-            f"charges rows of W in the {self.p:g}-norm: programs have their 1-norm, 'l1', and "
-            "their 2-norm, 'group'; penalty='l1' asks for subnetworks of each output's own, "
-            "under any p"
+            f"penalty: expected p = 1 or 2 for {outputs} outputs, got p = {self.p:g}; programs "
+            "penalise rows of W only by their 1-norm, 'l1', and their 2-norm, 'group'; use "
+            "penalty='l1', which gives each output its own subnetworks, for any p"
         )
 
     def program(
@@ -188,36 +189,37 @@ class NetworkClass(ABC):
         Parameters
         ----------
         dictionary : SpikeDictionary
-            Rolled out for this readout, of neurons of the class below layers as wide. The last
-            may have another width, unless its neurons hear each other: m copies are made of one.
+            A dictionary of this class, with the same readout and the same widths. The width of
+            the last layer may differ if its neurons have no recurrent input from others: the
+            network then gets m copies of a neuron.
         y : (n,) or (n, C) array; for every step (n,), (n, T) or (n, T, C)
             Integers or strings are class labels, coded -1 and +1, one output
-            against the rest, or one-hot for softmax; floats are targets as they
-            stand. With every step, one entry a sequence holds at all its steps.
+            against the rest, or one-hot for softmax. Float targets are used
+            unchanged. For every step, a single entry per sequence counts at all
+            its steps.
         loss : str or Loss
             One of ``bidual.LOSSES``.
         beta, strength : float
-            Exactly one of them: weight decay, or lambda itself.
+            Give exactly one: weight decay beta, or lambda, the factor of the penalty.
         row_weights : (N,) array, optional
-            Weights of the rows of D; a mean unless given.
+            Weights of the rows of D; by default a mean.
         step_weights : (T,) array or "ramp", optional
             alpha_t of every step's loss, used as alpha_t / (n sum alpha). The ramp is
             2 t / (T + 1), t = 1 to T.
         intercept : bool
             Whether outputs have an intercept, which is not penalised.
         penalty : {"l1", "group"} or Penalty, optional
-            What p gives unless said: with several outputs that each subnetwork serves,
-            "group" for p = 2 and "l1" for p = 1. "l1" under another p gives each
-            output subnetworks of its own, one against the rest.
+            By default the norm that p determines. For several outputs it is "group" for
+            p = 2 and "l1" for p = 1: each subnetwork serves all outputs. "l1" under another
+            p gives each output its own subnetworks.
 
         Raises
         ------
         ValueError
-            If the dictionary is one of another class, if y or a weight does not fit, if beta
-            or strength is negative or NaN, or if p has no penalty of several outputs or
-            another than the one asked for.
+            If the dictionary belongs to another class, if y or a weight has another shape or
+            range, if beta or strength is negative or NaN, or if p excludes the penalty.
         TypeError
-            If the dictionary is something else.
+            If ``dictionary`` is not a SpikeDictionary.
         """
         self.check_dictionary(dictionary)
         if (beta is None) == (strength is None):
@@ -249,7 +251,7 @@ class NetworkClass(ABC):
         loss: str | Loss = "squared",
         **options: Any,
     ) -> ConvexProgram:
-        """State the dual of the dual of training, which is what :meth:`program` states."""
+        """State the bidual of training, which is the program of :meth:`program`."""
         return self.program(dictionary, y, loss, **options)
 
     def dual(
@@ -261,8 +263,8 @@ class NetworkClass(ABC):
     ) -> Dual:
         """State the dual of training over a dictionary; ``options`` are those of :meth:`program`.
 
-        Over a complete dictionary it bounds all networks of the class; else those
-        made of its atoms.
+        Over a complete dictionary the dual bounds the objective of all networks of the class,
+        over another one that of the networks of its atoms.
         """
         return Dual(self.program(dictionary, y, loss, **options), 1.0 / self.strength(1.0))
 
@@ -278,12 +280,12 @@ class NetworkClass(ABC):
         intercept: bool = False,
         penalty: str | Penalty | None = None,
     ) -> Primal:
-        """State the non-convex problem of training, whose objective any network has.
+        """State the non-convex problem of training, which evaluates any network.
 
         Parameters
         ----------
         X : array
-            Inputs as the networks of the class take them.
+            Inputs in the form that networks of the class take.
         beta : float
             Weight decay.
         y, loss, row_weights, step_weights, intercept, penalty
@@ -298,7 +300,7 @@ class NetworkClass(ABC):
         found = find_loss(loss)
         samples, steps, _ = self.sequences(X).shape
         targets, _, weights = self._stated(samples, steps, y, found, row_weights, step_weights)
-        # programs check targets and weights
+        # a program checks targets and weights
         ones = BinaryMatrix.from_dense(np.ones((len(targets), 1)))
         checked = ConvexProgram(ones, targets, found, row_weights=weights)
         return Primal(
@@ -326,25 +328,25 @@ class NetworkClass(ABC):
         strength: float | None = None,
         **options: Any,
     ) -> Heads:
-        """State the programs of several heads with losses of their own, each on its subnetworks.
+        """State the programs of several heads, each with its own loss and subnetworks.
 
         Parameters
         ----------
         dictionary : SpikeDictionary
         targets : mapping of str to array
-            y of each head, as :meth:`program` takes it.
-        loss : str, Loss, or a mapping of one for each head
+            y of each head, in the form that :meth:`program` takes.
+        loss : str, Loss, or a mapping from each head to one
         weights : mapping of str to float, optional
-            Weight of each head's loss, above 0; 1 unless given.
+            Weight of each head's loss, above 0; by default 1.
         beta, strength : float
-            Exactly one of them, for all heads together.
+            Give exactly one, for all heads together.
         **options
             As for :meth:`program`.
 
         Raises
         ------
         ValueError
-            If a head lacks a loss or weight, or as :meth:`program`.
+            If a head has no loss or weight, or as :meth:`program`.
 
         Examples
         --------
@@ -368,13 +370,12 @@ class NetworkClass(ABC):
     def _rebuilt(
         self, dictionary: SpikeDictionary, solution: Any
     ) -> tuple[SpikeDictionary, Array, Array, NDArray[np.generic] | None]:
-        """What a network's ``rebuild`` takes, whose final neurons get m copies if they have any."""
+        """Return the arguments of a network's ``rebuild``, which copies final neurons if it can."""
         self.check_dictionary(dictionary)
         program = getattr(solution, "program", None)
         if program is None or program.design is not dictionary.atoms:
             raise ValueError(
-                "solution: expected one of a program over this very dictionary; pass the "
-                "dictionary of its program"
+                "solution: belongs to another dictionary; pass the dictionary of its program"
             )
         rebuilt = RebuiltWitnesses(dictionary.witnesses, self.hidden, self._reads_ones)
         return (
@@ -386,22 +387,23 @@ class NetworkClass(ABC):
 
     @property
     def _reads_ones(self) -> bool:
-        """Whether the last input of the dictionary is a column of ones that the class appends."""
+        """Whether the last input of the dictionary is a column of ones from the class."""
         return False
 
     def check_dictionary(self, dictionary: Any, name: str = "dictionary") -> None:
-        """Raise ValueError, by ``name``, if a dictionary is not of this class; TypeError if none.
+        """Raise ValueError, by ``name``, if the dictionary is not of this class.
 
-        Its record tells; where it has none, the layers of its networks do.
+        The record of the dictionary decides; without a record the layers of its networks do. A
+        TypeError says that the argument is not a dictionary.
         """
         check_member(name, dictionary, self.hidden, self.readout, self.refuses)
 
     def _check_copies(self, dictionary: SpikeDictionary) -> None:
-        """Refuse final neurons that have no copies where weight decay counts on copies."""
+        """Refuse final neurons that cannot be copied if the strength assumes copies."""
         if self.strength(1.0) < 1 and some_hear_others(dictionary):
             raise ValueError(
-                "dictionary: expected final neurons that do not hear each other, so that "
-                f"{self.hidden[-1]} copies of one are a layer; others take gauge='neuron' or p = 1"
+                "dictionary: expected final neurons without recurrent input from others, so that "
+                f"{self.hidden[-1]} copies of one are a layer; use gauge='neuron' or p = 1"
             )
 
     def _penalty(self, penalty: str | Penalty | None, outputs: int) -> Penalty:
@@ -409,7 +411,7 @@ class NetworkClass(ABC):
             return self.penalty(outputs)
         norm = find_penalty(penalty)
         if not norm.separable and self.p != 2:
-            raise ValueError(f"penalty: expected 'l1' for p = {self.p:g}, 'group' is that of p = 2")
+            raise ValueError(f"penalty: expected 'l1' for p = {self.p:g}; 'group' needs p = 2")
         return norm
 
     def _stated(
@@ -421,15 +423,13 @@ class NetworkClass(ABC):
         row_weights: ArrayLike | None,
         step_weights: StepWeights | None,
     ) -> tuple[Array, NDArray[np.generic] | None, Array | None]:
-        """Targets (N, C), the classes of labels, and row weights, in the order of D's rows."""
+        """Return targets (N, C), classes of labels and row weights, in the order of D's rows."""
         rows = samples * steps if self.readout == "every" else samples
         targets, classes = encode(self._rows(samples, steps, y), rows, loss)
         weights = None if row_weights is None else finite_array("row_weights", row_weights, rows)
         if step_weights is not None:
             if self.readout != "every" or weights is not None:
-                raise ValueError(
-                    "step_weights: expected readout 'every' and no row_weights beside them"
-                )
+                raise ValueError("step_weights: expected readout 'every' and no row_weights")
             weights = _by_step(samples, steps, step_weights)
         return targets, classes, weights
 
@@ -461,9 +461,9 @@ class RebuiltWitnesses:
     ----------
     bank : Witnesses
     hidden : tuple of int
-        Widths of the class; the last is how many copies a neuron gets.
+        Widths of the class; the last is the number of copies of a neuron.
     reads_ones : bool
-        Whether the last input is a column of ones: its weights become the first layer's biases.
+        Whether the last input is a column of ones. Its weights become the first layer's biases.
     """
 
     bank: Witnesses
@@ -481,7 +481,7 @@ class RebuiltWitnesses:
         return self.bank.subnetworks
 
     def layers(self, index: int) -> list[Layer]:
-        """Layers of subnetwork ``index``; the last as wide as in the bank."""
+        """Return the layers of subnetwork ``index``; the last has the width of the bank."""
         first, *others = self.bank.layers(index)
         if self.reads_ones:
             bias = first.bias + first.weights[-1]
@@ -496,14 +496,14 @@ def dictionary_of(
     readout: Readout,
     record: ClassRecord | None,
 ) -> SpikeDictionary:
-    """Make a dictionary of listed patterns and a subnetwork for each, whose first neuron fires it.
+    """Make a dictionary of patterns; the first neuron of subnetwork k fires pattern k.
 
-    The all-zero pattern, no atom, is left out.
+    The all-zero pattern is not an atom and is left out.
 
     Raises
     ------
     ValueError
-        If nothing fires, or in float64 a subnetwork fires something else.
+        If no neuron fires, or a subnetwork fires another pattern in float64.
     """
     kept = np.flatnonzero(patterns.column_sums())
     if not kept.size:
@@ -513,8 +513,8 @@ def dictionary_of(
         fired = roll_columns(sequences, witnesses.layers(int(subnetwork)), readout == "every")
         if not np.array_equal(fired[0], atoms.words[k]):
             raise ValueError(
-                "X: expected patterns whose whole-number networks float64 can hold, got one that "
-                "fires otherwise; round X to fewer bits"
+                "X: expected patterns whose whole-number networks float64 can hold, got one whose "
+                "network fires another pattern; round X to fewer bits"
             )
     origin = np.stack([kept, np.zeros_like(kept)], axis=1).astype(np.int64)
     n, steps, _ = sequences.shape
@@ -522,7 +522,7 @@ def dictionary_of(
 
 
 def _by_step(samples: int, steps: int, step_weights: StepWeights) -> Array:
-    """Weights of rows, step by step, of the weights alpha of steps."""
+    """Return row weights, step by step, from the weights alpha of steps."""
     if isinstance(step_weights, str):
         if step_weights != "ramp":
             raise ValueError(

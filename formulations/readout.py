@@ -1,4 +1,4 @@
-"""readout_program: the convex program of training the readout of a network that is there."""
+"""readout_program: the convex program of training an existing network's readout."""
 
 from numpy.typing import ArrayLike
 
@@ -21,27 +21,28 @@ def readout_program(
     intercept: bool = False,
     penalty: str | Penalty = "l1",
 ) -> ConvexProgram:
-    """State the training of a network's readout, all else fixed, as a convex program.
+    """Build the convex program of an existing network's readout, with all else fixed.
 
-    Its design is what the readout weighs, ``network.traces(X)``: 0 and 1, whose
-    certificates can be exact, or where the readout leaks real numbers.
+    The design is the input of the readout, ``network.traces(X)``. Without a readout leak it is
+    0/1, so that certificates can be exact; with a leak it is real.
 
     Parameters
     ----------
     network : Network
-        However it was trained: by ADMM splitting, by surrogate gradients, or not at all.
+        A network from any training: ADMM splitting, surrogate gradients, or none.
     X : array
-        n inputs as the network takes them.
+        n inputs in the form that the network takes.
     y : (n,) or (n, C) array
     loss, strength, row_weights, intercept, penalty
-        As of :class:`ConvexProgram`.
+        As for :class:`ConvexProgram`.
 
     Raises
     ------
     ValueError
-        If the network is read at every step, X or y do not fit, or as :class:`ConvexProgram`.
+        If the network has readout "every", if X or y has another shape, or as
+        :class:`ConvexProgram`.
     TypeError
-        If it is no network.
+        If ``network`` is not a Network.
 
     Examples
     --------
@@ -59,8 +60,8 @@ def readout_program(
         raise TypeError(f"network: expected a Network, got {type(network).__name__}")
     if network.readout != "last":
         raise ValueError(
-            f"network: expected one that is read at the last step, got {network!r}; at every step "
-            "LIF(readout='every') states the program of its witnesses"
+            f"network: expected one with readout 'last', got {network!r}; for every step use the "
+            "program of LIF(readout='every')"
         )
     found = find_loss(loss)
     traces = network.traces(X)

@@ -1,12 +1,14 @@
 """Recurrent: K parallel networks of recurrent threshold units (Udupi, Yang and Zhai 2026).
 
-A layer's spikes are S_t = 1[X_t W + S_(t-1) R >= 0] from S_0 = 0. Over the columns D of what a
-final neuron can fire, training is the program of ``network_class.py`` (their Theorems 3.4 and
-3.6), whose strength beta / m**(1/q) is for m final neurons that fire the same. Copies of a
-neuron that hears others can't stand in for those, so that m of them need be no layer: with one
-amplitude a subnetwork final neurons hear themselves alone (a diagonal R, as the reset of a LIF
-neuron is); with one a neuron, where no copies are needed, R is full. Inner layers have a full
-R. Over a sampled dictionary the optimum is that of the sampled atoms.
+A layer's spikes are S_t = 1[X_t W + S_(t-1) R >= 0] from S_0 = 0. Over the columns D of all
+patterns of a final neuron, training is the program of ``network_class.py`` (their Theorems 3.4
+and 3.6). Its strength beta / m**(1/q) is for m final neurons that fire the same pattern.
+
+A neuron with recurrent input from others cannot be copied: its copies would replace these others.
+With one output scale (amplitude) per subnetwork the R of the final layer is therefore diagonal,
+like the reset of LIF neurons: final neurons receive only their own spikes. With one output scale
+per neuron no copies are needed, and R is full. Inner layers have a full R. Over a sampled
+dictionary the optimum is that of the sampled atoms.
 """
 
 from collections.abc import Sequence
@@ -34,24 +36,25 @@ from .network_class import NetworkClass, dictionary_of
 
 @dataclass(frozen=True)
 class Recurrent(NetworkClass):
-    """A class of recurrent threshold networks, and the convex program of training one.
+    """A class of recurrent threshold networks, and the convex program of training them.
 
     Parameters
     ----------
     hidden : sequence of int
         Width of each hidden layer of one subnetwork; the last is m.
     readout : {"last", "every"}
-        Whether the loss is read at the last step or at every step.
+        Whether the loss counts the last step or every step.
     p : float
-        Norm of the weight decay, in [1, inf]; 2 is the ordinary one.
+        Norm of the weight decay, in [1, inf]; 2 is ordinary weight decay.
     gauge : {"subnetwork", "neuron"}
-        Which has a last amplitude of its own: strength is beta / m**(1/q), and final neurons
-        hear themselves alone; or it is beta, and they hear each other.
+        One output scale (amplitude) per subnetwork or per final neuron. For "subnetwork" the
+        strength is beta / m**(1/q), and final neurons receive only their own spikes. For
+        "neuron" it is beta, and they receive the spikes of all.
 
     Raises
     ------
     ValueError
-        If a part is out of its range.
+        If an argument is out of range.
 
     Examples
     --------
@@ -77,7 +80,7 @@ class Recurrent(NetworkClass):
         self._check()
 
     def witnesses(self, inputs: int, subnetworks: int = 64, seed: int = 0) -> Witnesses:
-        """Draw Gaussian subnetworks, whose final neurons hear each other or themselves alone."""
+        """Draw Gaussian subnetworks, with a full or (per subnetwork) diagonal final R."""
         bank = SampledWitnesses(
             inputs, self.hidden, subnetworks, seed, THRESHOLD_UNIT, recurrent=True
         )
@@ -90,13 +93,13 @@ class Recurrent(NetworkClass):
     def complete(self, X: ArrayLike, budget: Budget | None = None) -> SpikeDictionary:
         """Return every atom of the class on X (n, T, d), at tiny sizes, as a dictionary.
 
-        They are the patterns of :func:`recurrent_patterns`, with a last layer of one neuron
-        where final neurons hear themselves alone.
+        The atoms are the patterns of :func:`recurrent_patterns`. If the final R is diagonal, the
+        last layer has one neuron.
 
         Raises
         ------
         ValueError
-            If X does not fit, or float64 can't hold a network that fires an atom.
+            If X has another shape, or float64 cannot hold a network that fires an atom.
         BudgetExceeded
             As :func:`recurrent_patterns`.
         """
@@ -121,12 +124,12 @@ class Recurrent(NetworkClass):
         Raises
         ------
         ValueError
-            If the dictionary is one of another class, or the solution over another dictionary.
+            If the dictionary belongs to another class, or the solution to another dictionary.
         """
         return RecurrentNetwork.rebuild(*self._rebuilt(dictionary, solution))
 
 
 def _hearing_themselves(layers: list[Layer]) -> list[Layer]:
-    """Layers with nothing of the last R but its diagonal."""
+    """Return layers whose last R keeps only its diagonal."""
     *below, final = layers
     return [*below, replace(final, recurrent=np.diag(np.diag(np.asarray(final.recurrent))))]

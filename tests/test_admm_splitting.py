@@ -739,7 +739,7 @@ def test_a_readout_of_all_subnetworks_is_stated_side_by_side():
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"network": "every"}, "network: expected one that is read at the last step"),
+        ({"network": "every"}, "network: expected one with readout 'last'"),
         ({"X": np.zeros((40, 8, 3))}, "X: expected 8 inputs"),
         ({"X": np.full((40, 8, 8), np.nan)}, "X: expected finite"),
         ({"y": np.arange(39)}, "y: expected shape"),

@@ -530,9 +530,13 @@ def test_a_class_of_ones_own_is_searched_and_rebuilt(tmp_path):
 
 def test_a_class_with_a_bias_refuses_dictionaries_without_ones():
     plain, biased = bd.Feedforward((3,)), bd.Feedforward((3,), bias=True)
-    with pytest.raises(ValueError, match=r"^dictionary: expected one of inputs with a column of"):
+    with pytest.raises(
+        ValueError, match=r"^dictionary: expected a dictionary of inputs with a column of"
+    ):
         biased.program(plain.sample(POINTS, 6), LABELS, strength=0.1)
-    with pytest.raises(ValueError, match=r"^dictionary: expected one of inputs with a column of"):
+    with pytest.raises(
+        ValueError, match=r"^dictionary: expected a dictionary of inputs with a column of"
+    ):
         biased.program(plain.complete(POINTS[:, :2]), LABELS, strength=0.1)
     ones = np.column_stack([POINTS[:, :2], np.ones(N)])
     program = biased.program(bd.complete_thresholds(ones), LABELS, strength=0.1)
@@ -611,11 +615,13 @@ def test_what_is_not_known_of_a_complete_program_is_asked_for_in_words(tmp_path)
     assert bd.completeness(program, inputs) == bd.completeness(
         lif.program(dictionary, y, strength=0.02)
     )
-    with pytest.raises(ValueError, match=r"^program: expected one over the \d+ patterns of X"):
+    with pytest.raises(ValueError, match=r"^program: expected the \d+ patterns of X"):
         bd.completeness(program, inputs[[1, 0, *range(2, 8)]])
     for name in ("Feedforward of two layers", "Recurrent"):
         formulation, points = COMPLETE[name]
-        with pytest.raises(ValueError, match=r"^program: expected one over the neurons of one hid"):
+        with pytest.raises(
+            ValueError, match=r"^program: expected a dictionary of one hidden layer"
+        ):
             saved(formulation.complete(points), formulation, np.arange(len(points)) % 2)
     assert [path.name for path in tmp_path.iterdir()] == ["a.cert"]
 
@@ -630,6 +636,6 @@ def test_a_file_that_lies_about_its_leak_proves_nothing(tmp_path):
     lif = bd.LIF((1,), leak=0.5, readout="every")
     program = lif.program(loaded, np.arange(16) % 2, strength=0.02)
     certificate = bd.certify(program, bd.solve(program), exact=True)
-    with pytest.raises(ValueError, match=r"^program: expected one over the 117\d patterns of X"):
+    with pytest.raises(ValueError, match=r"^program: expected the 117\d patterns of X"):
         certificate.save(tmp_path / "a.cert", complete=True)
     assert not (tmp_path / "a.cert").exists()

@@ -787,15 +787,19 @@ def test_the_checker_imports_little_and_can_be_read_in_one_sitting():
 
 def test_statements_are_made_for_the_program_of_the_inputs_alone():
     program, _ = good("biased")
-    with pytest.raises(ValueError, match=r"^program: expected one over the .* with \d+ of them$"):
+    with pytest.raises(
+        ValueError, match=r"^program: expected the \d+ patterns of X .* with \d+ of them$"
+    ):
         completeness(program, BIASED[:, :3])
-    with pytest.raises(ValueError, match=r"^program: expected one over the .* with \d+ of them$"):
+    with pytest.raises(
+        ValueError, match=r"^program: expected the \d+ patterns of X .* with \d+ of them$"
+    ):
         completeness(program, BIASED[:7])
     program, _ = good("last")
     for leak, reset, readout in (
         ("1/2", "delayed", "last"), ("9/10", "immediate", "last"), ("9/10", "delayed", "every"),
     ):  # fmt: skip
-        with pytest.raises(ValueError, match=r"^program: expected one over the "):
+        with pytest.raises(ValueError, match=r"^program: expected the \d+ patterns of X "):
             completeness(program, STRINGS, leak, reset, readout)
     with pytest.raises(ValueError, match=r"^readout: expected 'last' or 'every', got 'lats'$"):
         completeness(program, STRINGS, "9/10", readout="lats")
@@ -821,7 +825,7 @@ def test_inputs_that_cannot_be_checked_are_refused(monkeypatch):
     program, _ = good("cube")
     monkeypatch.setattr(module, "MOST_WORK", 10)
     with pytest.raises(
-        ValueError, match=r"^X: expected inputs that can be checked: checking takes "
+        ValueError, match=r"^X: expected inputs that the checker can count: checking takes "
     ):
         completeness(program, CUBE)
 

@@ -607,7 +607,7 @@ def test_lasso_says_that_it_wants_zeros_and_ones():
 
 def test_exact_certificates_want_a_0_1_design():
     solution = answer("newton", "squared, l1, plain")
-    said = r"^program: exact certificates want a 0/1 design.*got DenseMatrix\(20 x 9\)"
+    said = r"^program: expected a 0/1 design.*for an exact certificate, got DenseMatrix\(20 x 9\)"
     with pytest.raises(ValueError, match=said):
         bd.certify(whole("squared, l1, plain"), solution, exact=True)
 

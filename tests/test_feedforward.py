@@ -143,9 +143,7 @@ def test_a_dictionary_of_steps_or_targets_that_do_not_fit_are_refused_by_name():
     ergen = Feedforward((2,))
     dictionary = ergen.sample(X, 4)
     steps = bd.LIF((2,), readout="every").sample(np.ones((12, 2, 3)), 20)
-    with pytest.raises(
-        ValueError, match=r"^dictionary: expected one rolled out for readout 'last'"
-    ):
+    with pytest.raises(ValueError, match=r"^dictionary: expected a dictionary of readout 'last'"):
         ergen.program(steps, Y, beta=0.1)
     with pytest.raises(ValueError, match=r"^y: expected one entry for each of 12"):
         ergen.program(dictionary, Y[:5], beta=0.1)
@@ -182,7 +180,9 @@ def test_dictionaries_of_other_classes_are_refused_and_its_own_are_taken():
         with pytest.raises(ValueError, match=f"^dictionary: expected {reason}"):
             ergen.program(formulation.sample(points, 5), Y, beta=0.1)
     units = bd.SampledWitnesses(3, (4, 3), 5, 0, bd.THRESHOLD_UNIT)
-    with pytest.raises(ValueError, match=r"^dictionary: expected one of sequences of one step"):
+    with pytest.raises(
+        ValueError, match=r"^dictionary: expected a dictionary of inputs .n, d., got sequences"
+    ):
         ergen.program(bd.SpikeDictionary.sample(np.ones((12, 2, 3)), units), Y, beta=0.1)
     trained = bd.GivenWitnesses(
         [[bd.Layer.build(layer.weights, 0.0, 0.5, 0.0, 0.25) for layer in units.layers(0)]]

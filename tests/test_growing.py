@@ -336,7 +336,9 @@ def test_a_bias_that_the_start_lacks_is_told():
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(12, 2)), rng.integers(0, 2, 12)
     start = bd.Feedforward((1,), gauge="neuron").sample(X, 50)
-    with pytest.raises(ValueError, match=r"^atoms: expected one of inputs with a column of ones"):
+    with pytest.raises(
+        ValueError, match=r"^atoms: expected a dictionary of inputs with a column of ones"
+    ):
         bd.grow(
             bd.Feedforward((1,), bias=True, gauge="neuron"), X, y, "hinge", beta=0.02, atoms=start
         )

@@ -82,10 +82,10 @@ def test_heads_are_a_mapping_that_says_what_it_is():
     [
         ({"targets": {}}, "^targets: expected a mapping of at least one"),
         ({"targets": DIGIT}, "^targets: expected a mapping"),
-        ({"targets": {"sum": DIGIT}}, "^loss: expected one for each .*'sum'"),
-        ({"loss": {"sum": "softmax"}}, "^loss: expected one for each .*got .'sum'"),
-        ({"weights": {"sum": 1.0}}, "^weights: expected one for each"),
-        ({"weights": 2.0}, "^weights: expected one for each"),
+        ({"targets": {"sum": DIGIT}}, "^loss: expected one entry for each .*'sum'"),
+        ({"loss": {"sum": "softmax"}}, "^loss: expected one entry for each .*got .'sum'"),
+        ({"weights": {"sum": 1.0}}, "^weights: expected one entry for each"),
+        ({"weights": 2.0}, "^weights: expected one entry for each"),
         ({"weights": {"sum": 1.0, "carry": 0.0}}, "^weights: expected finite .*'carry'"),
         ({"weights": {"sum": np.nan, "carry": 1.0}}, "^weights: expected finite .*'sum'"),
         ({"weights": {"sum": np.inf, "carry": 1.0}}, "^weights: expected finite .*'sum'"),
@@ -107,7 +107,11 @@ def test_solutions_of_other_heads_are_refused_by_name():
     heads, others = two_heads(), two_heads(beta=0.5)
     solutions = {name: bd.solve(program, gap=1e-2) for name, program in others.items()}
     for call in (heads.primal, heads.dual, heads.networks):
-        with pytest.raises(ValueError, match=r"^solutions: expected one of the program of head"):
+        with pytest.raises(
+            ValueError, match=r"^solutions: expected a solution of the program of head"
+        ):
             call(solutions)
-        with pytest.raises(ValueError, match=r"^solutions: expected one for each of the heads"):
+        with pytest.raises(
+            ValueError, match=r"^solutions: expected one entry for each of the heads"
+        ):
             call({"sum": solutions["sum"]})
