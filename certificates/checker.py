@@ -15,7 +15,7 @@ for every W and b, where * is the convex conjugate, because
     a_i loss(z_i, y_i) + (a_i loss)*(-V_i)  >=  -V_i'z_i        (Fenchel and Young),
     sum_i V_i'z_i = sum_j (D'V)_j'W_j + b'sum_i V_i,
     strength norm(W_j) >= (D'V)_j'W_j   where the dual norm of (D'V)_j is at most strength,
-    sum_i V_i = 0                       where there is an intercept b.
+    sum_i V_i = 0                       if the program has an intercept b.
 
 Every number of a file is an integer over a power of two, and the checker computes with
 integers alone. Sums are exact. Quotients are rounded to the side that weakens the

@@ -4,7 +4,7 @@
     maximise over V (N, C)           -sum_i (a_i loss)*(-V_i)
                                      with |d_j' V_c| <= strength for every atom and output,
                                      or |D_j' V|_2 <= strength under the group norm,
-                                     and columns of V that sum to 0 where there is an intercept.
+                                     and columns of V that sum to 0 if the program has an intercept.
 
 Both have the same value (Ergen et al. 2023, Theorem 2.2 and Corollary 4.1).
 If loss and penalty are sums over outputs, so is the program. Its blocks are the
@@ -385,7 +385,7 @@ class ConvexProgram:
         >>> program = bd.ConvexProgram(D, [1.0, 2.0, -1.0], "squared", 0.0)
         >>> form = program.to_conic()
         >>> row = np.zeros((1, form.matrix.shape[1]))
-        >>> row[0, 2:4] = 1.0  # t, which bounds |w|, stands behind w where there is no intercept
+        >>> row[0, 2:4] = 1.0  # without an intercept t, which bounds |w|, follows w
         >>> settings = clarabel.DefaultSettings()
         >>> settings.verbose = False
         >>> solver = clarabel.DefaultSolver(
