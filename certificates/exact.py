@@ -126,7 +126,7 @@ def _checked(bits: int) -> int:
     if not _LEAST_BITS <= bits <= _MOST_BITS:
         raise ValueError(
             f"program: expected numbers that integers over 2^{_LEAST_BITS} to 2^{_MOST_BITS} "
-            f"hold, got one that needs 2^{bits}; rescale the targets or the dictionary"
+            f"hold, got one that needs 2^{bits}; rescale the targets"
         )
     return bits
 

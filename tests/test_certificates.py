@@ -723,5 +723,7 @@ def test_bad_parts_are_refused_by_name(named, value):
 def test_an_intercept_is_refused_where_the_program_has_none(intercept):
     program = small_program("squared", False, 2)
     bd.certify(program, weights=np.zeros((3, 2)), intercept=[0.0, 0.0])
-    with pytest.raises(ValueError, match=r"^intercept: expected none"):
+    with pytest.raises(
+        ValueError, match=r"^intercept: expected 0, as the program has no intercept, got"
+    ):
         bd.certify(program, weights=np.zeros((3, 2)), intercept=intercept)

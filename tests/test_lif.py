@@ -493,14 +493,16 @@ def test_a_complete_dictionary_holds_all_that_is_sampled_of_one_layer():
 )
 def test_what_can_not_be_listed_is_refused_by_name(change, named):
     lif = bd.LIF(**{"hidden": (2,), **change})
-    with pytest.raises(ValueError, match=f"^{named}: expected .* atoms"):
+    with pytest.raises(ValueError, match=f"^{named}: expected .* for a complete dictionary"):
         lif.complete(sequences())
 
 
 def test_final_neurons_that_hear_each_other_have_no_copies_to_count_on():
     bank = bd.SampledWitnesses(D_IN, (6, 4), 3, 1, bd.Neuron(0.9, 1.0), recurrent=True)
     dictionary = bd.SpikeDictionary.sample(sequences(), bank)
-    with pytest.raises(ValueError, match=r"^dictionary: expected final neurons that do not hear"):
+    with pytest.raises(
+        ValueError, match=r"^dictionary: expected final neurons without recurrent input"
+    ):
         LAST.program(dictionary, CLASSES, beta=0.1)
     # where no copies are counted on, the rebuilt network costs what the program says
     for lif in (replace(LAST, p=1.0), replace(LAST, gauge="neuron")):

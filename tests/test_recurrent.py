@@ -114,7 +114,9 @@ def test_complete_dictionaries_hold_all_that_is_sampled_and_fire_what_they_say(r
 
 def test_full_recurrence_of_the_last_layer_is_refused_where_copies_are_counted_on():
     full = Recurrent((3,), gauge="neuron").sample(X, 4)
-    with pytest.raises(ValueError, match=r"^dictionary: expected final neurons that do not hear"):
+    with pytest.raises(
+        ValueError, match=r"^dictionary: expected final neurons without recurrent input"
+    ):
         Recurrent((3,)).program(full, Y, beta=0.1)
     for fine in (Recurrent((3,), p=1.0), Recurrent((3,), gauge="neuron")):
         assert fine.program(full, Y, beta=0.1).strength == 0.1
@@ -130,7 +132,9 @@ def test_one_final_neuron_that_hears_others_is_enough_to_have_no_copies():
     alone = replace(alone, recurrent=np.diag(np.diag(alone.recurrent)))
     mixed = bd.SpikeDictionary.sample(X, bd.GivenWitnesses([[alone], together]))
     assert set(mixed.origin[:, 0]) == {0, 1}
-    with pytest.raises(ValueError, match=r"^dictionary: expected final neurons that do not hear"):
+    with pytest.raises(
+        ValueError, match=r"^dictionary: expected final neurons without recurrent input"
+    ):
         Recurrent((3,)).program(mixed, Y, beta=0.1)
     neuron = Recurrent((3,), gauge="neuron")
     program = neuron.program(mixed, Y, "hinge", beta=0.01)

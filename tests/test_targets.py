@@ -185,7 +185,7 @@ def test_other_dtypes_are_refused(y):
 
 
 def test_strings_of_two_dimensions_are_refused():
-    with pytest.raises(ValueError, match=r"^y: strings"):
+    with pytest.raises(ValueError, match=r"^y: expected shape .N,. for strings, which are labels"):
         encode([["a", "b"], ["b", "a"]], 2, SQUARED)
 
 
