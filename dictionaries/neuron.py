@@ -29,7 +29,12 @@ Range = float | tuple[float, float]
 
 def _check_range(name: str, value: Range, low: float, high: float) -> Range:
     """Return a number, or a pair low <= high of them, within [low, high]."""
-    ends = np.asarray(value, dtype=np.float64)
+    try:
+        ends = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"{name}: expected a number or a (low, high) pair, got {value!r:.80}"
+        ) from error
     if ends.shape not in ((), (2,)):
         raise ValueError(f"{name}: expected a number or a (low, high) pair, got {value!r}")
     if (

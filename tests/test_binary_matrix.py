@@ -171,6 +171,7 @@ def test_matvec_equals_numpy(dense):
     for shape in [(), (1,), (3,)]:
         weights = integers(dense.shape[1], *shape)
         same(D.matvec(weights), dense @ weights)
+        same(D @ weights, dense @ weights)
 
 
 @on_matrices

@@ -286,10 +286,12 @@ def test_verify_tells_a_line_a_file_and_fails_if_one_is_refused(comparison, tmp_
     _, folder = comparison
     good, missing, cut = folder / "compare.cert", tmp_path / "missing", tmp_path / "cut.cert"
     cut.write_bytes(good.read_bytes()[:-30])
-    assert main(["verify", str(good), str(cut), str(missing)]) == 1
+    assert main(["verify", str(good), str(cut), str(missing), str(tmp_path)]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["proven", "refused", "refused"]
+    assert [line.split()[0] for line in lines] == ["proven", *["refused"] * 3]
     assert "not a readable certificate" in lines[1]
+    assert "no such file" in lines[2]
+    assert "a folder, expected a file" in lines[3]
 
 
 @pytest.mark.parametrize("loss", ["squared", "hinge"])

@@ -155,6 +155,16 @@ def test_a_loaded_network_predicts_the_same(network_class, path):
     assert len(np.unique(outputs, axis=0)) > 1
 
 
+@pytest.mark.parametrize("kind", [SpikingNetwork, RecurrentNetwork])
+def test_network_load_reads_any_class_and_a_class_its_own(kind, path):
+    network = network_of(kind)
+    network.save(path)
+    assert bits(bd.Network.load(path)) == bits(network)
+    other = RecurrentNetwork if kind is SpikingNetwork else SpikingNetwork
+    with pytest.raises(ValueError, match=f"expected a {other.__name__}, got a {kind.__name__}"):
+        other.load(path)
+
+
 def test_a_loaded_network_does_not_change_with_its_file(path):
     network = network_of(SpikingNetwork)
     network.save(path)

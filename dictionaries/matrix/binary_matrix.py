@@ -348,6 +348,9 @@ class BinaryMatrix:
         out = self._add_columns(operand)
         return out if np.ndim(weights) == 2 else out[:, 0]
 
+    def __matmul__(self, weights: ArrayLike) -> NDArray[np.float64]:
+        return self.matvec(weights)
+
     def rmatvec(self, rows: ArrayLike) -> NDArray[np.float64]:
         """D' @ rows for rows of shape (n,) or (n, C); float64.
 

@@ -158,6 +158,9 @@ class DenseMatrix:
         out: Array = array @ operand
         return out if np.ndim(weights) == 2 else out[:, 0]
 
+    def __matmul__(self, weights: ArrayLike) -> Array:
+        return self.matvec(weights)
+
     def rmatvec(self, rows: ArrayLike) -> Array:
         """Compute D' @ rows for rows of shape (n,) or (n, C)."""
         operand = real_operand("rows", rows, self.shape[0], self.shape)
