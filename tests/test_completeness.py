@@ -804,11 +804,11 @@ def test_statements_are_made_for_the_program_of_the_inputs_alone():
     with pytest.raises(ValueError, match=r"^readout: expected 'last' or 'every', got 'lats'$"):
         completeness(program, STRINGS, "9/10", readout="lats")
     with pytest.raises(
-        ValueError, match=r"^X: expected at most 2 inputs and 16 steps .* got 3 and 2"
+        ValueError, match=r"^X: expected at most 2 inputs and 16 steps, .* got 3 and 2"
     ):
         completeness(program, np.ones((2, 2, 3)), "9/10")
     with pytest.raises(
-        ValueError, match=r"^X: expected at most 2 inputs and 16 steps .* got 1 and 17"
+        ValueError, match=r"^X: expected at most 2 inputs and 16 steps, .* got 1 and 17"
     ):
         completeness(program, np.ones((2, 17, 1)), "9/10")
     with pytest.raises(bd.BudgetExceeded, match="exceeds the budget of patterns 10"):
