@@ -1,8 +1,8 @@
 """Solvers: solve() and path(), the backends behind them, and grow() and ADMM splitting.
 
-To add a backend: a class in ``backends/<name>_.py`` (from :class:`Backend`, or from
-``ConicBackend`` if it solves conic programs), a line in ``BACKENDS`` in ``registry.py``,
-and a line in the table of ``tests/tolerances.py``.
+To add a backend, write a class in ``backends/<name>_.py`` (a subclass of :class:`Backend`, or of
+``ConicBackend`` if it solves conic programs). Add it to ``BACKENDS`` in ``registry.py`` and to
+the table of ``tests/tolerances.py``.
 """
 
 from .backend import Backend, BackendUnavailable, ProgramNotAccepted

@@ -1,4 +1,4 @@
-"""Anderson acceleration (type II) of a fixed-point map, over a state kept in parts."""
+"""Anderson acceleration (type II) of a fixed-point map whose state is a list of arrays."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -11,27 +11,28 @@ _PIECE = 2**14  # numbers: 128 KB
 
 
 class Anderson:
-    """Mixes the last images of a map x -> G(x) so that the mixed residuals G(x) - x are least.
+    """Mixture of the last images of a map x -> G(x), of least mixed residual G(x) - x.
 
-    The caller takes or leaves the mixture (Walker and Ni 2011, section 2), also where the
-    map changes a little from image to image, as with a multiplier that is renewed.
+    The caller accepts or rejects the mixture (Walker and Ni 2011, section 2). The map may change
+    a little from image to image: a method of multipliers updates its multipliers.
 
     Parameters
     ----------
     depth : int
-        Differences of residuals that are kept, at least 1.
+        Number of residual differences to keep, at least 1.
     allocate : callable
-        Memory for an array of as many numbers; the state's size 2 depth + 2 times.
+        Returns an array of the given number of floats. It is called with 2 depth + 2 times the
+        size of the state.
     """
 
     def __init__(self, depth: int, allocate: Callable[[int], Array] = np.empty) -> None:
         self._depth, self._allocate = depth, allocate
-        # residuals and images: the last of each, and below it a ring of differences
+        # residuals and images: row 0 holds the last, the other rows a ring of differences
         self._store = np.empty((2, depth + 1, 0))
         self._added = 0
 
     def add(self, start: Sequence[Array], image: Sequence[Array]) -> None:
-        """Take a point and its image, part by part."""
+        """Add a point and its image, each a list of arrays."""
         size = sum(part.size for part in image)
         if self._store.shape[2] != size:
             memory = np.asarray(self._allocate(2 * (self._depth + 1) * size))
@@ -47,7 +48,7 @@ class Anderson:
         self._added += 1
 
     def mix(self, image: Sequence[Array]) -> bool:
-        """Turn the last image into the mixture; False, and no change, before the second."""
+        """Overwrite the last image by the mixture; return False if fewer than two were added."""
         if self._added < 2:
             return False
         residuals, images = self._store[:, : min(self._added, self._depth + 1)]
@@ -56,7 +57,7 @@ class Anderson:
             products += residuals[:, at] @ residuals[:, at].T
         gram, right = products[1:, 1:], products[1:, 0]
         diagonal = np.diag_indices_from(gram)
-        # moves of zeros have no say
+        # a difference of zeros gets the share 0
         gram[diagonal] = (1.0 + _RIDGE) * gram[diagonal] + np.finfo(np.float64).tiny
         shares = np.linalg.solve(gram, right)
         for _, g, at in _pieces(image, image):
@@ -64,17 +65,17 @@ class Anderson:
         return True
 
     def restore(self, image: Sequence[Array]) -> None:
-        """Set a state to the last image, as it was added."""
+        """Overwrite a state by the last image that was added."""
         for _, g, at in _pieces(image, image):
             g[:] = self._store[1, 0, at]
 
     def forget(self) -> None:
-        """Start anew, in the same memory: the map has changed."""
+        """Discard all images but keep the memory, because the map has changed."""
         self._added = 0
 
 
 def _pieces(start: Sequence[Array], image: Sequence[Array]) -> Iterator[tuple[Array, Array, slice]]:
-    """Two states in pieces of which several stay in the cache, and the place of each."""
+    """Yield pieces of two states that fit into the cache, and the slice of each piece."""
     end = 0
     for x, g in zip(start, image, strict=True):
         for first in range(0, g.size, _PIECE):

@@ -1,4 +1,4 @@
-"""What a backend is: accepts, compile, update, solve."""
+"""Backend: the interface of a solver, with accepts, compile, update and solve."""
 
 from abc import ABC, abstractmethod
 from importlib.metadata import PackageNotFoundError, version
@@ -9,22 +9,23 @@ from .monitor import Monitor
 
 
 class BackendUnavailable(RuntimeError):
-    """The backend cannot solve here; the message says why and what to do."""
+    """Error of a backend that is not installed or has no licence; its message says what to do."""
 
 
 class ProgramNotAccepted(ValueError):
-    """The backend does not take the program; the message says which part."""
+    """Error of a backend that does not support a program; its message names the part."""
 
 
 class Backend(ABC):
-    """A way to solve programs.
+    """Solver of programs.
 
     Attributes
     ----------
     name : str
-        The word users write; also the extra that installs it.
+        Name that users write, also the extra that installs the backend.
     package : str or None
-        The distribution that it needs, None for our own; imported when it is used.
+        Distribution that the backend needs, None for a built-in one. The backend imports it
+        at its first use.
     """
 
     name: ClassVar[str]
@@ -32,40 +33,40 @@ class Backend(ABC):
 
     @property
     def version(self) -> str | None:
-        """Version of the package behind it; None where that is not installed."""
+        """Version of the backend's package, None if the package is not installed."""
         try:
             return version(self.package or "bidual")
         except PackageNotFoundError:
             return None
 
     def available(self) -> str | None:
-        """Why it cannot solve here and what to do about it, or None if it can."""
+        """Return why the backend cannot solve here and what to do, or None if it can."""
         if self.package is not None and self.version is None:  # looking it up takes 0.5 ms
             return f"{self.name} is not installed: pip install 'bidual[{self.name}]'"
         return None
 
     @abstractmethod
     def accepts(self, program: ConvexProgram) -> str | None:
-        """Which part of the program it does not take, or None if it takes it all."""
+        """Return which part of the program is not supported, or None if all parts are."""
 
     def compile(self, program: ConvexProgram) -> Any:
-        """Build the backend's own model, without a licence; the program itself unless defined."""
+        """Build the backend's model, without a licence; the default returns the program."""
         return program
 
     def update(self, model: Any, program: ConvexProgram) -> Any:
-        """Return the model of the same program at another strength; the matrix is the same."""
+        """Return the model of the same program at another strength; the matrix is unchanged."""
         return program
 
     @abstractmethod
     def solve(self, model: Any, monitor: Monitor, options: dict[str, Any]) -> str:
-        """Solve, handing every answer to ``monitor.offer``; return the backend's own last word.
+        """Solve, pass every answer to ``monitor.offer``, and return the backend's final message.
 
-        It starts from the monitor's answer as far as it can, and ends when the
-        monitor is done or out of time, or when it can do no better. ``options``
-        go to the backend untouched.
+        A backend that can start from an answer starts from the monitor's. It stops when the
+        monitor is done or out of time, or when the backend cannot improve its answer.
+        ``options`` reach the backend unchanged.
 
         Raises
         ------
         KeyboardInterrupt
-            If it is interrupted; what was offered by then is kept.
+            If the user interrupts the solve. The monitor keeps the answers offered before.
         """

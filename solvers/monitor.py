@@ -1,4 +1,4 @@
-"""Monitor: certifies every answer a backend offers, keeps the best and the time."""
+"""Monitor: certificates of all answers that a backend offers, the best answer, and the time."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -14,12 +14,12 @@ from ..formulations import ConvexProgram
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a solve stands: the best answer so far, certified.
+    """Certified figures of the best answer so far.
 
-    ``seconds`` since the solve began; ``primal``, ``dual`` and ``absolute_gap``
-    in units of the objective; ``relative_gap`` relative to the program's
-    reference; ``active`` atoms with a weight; ``residuals``, the relative
-    primal and dual residual of a splitting method, None of any other.
+    ``seconds`` count from the start of the solve. ``primal``, ``dual`` and ``absolute_gap``
+    are in units of the objective; ``relative_gap`` is relative to the program's reference.
+    ``active`` counts the atoms with a weight. ``residuals`` are the relative primal and dual
+    residual of a splitting method, None for other methods.
     """
 
     seconds: float
@@ -32,13 +32,13 @@ class Progress:
 
 
 class Monitor:
-    """The best certified answer so far, block by block, and how much time is left.
+    """Best certified answer so far per block of outputs, and the time left.
 
-    Blocks of outputs are solved apart, so the best answer may take each block
-    from another offer; one that nobody has answered stands where the solve
-    began: at W = 0, or at a warm start. Backends start from ``weights`` (P, C),
-    ``intercept`` (C,) and ``dual_point`` (N, C) as they find them. ``absolute_gaps`` (B,)
-    are the certified gaps; to ``iterations`` backends add their own.
+    Backends may solve blocks separately, so the best answer may combine blocks of different
+    offers. A block without an offer keeps the start of the solve: W = 0 or the warm start.
+    Backends start from ``weights`` (P, C), ``intercept`` (C,) and ``dual_point`` (N, C).
+    ``absolute_gaps`` (B,) are the certified gaps. Backends add their iterations to
+    ``iterations``.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Monitor:
         self.history: list[Progress] = []
         self.iterations = 0
         self.residuals: tuple[float, float] | None = None
-        self.answered = False  # by the backend, and not by where it began
+        self.answered = False  # True after the backend's first offer; a warm start is no offer
         self.recover_seconds = 0.0
         self._callback = callback
         self._start = time.perf_counter()
@@ -84,7 +84,7 @@ class Monitor:
 
     @property
     def block_gap(self) -> float:
-        """Largest gap of one block with which all together meet the asked gap."""
+        """Gap that each block may have so that all blocks together meet the asked gap."""
         return self.asked_gap * self.program.reference / len(self.program.blocks)
 
     @property
@@ -93,7 +93,7 @@ class Monitor:
         return float(self.absolute_gaps.sum()) <= self.asked_gap * self.program.reference
 
     def begin(self, weights: Array, intercept: Array, dual_point: Array) -> None:
-        """Start from an answer that was there before."""
+        """Start from a given answer, which does not count as the backend's."""
         self.offer(weights, intercept, dual_point)
         self.answered = False
 
@@ -105,11 +105,12 @@ class Monitor:
         outputs: Sequence[int] | None = None,
         largest_prices: Array | None = None,
     ) -> Certificate | None:
-        """Certify an answer to one block of outputs (all unless said) and keep what is better.
+        """Certify an answer to some outputs (default: all) and keep the blocks that it improves.
 
-        ``weights`` (P, c), ``intercept`` (c,), ``dual_point`` (N, c); with
-        ``largest_prices``, a bound on its largest prices, by that one alone and without
-        a pass over D. Answers that are not finite are dropped, and have no certificate.
+        ``weights`` are (P, c), ``intercept`` (c,) and ``dual_point`` (N, c). If the caller gives
+        ``largest_prices``, a bound on the largest prices of ``dual_point``, the monitor tries
+        no other dual point and needs no pass over D. The monitor drops an answer that is not
+        finite and returns None.
         """
         start = time.perf_counter()
         chosen = tuple(range(self.program.outputs)) if outputs is None else tuple(outputs)
@@ -144,7 +145,7 @@ class Monitor:
         return certificate
 
     def settle(self) -> Certificate:
-        """Certify the answer held, from nothing, as the last entry of the history."""
+        """Recompute the certificate of the best answer; add it to the history if it is better."""
         start = time.perf_counter()
         certificate = certify(
             self.program,
@@ -158,7 +159,7 @@ class Monitor:
             certificate.primals.copy(),
         )
         self.recover_seconds += time.perf_counter() - start
-        if better and self.history:  # an answer that nobody gave is no progress
+        if better and self.history:  # W = 0 without an offer is no progress
             self._record()
         return certificate
 

@@ -1,11 +1,11 @@
-"""Pruning: from any answer to one with no more atoms than Caratheodory's theorem asks for.
+"""Pruning: reduce the atoms of an answer to Caratheodory's bound.
 
-An answer is a sum of atoms with weights x > 0, the fits being Z = sum_j x_j a_j + b:
-under l1 a_j is a column with a sign, in one output; under the group norm it is
-d_j u_j' in R^{N C}, u_j = W_j / |W_j|. The penalty is sum_j x_j. Where the a_j are
-dependent, x moves along a kernel vector, in the sense in which the sum does not
-rise, until an atom has weight 0. That is the push of a simplex method's crossover,
-here on a dense tableau from a QR with column pivoting.
+An answer is a sum of atoms with weights x > 0. Its fits are Z = sum_j x_j a_j + b. Under l1,
+a_j is a column with a sign, in one output. Under the group norm it is d_j u_j' in R^{N C},
+u_j = W_j / |W_j|. The penalty is sum_j x_j. If the a_j are dependent, x moves along a kernel
+vector until an atom has weight 0; the sign of the vector is chosen so that the sum does not
+rise. This is the push of a simplex method's crossover, here on a dense tableau from a QR with
+column pivoting.
 """
 
 from collections.abc import Iterator
@@ -21,18 +21,18 @@ from ..formulations import ConvexProgram
 Columns = NDArray[np.intp]
 
 _EPSILON = float(np.finfo(np.float64).eps)
-_TIE = 16 * _EPSILON  # steps that differ by this share differ by rounding alone
+_TIE = 16 * _EPSILON  # steps within this relative difference count as equal
 _OPERATIONS = 16  # roundings of one loss or norm, those of exp and log included
-_PIVOT = 1e-11  # entries of the tableau below this share of the largest are taken for rounding
-_AT_ONCE = 256  # atoms that join those kept, whose tableau would be slow if it held thousands
+_PIVOT = 1e-11  # entries of the tableau below this share of the largest count as rounding
+_AT_ONCE = 256  # atoms added to those kept per pass: a tableau of thousands is slow
 
 
 def prune(program: ConvexProgram, weights: Array, intercept: Array) -> tuple[Array, Array, bool]:
-    """Return W (P, C) and b (C,) with the same fits and independent atoms, and if all went.
+    """Return W (P, C) and b (C,) with the same fits and independent atoms, and a flag.
 
-    The last is False where rounding could have raised the objective by more than
-    4 E, E being the rounding error of evaluating it at ``weights``, and dependent
-    atoms were left for that. The objective in exact arithmetic never rises by more.
+    The flag is False if dependent atoms remain because removing them could raise the objective
+    by more than 4 E. E is the rounding error of evaluating the objective at ``weights``. In
+    exact arithmetic the objective never rises by more than 4 E.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def prune(program: ConvexProgram, weights: Array, intercept: Array) -> tuple[Arr
 
 
 def support_rank(program: ConvexProgram, weights: Array) -> int:
-    """Rank of the atoms in use, as vectors of R^{N C} beside the intercept; as in :func:`prune`."""
+    """Return the rank of the active atoms in R^{N C}, centred if the program has an intercept."""
     total = 0
     with threadpool_limits(1):
         for part in _parts(program):
@@ -70,11 +70,11 @@ def support_rank(program: ConvexProgram, weights: Array) -> int:
 
 
 def _parts(program: ConvexProgram) -> list[slice]:
-    """Outputs that one norm of the penalty covers."""
+    """Return the slices of outputs that one norm of the penalty covers."""
     if program.penalty.norm is None:
         raise ValueError(
-            f"program: expected the penalty l1 or group, whose atoms are known, "
-            f"got {program.penalty!r}"
+            f"program: pruning needs the penalty l1 or group, got {program.penalty!r}; state the "
+            f"program with one of these"
         )
     width = program.norm_width
     return [slice(c, c + width) for c in range(0, program.outputs, width)]
@@ -83,7 +83,7 @@ def _parts(program: ConvexProgram) -> list[slice]:
 def _pushed(
     program: ConvexProgram, W: Array, b: Array, part: slice, columns: Columns, most: float
 ) -> tuple[Array, Array, bool]:
-    """Prune among some columns, with as many pushes as keep the objective proven below ``most``."""
+    """Prune some columns with as many pushes as provably keep the objective below ``most``."""
     sizes, directions = _polar(W[columns, part])
     atoms = _atoms(program, columns, directions)
     for pushes in _halves(atoms.shape[1]):
@@ -107,7 +107,7 @@ def _halves(number: int) -> Iterator[int]:
 
 
 def _polar(W: Array) -> tuple[Array, Array]:
-    """Lengths (s,) and directions (s, c) of rows, none of which is 0."""
+    """Return lengths (s,) and directions (s, c) of rows other than 0."""
     largest = np.abs(W).max(axis=1, keepdims=True)  # first, so that no square underflows
     scaled = W / largest
     lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
@@ -115,9 +115,9 @@ def _polar(W: Array) -> tuple[Array, Array]:
 
 
 def _atoms(program: ConvexProgram, columns: Columns, directions: Array) -> Array:
-    """The atoms (k, s) in an orthonormal basis of R^{N c}, centred where there is an intercept.
+    """Return the atoms (k, s) in an orthonormal basis of R^{N c}.
 
-    What is left of a column beside an intercept is its distance from its mean.
+    If the program has an intercept, the columns are centred: the intercept fits their mean.
     """
     D = program.design.take(columns).to_dense()
     if program.intercept:
@@ -129,7 +129,7 @@ def _atoms(program: ConvexProgram, columns: Columns, directions: Array) -> Array
 
 
 def _triangle(A: Array) -> tuple[Array, Columns]:
-    """R (r, s) and an order of columns with A[:, order] = Q R; r is the rank of A."""
+    """Return R (r, s) and an order of columns with A[:, order] = Q R; r is the rank of A."""
     square = qr(A, mode="r", check_finite=False)[0][: min(A.shape)]  # pivoting is slow on tall ones
     R, order = qr(square, mode="r", pivoting=True, check_finite=False)
     sizes = np.abs(R.diagonal())
@@ -138,9 +138,9 @@ def _triangle(A: Array) -> tuple[Array, Columns]:
 
 
 def _vertex(atoms: Array, sizes: Array, pushes: int) -> Array:
-    """X >= 0 with atoms @ x as at ``sizes``, no larger sum, and up to ``pushes`` more zeros.
+    """Return x >= 0 with atoms @ x = atoms @ sizes, no larger sum, and up to ``pushes`` more zeros.
 
-    ``sizes`` itself where the atoms are independent.
+    If the atoms are independent, return ``sizes`` itself.
     """
     R, order = _triangle(atoms)
     rank = R.shape[0]
@@ -150,7 +150,7 @@ def _vertex(atoms: Array, sizes: Array, pushes: int) -> Array:
     x = sizes.copy()
     tableau = solve_triangular(R[:, :rank], R[:, rank:], check_finite=False)
     for k, column in enumerate(rest[:pushes]):
-        # atom = atoms[:, basic] @ t: it goes, or where that would raise the sum it grows
+        # atom = atoms[:, basic] @ t: its weight falls, or grows if falling would raise the sum
         t = tableau[:, k].copy()
         sense = 1.0 if t.sum() <= 1.0 else -1.0
         change = sense * t
@@ -159,20 +159,20 @@ def _vertex(atoms: Array, sizes: Array, pushes: int) -> Array:
         step = steps.min(initial=np.inf)
         leaves = sense > 0 and x[column] <= step
         step = x[column] if leaves else step
-        gone = falling[steps <= step * (1.0 + _TIE)]  # all that rounding alone would leave
+        gone = falling[steps <= step * (1.0 + _TIE)]  # all atoms that reach 0 up to rounding
         x[basic] = np.maximum(x[basic] + step * change, 0.0)
         x[basic[gone]] = 0.0
         if leaves:
             x[column] = 0.0
             continue
-        # a basic atom is at 0, and this one takes its place; of several that of the safest
+        # a basic atom is at 0 and this one replaces it; of several, that with the largest pivot
         i = gone[np.argmax(np.abs(t[gone]))]
         x[column] -= sense * step
         basic[i] = column
         row = tableau[i, k + 1 :] / t[i]
         tableau[:, k + 1 :] -= np.outer(t, row)
         tableau[i, k + 1 :] = row
-    # what rounding has moved of the fits, the atoms that stay take back
+    # the atoms that stay undo what rounding changed in the fits
     staying = basic[x[basic] > 0]
     if staying.size:
         Q, R = qr(atoms[:, staying], mode="economic", check_finite=False)
@@ -181,13 +181,13 @@ def _vertex(atoms: Array, sizes: Array, pushes: int) -> Array:
 
 
 def evaluated(program: ConvexProgram, W: Array, b: Array) -> tuple[float, float]:
-    """Return the objective in float64, and a bound E on its distance from the exact one.
+    """Return the objective in float64, and a bound E on its distance from the exact value.
 
-    With s atoms in use a fit is a sum of s weights and b. In any order it is off
-    by at most (s + 1) u of the sum r of their sizes, u = eps / 2 (Higham 2002,
-    section 3.1), which costs a_i times the slope of the loss. The loss and the norm
-    take up to 16 roundings each, and their sums N + C and s + C more, of what is
-    added up. So E = (N + s + C + 16) eps / 2 (objective + sum_i a_i slope_i r).
+    With s active atoms a fit is a sum of s weights and b. In any order of summation its error
+    is at most (s + 1) u r, where r is the sum of their absolute values and u = eps / 2 (Higham
+    2002, section 3.1). The objective then changes by at most a_i times the slope of the loss
+    times this error. The loss and the norm take up to 16 roundings each; their sums take N + C
+    and s + C more. So E = (N + s + C + 16) eps / 2 (objective + sum_i a_i slope_i r).
     """
     fit = program.affine(W, b)
     used = np.flatnonzero(W.any(axis=1))
@@ -195,8 +195,8 @@ def evaluated(program: ConvexProgram, W: Array, b: Array) -> tuple[float, float]
     reach = (sizes.matvec(np.abs(W[used])) + np.abs(b)).max(axis=0)
     rate = 0.5 * (sum(program.target.shape) + used.size + _OPERATIONS) * _EPSILON
     ends = (program.loss.gradient(fit + s * rate * reach, program.target) for s in (-1, 1))
-    slopes = np.maximum(*map(np.abs, ends))  # a convex loss is nowhere steeper between them
-    if not program.loss.separable:  # nor is this one by more, wherever the other outputs are
+    slopes = np.maximum(*map(np.abs, ends))  # a convex loss is not steeper between the ends
+    if not program.loss.separable:  # the bound on the curvature covers moves of other outputs
         slopes += program.loss.curvature * rate * np.linalg.norm(reach)
     moved = float((program.row_weights @ (slopes * reach)).sum())
     value = float(program.objectives(W, fit).sum())

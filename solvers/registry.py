@@ -32,7 +32,7 @@ BACKENDS: dict[str, Backend] = {
 
 
 def register(backend: Backend) -> None:
-    """Add a backend to ``bidual.BACKENDS``, so that its name can be given wherever one is asked.
+    """Add a backend to ``bidual.BACKENDS``, so that users can select it by name.
 
     Parameters
     ----------
@@ -42,8 +42,8 @@ def register(backend: Backend) -> None:
     Raises
     ------
     ValueError
-        If it is not an instance of a subclass of :class:`Backend`, or has no name, or one
-        that is taken; "auto" is.
+        If it is not an instance of a subclass of :class:`Backend`, if it has no name, or if
+        its name is "auto" or that of a registered backend.
 
     Examples
     --------
@@ -66,14 +66,14 @@ def register(backend: Backend) -> None:
     check_backend(backend)
     if backend.name == "auto" or backend.name in BACKENDS:
         raise ValueError(
-            f"backend: the name {backend.name!r} is taken; expected another than 'auto' and "
+            f"backend: the name {backend.name!r} is taken; choose a name other than 'auto' and "
             f"{list(BACKENDS)}"
         )
     BACKENDS[backend.name] = backend
 
 
 def find_backend(backend: str | Backend) -> Backend:
-    """Return the backend of that name, or the backend itself, as :func:`check_backend` takes it."""
+    """Return the backend of that name, or the given backend if :func:`check_backend` accepts it."""
     if not isinstance(backend, str):
         check_backend(backend)
         return backend
@@ -94,5 +94,6 @@ def check_backend(backend: object) -> None:
     name = getattr(backend, "name", None)
     if not isinstance(name, str) or not name:
         raise ValueError(
-            f"backend: expected a name, a string, got {name!r} as that of {backend!r:.80}"
+            f"backend: expected its attribute name to be a non-empty string, got {name!r} for "
+            f"{backend!r:.80}"
         )

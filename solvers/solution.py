@@ -16,7 +16,7 @@ from .monitor import Progress
 
 
 class Status(Enum):
-    """How a solve ended, judged by the certificate and never by the backend's own word."""
+    """Status of a solve, decided by the certificate and never by the backend's own status."""
 
     CERTIFIED = "the asked gap is certified"
     TIME_LIMIT = "out of time before the asked gap was certified"
@@ -27,34 +27,34 @@ class Status(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Solution:
-    """An answer to a program.
+    """Answer to a program, with its certificate.
 
     Attributes
     ----------
     program : ConvexProgram
-        What was asked.
+        The program that was solved.
     backend : str
-        Who answered.
+        Name of the backend that solved it.
     status : Status
     message : str
-        The backend's own last word, for people to read.
+        The backend's final message, to be read by the user.
     weights : (P, C) array
         W.
     intercept : (C,) array
-        b, zeros where the program has none.
+        b, zeros if the program has no intercept.
     dual_point : (N, C) array
         V, feasible.
     certificate : Certificate
-        Of these weights, in the original program.
+        Certificate of these weights for ``program``.
     asked_gap : float
-        The relative gap that was asked for.
+        The relative gap that the caller asked for.
     compile_seconds, solve_seconds, recover_seconds : float
-        Building the backend's model; solving it; and turning its answers into
-        certified ones of the program.
+        Time to build the backend's model, to solve it, and to convert and certify its
+        answers.
     iterations : int
-        The backend's own, over all outputs and runs.
+        Iterations of the backend, summed over all outputs and runs.
     history : list of Progress
-        The best certified answer so far, each time that it became better.
+        One entry per improvement of the best certified answer.
     """
 
     program: ConvexProgram
@@ -89,19 +89,20 @@ class Solution:
 
     @property
     def support_rank(self) -> int:
-        """Rank of the atoms in use, to float64's rounding: how many a pruned answer may need.
+        """Rank of the active atoms in float64, which bounds the atoms of a pruned answer.
 
-        Under l1 that of the active columns of D, summed over outputs; under the
-        group norm that of the matrices d_j W_j'. Beside an intercept columns count
-        by what is left of them without their mean.
+        Under l1 it is the rank of the active columns of D, summed over outputs. Under the group
+        norm it is the rank of the matrices d_j W_j'. If the program has an intercept, the
+        columns are centred first.
         """
         return prune.support_rank(self.program, self.weights)
 
     def network(self) -> Network:
         """Rebuild the network that computes D W + b.
 
-        The program knows the network class that stated it and its dictionary; for a program
-        of :func:`bidual.readout_program` it is the network with this readout.
+        The program stores the network class that stated it and the dictionary. A program of
+        :func:`bidual.readout_program` stores the network instead; the result is that network
+        with this readout.
 
         Raises
         ------
@@ -124,43 +125,45 @@ class Solution:
             network: Network = source.network(dictionary, self)
             return network
         raise ValueError(
-            "program: expected one that a network class stated, such as lif.program(atoms, y), "
-            "got one of a design alone; lif.network(atoms, solution) rebuilds the network, where "
-            "the design is atoms.atoms of a dictionary of the class lif"
+            "program: expected a program that a network class stated (lif.program(atoms, y)), got "
+            "a program without a network class; if its design is atoms.atoms of a dictionary of "
+            "the class lif, call lif.network(atoms, solution)"
         )
 
     def prune(self) -> "Solution":
-        """Move to an answer whose atoms are independent, so that there are no more than their rank.
+        """Return an answer with independent atoms, so that their number is at most their rank.
 
-        That is at most N C atoms, and (N - 1) C beside an intercept, N being the
-        rows of D: n, or n T where the loss is read at every step. Caratheodory's
-        theorem alone gives N C + 1 (Ergen et al. 2023, Theorem 2.2; Udupi, Yang and
-        Zhai 2026, Theorem 3.4), for points anywhere in the hull of the atoms. Here
-        the penalty may fall, so that any dependence can be used and not only those
-        that leave the sum of weights as it is: one less. An intercept is one more
-        vector in each output, always there and never counted. Under l1 it is weights
-        other than 0 that are bounded, of which an atom may have one for each output.
-        Where there are few atoms, ``support_rank`` says more than the bound.
+        The rank is at most N C, or (N - 1) C if the program has an intercept. N is the number
+        of rows of D: n, or n T for a readout at every step. Under l1 the bound counts weights
+        other than 0, and an atom may have one per output. ``support_rank`` is the rank itself
+        and can be much smaller.
 
-        Pruning keeps the fits, and with them the loss, and does not raise the penalty.
+        Caratheodory's theorem gives N C + 1 for points in the hull of the atoms (Ergen et al.
+        2023, Theorem 2.2; Udupi, Yang and Zhai 2026, Theorem 3.4). Pruning needs one atom less
+        because the penalty may fall: it uses every dependence, not only those that keep the sum
+        of the weights. An intercept adds a fixed vector per output that is not counted as an
+        atom.
+
+        Pruning keeps the fits, so it keeps the loss, and it does not raise the penalty.
         Rounding in float64 may raise the objective in exact arithmetic by at most
 
-            2 (N + s + C + 16) eps (objective + sum_i a_i g_i r),
+            2 (N + s + C + 16) eps (objective + sum_i a_i g_i r).
 
-        which bounds four times the rounding of evaluating it: s atoms are in use, g_i
-        is the largest slope of the loss of row i within rounding of its fit, and r the
-        largest entry of ``|D| |W| + |b|``. Where rounding could raise it by more,
-        atoms stay, and ``message`` says so.
+        This is four times the rounding error of evaluating the objective. Here s is the number
+        of active atoms, g_i the largest slope of the loss of row i within rounding of its fit,
+        and r the largest entry of ``|D| |W| + |b|``. If rounding could raise the objective by
+        more, pruning keeps dependent atoms and ``message`` says so.
 
         Returns
         -------
         Solution
-            With a new certificate, by the dual point of this one if there is no better.
+            The pruned answer with a new certificate. Its dual point is that of this solution
+            unless a better one is found.
 
         Raises
         ------
         ValueError
-            If the penalty is another than l1 and group.
+            If the penalty is neither l1 nor group.
 
         Examples
         --------
@@ -178,7 +181,7 @@ class Solution:
         left = int(np.count_nonzero(weights.any(axis=1)))
         message = f"{self.message}; pruned from {self.active.size} atoms to {left}"
         if not complete:
-            message += ", and no further, where rounding would raise the objective"
+            message += "; dependent atoms remain, because rounding could raise the objective"
         certificate = certify(
             self.program, weights=weights, intercept=intercept, dual_point=self.dual_point
         )

@@ -1,4 +1,4 @@
-"""solve() and path(): the verbs of every backend."""
+"""solve() and path(): solve a program with any backend and certify the answer."""
 
 import time
 from collections.abc import Callable
@@ -17,29 +17,29 @@ from .registry import BACKENDS, find_backend
 from .solution import Solution, Status
 from .units import Units
 
-_UNEVEN = 1_000  # times that one column is longer than another
+_UNEVEN = 1_000  # ratio of column lengths from which on newton is preferred
 
 
 def _in_order(program: ConvexProgram) -> tuple[str, ...]:
-    """Backends for a program, best first; admm is always there and takes everything.
+    """Return the backends for a program, best first; admm is last and accepts every program.
 
-    ``benchmarks/auto.py`` measures it: digits, 1,004 atoms, to 1e-6, 0.1 and 0.02
-    lambda_max, one core. Outputs on their own: newton, whatever the loss; one smooth
-    output took it 0.02 to 0.1 s, lasso 0.01 to 0.4, admm 0.1 to 0.3, and hinge 0.7
-    against more than 5. lasso is up to 2.6 times as fast where few atoms are used
-    (squared hinge), and up to 5 times as slow at 0.005. Outputs that are coupled:
-    admm; ten took it 0.3 to 2.4 s, newton 0.3 to more than 5.
+    ``benchmarks/auto.py`` measures the order: digits, 1,004 atoms, gap 1e-6, strengths 0.1 and
+    0.02 lambda_max, one core. Separate outputs: newton, for every loss. One output of a smooth
+    loss took newton 0.02 to 0.1 s, lasso 0.01 to 0.4 s and admm 0.1 to 0.3 s. The hinge loss
+    took newton 0.7 s and admm more than 5 s. lasso is up to 2.6 times as fast as newton if few
+    atoms are active (squared hinge), and up to 5 times slower at 0.005 lambda_max. Coupled
+    outputs: admm. Ten outputs took admm 0.3 to 2.4 s and newton 0.3 to more than 5 s.
 
-    Over real designs (300 x 500 normal numbers) the same: three coupled outputs took admm
-    0.05 to 0.5 s, newton 0.03 to 1.3. But columns whose lengths differ 10,000 times slow
-    admm down to 0.4 to 4.9 s, and newton not.
+    Real designs (300 x 500 normal numbers) give the same order: three coupled outputs took admm
+    0.05 to 0.5 s and newton 0.03 to 1.3 s. If column lengths differ by a factor of 10,000, admm
+    takes 0.4 to 4.9 s and newton does not slow down.
     """
     apart = len(program.blocks) == program.outputs
     return ("newton", "admm") if apart or _uneven(program.design) else ("admm",)
 
 
 def _uneven(design: Design) -> bool:
-    """Whether columns of a real matrix have lengths too different for one scale of all weights."""
+    """Whether the column lengths of a real matrix differ too much for admm."""
     if not isinstance(design, DenseMatrix):
         return False
     squares = design.squared_norms()
@@ -50,16 +50,16 @@ def _uneven(design: Design) -> bool:
 def choose(backend: str | Backend, program: ConvexProgram) -> Backend:
     """Return the backend of that name, or for "auto" the first that can solve the program.
 
-    A backend itself is returned where it takes the program.
+    A :class:`Backend` is returned itself if it supports the program.
 
     Raises
     ------
     ValueError
-        If there is no backend of that name, or it is neither a name nor a backend.
+        If ``backend`` is neither the name of a backend nor a :class:`Backend`.
     BackendUnavailable
-        If it is not installed or has no licence.
+        If the backend is not installed or has no licence.
     ProgramNotAccepted
-        If it does not take some part of the program.
+        If the backend does not support some part of the program.
     """
     if isinstance(backend, str) and backend == "auto":
         return next(
@@ -88,7 +88,7 @@ def solve(
 ) -> Solution:
     """Solve a program and certify the answer.
 
-    Ctrl-C ends it with the best answer so far, as the time limit does.
+    Ctrl-C and the time limit both end the solve with the best answer so far.
 
     Parameters
     ----------
@@ -97,22 +97,22 @@ def solve(
         A name in ``bidual.BACKENDS``, "auto", or an instance of a subclass of
         :class:`bidual.Backend`.
     gap : float
-        Certified relative gap to reach: (primal - dual) / reference, the
-        reference being the objective at W = 0.
+        Certified relative gap to reach: (primal - dual) / reference. The
+        reference is the objective at W = 0.
     time_limit : float, seconds
-        When to stop, compiling included; the best answer so far is returned.
-        Looked at between steps. ecos and sklearn know no clock: they get as many
-        iterations as are expected to fit, and may overrun it by about one, or by
-        a fit where that is liblinear's. cvxpy refuses it with solvers other than
-        Clarabel, SCS, OSQP, HiGHS and MOSEK.
+        Time after which the backend stops, compilation included. Backends check it
+        between steps. ecos and sklearn have no time limit: they get as many
+        iterations as are expected to fit. They may overrun the limit by about one
+        iteration, or by one fit of liblinear. cvxpy refuses a time limit for solvers
+        other than Clarabel, SCS, OSQP, HiGHS and MOSEK.
     callback : callable, optional
-        Called with a :class:`Progress` each time the best answer becomes better.
+        Called with a :class:`Progress` each time the best answer improves.
     warm_start : Solution, optional
-        An answer to a program of the same shape. One that is good enough already is
-        returned at once; newton, lasso, admm, osqp and scs start from it, and of
-        the others no answer is returned that is worse.
+        An answer to a program of the same shape. If it already meets the gap,
+        ``solve`` returns it at once. newton, lasso, admm, osqp and scs start from it.
+        No backend returns an answer worse than the warm start.
     **options
-        Passed to the backend untouched.
+        Passed to the backend unchanged.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def solve(
     Raises
     ------
     ValueError
-        If an argument is out of its range or the backend is unknown.
+        If an argument is out of range or the backend is unknown.
     BackendUnavailable, ProgramNotAccepted
         See :func:`choose`.
 
@@ -153,31 +153,31 @@ def path(
     time_limit: float = np.inf,
     **options: Any,
 ) -> list[Solution]:
-    """Solve a program at several strengths, each from the answer before it.
+    """Solve a program at several strengths, each from the answer to the previous one.
 
-    The backend's model is compiled once and updated from strength to strength.
-    From large to small is the fast order, since few atoms are active at first.
+    ``path`` compiles the backend's model once and updates it from strength to strength.
+    Decreasing strengths are fastest, because few atoms are active at first.
 
     Parameters
     ----------
     program : ConvexProgram
-        Its own strength plays no part.
+        Its own strength is ignored.
     strengths : (S,) array
         Finite, >= 0; solved in this order.
     backend, gap, **options
         As in :func:`solve`.
     time_limit : float, seconds
-        For each strength.
+        Time limit per strength.
 
     Returns
     -------
     list of Solution
-        One a strength. After Ctrl-C those that were begun.
+        One per strength. After Ctrl-C, the list ends with the interrupted strength.
 
     Raises
     ------
     ValueError, BackendUnavailable, ProgramNotAccepted
-        As in :func:`solve`, before the first is solved.
+        As in :func:`solve`, before the first solve.
 
     Examples
     --------
@@ -215,12 +215,12 @@ def _solve(
     start: Solution | None,
     options: dict[str, Any],
 ) -> tuple[Solution, Any]:
-    """Start, compile or update, and solve; the solution, and the model for the next strength."""
+    """Compile or update the model and solve; return the solution and the model."""
     if start is not None:
         intercept = start.intercept if monitor.program.intercept else 0.0 * start.intercept
         monitor.begin(start.weights, intercept, start.dual_point)
     if monitor.done and start is not None:
-        return _solution(chosen, monitor, "the warm start is good enough", 0.0, False), model
+        return _solution(chosen, monitor, "the warm start meets the asked gap", 0.0, False), model
     compile_seconds, begun = 0.0, time.perf_counter()
     interrupted, certificate = False, None
     try:
@@ -243,7 +243,10 @@ def _check(program: ConvexProgram, gap: float, time_limit: float) -> None:
     check_number("gap", gap)
     check_seconds(time_limit)
     if not np.isfinite(program.reference):
-        raise ValueError("program: its objective at W = 0 overflows; scale the targets down")
+        raise ValueError(
+            "program: expected a finite objective at W = 0, but it overflows; scale the targets "
+            "down"
+        )
 
 
 def _check_start(program: ConvexProgram, start: Solution) -> None:
@@ -265,7 +268,7 @@ def _solution(
     interrupted: bool,
     certificate: Certificate | None = None,
 ) -> Solution:
-    """Judge what the monitor holds by its certificate, which is made here if there is none yet."""
+    """Build the solution of the monitor's best answer; certify it first if needed."""
     recover_seconds = monitor.recover_seconds
     solve_seconds = monitor.seconds - compile_seconds - recover_seconds
     start = time.perf_counter()

@@ -1,7 +1,7 @@
-"""Units of a design: solvers expect entries of about 1, whatever a real matrix stands for.
+"""Units of a design: scale a real matrix to entries of about 1, which solvers expect.
 
-W is counted in 1 / unit and D in units, a power of 2: then objective, dual point and
-certificate are those of the program as it was stated, to the last bit.
+D is divided by a unit and W multiplied by it. The unit is a power of 2, so objective, dual
+point and certificate equal those of the original program to the last bit.
 """
 
 import math
@@ -13,19 +13,19 @@ from ..dictionaries import DenseMatrix, Design
 from ..formulations import ConvexProgram
 from .solution import Solution
 
-_FAR = 4  # powers of 2 that typical entries may be off 1, before the design is copied for it
+_FAR = 4  # powers of 2 between typical entries and 1, above which a scaled copy is made
 
 
 @dataclass(frozen=True)
 class Units:
-    """The unit of a program's design, 1 where it is 0/1, and the program over it in that unit."""
+    """Unit of a program's design (1 for a 0/1 design), and the program in that unit."""
 
     size: float
     program: ConvexProgram
 
     @classmethod
     def of(cls, program: ConvexProgram) -> "Units":
-        """Choose a unit; at 1 the program is the same object, as where penalties are not norms."""
+        """Choose the unit; it is 1, with the same program, if the penalty is not a norm."""
         size = 1.0 if program.penalty.norm is None else _typical(program.design)
         if abs(math.log2(size)) <= _FAR:
             return cls(1.0, program)
@@ -34,24 +34,24 @@ class Units:
         return cls(size, scaled.with_strength(program.strength / size))
 
     def at(self, strength: float) -> ConvexProgram:
-        """The program in this unit, at a strength as it was stated."""
+        """Return the program in this unit at a strength of the original program."""
         return self.program.with_strength(strength / self.size)
 
     def take(self, solution: Solution) -> Solution:
-        """An answer as it was stated, in this unit."""
+        """Convert an answer to the original program into this unit."""
         return replace(solution, weights=solution.weights * self.size)
 
     def back(self, solution: Solution, program: ConvexProgram) -> Solution:
-        """An answer in this unit, to the program as it was stated."""
+        """Convert an answer in this unit into an answer to the original program."""
         return replace(solution, program=program, weights=solution.weights / self.size)
 
 
 def _typical(design: Design) -> float:
-    """The root mean square of the entries of a typical column of a real matrix."""
+    """Return the root mean square of the entries of a typical column; 1 for a 0/1 matrix."""
     if not isinstance(design, DenseMatrix):
         return 1.0
     squares = design.squared_norms()
     held = squares[squares > 0]
     if held.size == 0:
-        return design.magnitude or 1.0  # of which squares may underflow
+        return design.magnitude or 1.0  # its squares may underflow
     return math.sqrt(float(np.median(held)) / design.shape[0])

@@ -571,7 +571,7 @@ def test_paths_and_warm_starts_go_over_a_real_design(backend):
         fresh = bd.solve(program.with_strength(strength), gap=1e-8).certificate
         assert abs(solution.certificate.primal - fresh.primal) <= 1.1e-6 * program.reference
     again = bd.solve(solution.program, backend, warm_start=solution)
-    assert again.message == "the warm start is good enough"
+    assert again.message == "the warm start meets the asked gap"
 
 
 def test_a_wide_answer_is_pruned_to_the_rank_of_its_atoms():

@@ -464,7 +464,7 @@ def test_a_backend_of_ones_own_is_certified_as_others_are(loss, penalty):
     expected = bd.solve(program, gap=1e-9).certificate.primal
     assert solution.certificate.primal == pytest.approx(expected, abs=2e-6 * program.reference)
     again = bd.solve(program, FISTA(), warm_start=solution)
-    assert again.message == "the warm start is good enough"
+    assert again.message == "the warm start meets the asked gap"
 
 
 def test_a_registered_backend_is_known_by_its_name():

@@ -321,7 +321,9 @@ def test_pruning_stops_where_rounding_would_raise_the_objective_and_says_so(monk
     # halves are tried: 10, 5, 2, 1
     assert after.active.size == 10 - good
     assert_not_risen(before, after)
-    told = after.message.endswith("no further, where rounding would raise the objective")
+    told = after.message.endswith(
+        "dependent atoms remain, because rounding could raise the objective"
+    )
     assert told == (good < 5)
 
 
