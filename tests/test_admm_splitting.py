@@ -581,7 +581,7 @@ def test_a_start_is_gone_on_from_once():
     settings = bd.ADMMSplitting(hidden=(5,))
     first = settings.fit(X, y, sweeps=2)
     settings.fit(X, y, sweeps=3, start=first)
-    with pytest.raises(ValueError, match=r"^start: expected .* got 3 sweeps beyond it"):
+    with pytest.raises(ValueError, match=r"^start: .* already been continued by 3 sweeps"):
         settings.fit(X, y, sweeps=1, start=first)
 
 
@@ -842,7 +842,9 @@ def test_a_start_of_other_data_or_settings_is_refused():
         (settings, (X, np.array(list("abcdefghij"))[y]), "y"),
         (settings, (X, y, "hinge"), "loss"),
     ):
-        with pytest.raises(ValueError, match=rf"^start: expected one of the same {what}, got"):
+        with pytest.raises(
+            ValueError, match=rf"^start: expected a result with the same {what}, got"
+        ):
             changed.fit(*arguments, sweeps=1, start=first)
     assert len(settings.fit(X, y, sweeps=1, start=first).history) == 2
 

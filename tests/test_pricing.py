@@ -329,7 +329,9 @@ def test_classes_without_exact_pricing_are_refused_with_the_reason():
     ]:
         with pytest.raises(ValueError, match=rf"^pricing: expected 'search' .*{reason}"):
             EnumerationPricing.of(X, formulation.record(), bd.Budget())
-    with pytest.raises(ValueError, match=r"^pricing: expected another than 'milp'"):
+    with pytest.raises(
+        ValueError, match=r"^pricing: expected 'auto', 'exact' or 'search' .*'milp'"
+    ):
         ThresholdMILPPricing.of(X, lif().record())
     with pytest.raises(ValueError, match=r"^pricing: expected LIF neurons with at most 2 inputs"):
         RefinementPricing.of(X[:, :1], THRESHOLDS.record())

@@ -1,5 +1,5 @@
-"""Growing: column generation, which adds the atoms that violate the dual constraints most.
+"""Growing: column generation, which adds the atoms with the most violated dual constraints.
 
-``grow.py`` holds :func:`bidual.grow`, ``column_generation.py`` the loop, and
-``pricing/`` the searches for violating atoms.
+``grow.py`` holds :func:`bidual.grow`. ``column_generation.py`` holds the loop. ``pricing/``
+holds the searches for violating atoms.
 """

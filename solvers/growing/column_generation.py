@@ -1,13 +1,13 @@
-"""Column generation: rounds of solving over the atoms at hand, pricing the class and adding atoms.
+"""Column generation: rounds that solve over the current atoms, price the class and add atoms.
 
-``grow.py`` says what it is for, and starts it. A round solves the program over the atoms at
-hand, prices the class at its dual point, and adds atoms whose constraints that violates. Duals of
-losses with kinks jump from vertex to vertex, so pricing looks between the present one and the
-best (Wentges 1997).
+``grow.py`` states the purpose and starts the rounds. A round solves the program over the current
+atoms, prices the class at the dual point, and adds atoms with violated constraints. Dual points
+of losses with kinks jump from vertex to vertex, so pricing first tries a point between the
+current and the best dual point (Wentges 1997).
 
-Where the number of atoms is capped, those without a weight make room, and then atoms that move
-the fit least, as long as the objective falls; else the swap is undone, and the next one is half
-as large.
+If the caller limits the number of atoms, a round first removes atoms without a weight, then those
+that contribute least to the fit. If the objective then does not fall, the next round undoes the
+swap and halves its size.
 """
 
 import time
@@ -26,14 +26,14 @@ from ..solution import Solution, Status
 from ..solve import solve
 from .pricing import Priced, Pricing, Question, Witness
 
-_ALONE = 0.2  # of the asked gap, which the program over the atoms at hand may leave open
-_BETWEEN = 0.8  # how far from the present dual point towards the best one pricing looks
-_EMPTY = 3  # rounds of a search without a new atom, after which it ends
-_PATIENCE = 10  # rounds of evictions, or of a search, without progress
+_ALONE = 0.2  # gap of each program over the current atoms, as a share of the asked gap
+_BETWEEN = 0.8  # weight of the best dual point in the point that pricing tries first
+_EMPTY = 3  # rounds of a search without a new atom, after which growing ends
+_PATIENCE = 10  # rounds of evictions, or of a search, without progress, after which growing ends
 
 
 class StopReason(Enum):
-    """Why growing ended."""
+    """Reason why growing ended."""
 
     GAP = "the asked global gap is reached"
     ATOMS = "budget: all atoms allowed carry a weight"
@@ -44,7 +44,7 @@ class StopReason(Enum):
 
 
 class AtHand:
-    """The atoms at hand, their witnesses, and the program over them."""
+    """Current atoms, their witnesses, and the program over them."""
 
     def __init__(
         self, program: ConvexProgram, dictionary: SpikeDictionary, per_round: int, most: int | None
@@ -62,33 +62,33 @@ class AtHand:
 
     @property
     def known(self) -> set[bytes]:
-        """The packed columns."""
+        """The packed columns of the current atoms."""
         return {column.tobytes() for column in self.program.design.words}
 
     def room(self, active: int) -> int:
-        """Atoms that the next round may add without one in use being dropped."""
+        """Return how many atoms the next round may add without removing an active atom."""
         free = self.per_round if self._most is None else self._most - active
         return min(free, self.per_round)
 
     def as_it_is(self) -> tuple[ConvexProgram, list[Witness]]:
-        """What :meth:`restore` takes."""
+        """Return the state for :meth:`restore`."""
         return self.program, list(self._witnesses)
 
     def restore(self, state: tuple[ConvexProgram, list[Witness]]) -> None:
-        """Go back to an earlier hand."""
+        """Restore an earlier state."""
         self.program, self._witnesses = state
 
     def most_used(self, weights: Array) -> list[Witness]:
-        """Witnesses of the atoms with a weight, the largest first."""
+        """Return the witnesses of the active atoms, largest weight first."""
         sizes = np.abs(weights).max(axis=1)
         order = np.argsort(-sizes, kind="stable")[: np.count_nonzero(sizes)]
         return [self._witnesses[j] for j in order]
 
     def add(self, found: Priced, solution: Solution) -> Solution:
-        """Add atoms in place of as many as there must be; where the next solve starts.
+        """Add atoms, remove as many as the limit requires, and return the next warm start.
 
-        First those without a weight make room, the cheapest first; then those that move the fit
-        least.
+        Atoms without a weight are removed first, in order of their prices, then the atoms that
+        contribute least to the fit.
         """
         weights = solution.weights
         excess = 0
@@ -113,9 +113,9 @@ class AtHand:
         self._witnesses = [w for w, stays in zip(self._witnesses, kept, strict=True) if stays]
 
     def dictionary(self, design: BinaryMatrix) -> SpikeDictionary:
-        """The dictionary of the atoms at hand: ``design``, with a bank of their subnetworks.
+        """Build the dictionary of the current atoms: ``design`` with a bank of their subnetworks.
 
-        It is of the class that growing started with, or of given networks if that was.
+        It keeps the class record of the dictionary that growing started from.
         """
         number: dict[int, int] = {}
         subnetworks: list[list[Layer]] = []
@@ -134,28 +134,28 @@ class AtHand:
 
 
 class ColumnGeneration:
-    """Rounds of solving and pricing, and the best answer and bound so far."""
+    """Loop of solving and pricing, with the best answer and bound so far."""
 
     def __init__(self, hand: AtHand, oracle: Pricing, gap: float, deadline: float) -> None:
         self.hand, self.oracle, self.asked_gap, self.deadline = hand, oracle, gap, deadline
         self.solution: Solution | None = None
-        self.state = hand.as_it_is()  # that it is an answer to
+        self.state = hand.as_it_is()  # the atoms and program of self.solution
         self._start: Solution | None = None  # the last answer, padded for the atoms added since
-        self._bounds: Array | None = None  # of each block
-        self._best: Array | None = None  # the dual point that proves them
+        self._bounds: Array | None = None  # lower bound of each block
+        self._best: Array | None = None  # the dual point that proves the bounds
         self._empty = 0
         self._progress: list[tuple[float, float]] = []
-        self._swap = hand.per_round  # atoms that take the places of others in use at a time
-        self._before: tuple[Any, Solution] | None = None  # such a swap
+        self._swap = hand.per_round  # active atoms that a round may replace
+        self._before: tuple[Any, Solution] | None = None  # state and answer before a swap
 
     @property
     def bound(self) -> float | None:
-        """On the global optimum."""
+        """Lower bound on the global optimum, None before the first."""
         return None if self._bounds is None else float(self._bounds.sum())
 
     @property
     def global_gap(self) -> float | None:
-        """Primal minus bound, relative."""
+        """Primal minus bound, relative to the program's reference."""
         if self.bound is None or self.solution is None:
             return None
         primal = self.solution.certificate.primal
@@ -166,7 +166,7 @@ class ColumnGeneration:
         return max(self.deadline - time.perf_counter(), 0.0)
 
     def round(self) -> tuple[StopReason | None, int]:
-        """Solve, price and add; why to stop, and how many atoms were added."""
+        """Solve, price and add atoms; return why to stop, and how many atoms were added."""
         solution = self._solved()
         if self._before is not None:
             state, earlier = self._before
@@ -202,7 +202,7 @@ class ColumnGeneration:
         return None, len(found.witnesses)
 
     def _solved(self) -> Solution:
-        """Solve over the atoms at hand; the answer before where the new one is no better."""
+        """Solve over the current atoms; return the previous answer if the objective rose."""
         program, before = self.hand.program, self._start
         if before is not None and before.program is not program:
             before = None
@@ -213,7 +213,7 @@ class ColumnGeneration:
             warm_start=before,
         )
         if solution.status is Status.INTERRUPTED and self.solution is not None:
-            raise KeyboardInterrupt  # what there was before is no worse
+            raise KeyboardInterrupt  # the answer of the previous round is no worse
         swapped = self._before is not None
         if before is None or swapped or not self._rose(solution, before):
             return solution
@@ -224,7 +224,7 @@ class ColumnGeneration:
         return solution.certificate.primal > before.certificate.primal
 
     def _again(self, before: Solution, dual_point: Array | None = None) -> Solution:
-        """An answer of the round before as one over the atoms at hand now."""
+        """Certify the previous round's answer over the current atoms."""
         certificate = certify(
             before.program,
             weights=before.weights,
@@ -240,7 +240,7 @@ class ColumnGeneration:
         )
 
     def _priced(self, solution: Solution, room: int) -> Priced:
-        """Price between the best dual point and the present one, and there if need be."""
+        """Price a point between the best and the current dual point, then the current if needed."""
         program = solution.program
         points = [solution.dual_point]
         if self._best is not None and program.loss.curvature == np.inf:
@@ -260,7 +260,7 @@ class ColumnGeneration:
         return found
 
     def _bounded(self, solution: Solution, point: Array, largest: Array) -> None:
-        """Keep what a dual point proves of all witnesses, block by block."""
+        """Update each block's bound by the bound that a dual point proves for all witnesses."""
         program = solution.program
         largest_prices = largest.reshape(len(program.blocks), -1).max(axis=1)
         proven = certify_priced(
@@ -276,7 +276,7 @@ class ColumnGeneration:
                 self._best[:, block] = proven.dual_point[:, block]
 
     def _at_rest(self, solution: Solution) -> bool:
-        """Whether rounds that may go round in circles, or search in vain, get nowhere."""
+        """Whether rounds that evict atoms or search without a bound have stopped progressing."""
         bound = -np.inf if self.bound is None else self.bound
         self._progress.append((solution.certificate.primal, bound))
         if len(self._progress) <= _PATIENCE:

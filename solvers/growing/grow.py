@@ -1,10 +1,10 @@
-"""grow(): from a sampled dictionary towards the global optimum, by column generation.
+"""grow(): extend a sampled dictionary towards the global optimum by column generation.
 
 Training over *all* witnesses of a class has the dual constraint |d'V| <= strength for every atom d
-that any of them can fire (Udupi, Yang and Zhai 2026, Theorem 3.4; Ergen et al. 2023, Theorem
-2.2). Rounds of ``column_generation.py`` add atoms that violate it. Where pricing bounds all
-witnesses, the dual point, shrunk until it is feasible for all of them, bounds the global optimum
-from below; the best such bound is kept, and growing ends when primal and bound meet.
+of the class (Udupi, Yang and Zhai 2026, Theorem 3.4; Ergen et al. 2023, Theorem 2.2). Rounds of
+``column_generation.py`` add atoms that violate it. If pricing bounds the prices of all witnesses,
+the dual point can be scaled until it is feasible for all of them. It then bounds the global
+optimum from below. Growing keeps the best bound and ends when primal and bound meet.
 """
 
 import time
@@ -30,20 +30,21 @@ from .pricing import (
     ThresholdMILPPricing,
 )
 
-_AUTO = Budget(patterns=300_000, seconds=5.0, nbytes=2**29)  # what "auto" enumerates
-_LIKE = 50  # subnetworks of the class, whose constants and sizes of weights a search draws
+_AUTO = Budget(patterns=300_000, seconds=5.0, nbytes=2**29)  # "auto" enumerates within it
+_LIKE = 50  # sampled subnetworks whose constants and weight scales a search uses
 
 PricingName = Literal["auto", "exact", "milp", "search"]
 
 
 @dataclass(frozen=True)
 class Round:
-    """Where growing stands after a round.
+    """Figures of growing after a round.
 
-    ``seconds`` since it began; ``atoms`` at hand, of which ``active`` carry a weight; ``added``
-    new ones for the next round; ``primal``, the objective; ``bound``, the best so far on the
-    global optimum, and ``relative_gap``, the distance relative to
-    the reference; both None without a bound.
+    ``seconds`` count from the start of growing. ``atoms`` is the number of current atoms,
+    ``active`` that of atoms with a weight, ``added`` that of new atoms for the next round.
+    ``primal`` is the objective, ``bound`` the best lower bound on the global optimum so far.
+    ``relative_gap`` is their difference relative to the program's reference. The last two are
+    None without a bound.
     """
 
     seconds: float
@@ -57,23 +58,24 @@ class Round:
 
 @dataclass(frozen=True, eq=False)
 class Growth:
-    """A grown dictionary and the answer over it.
+    """Grown dictionary and the answer over it.
 
     Attributes
     ----------
     dictionary : SpikeDictionary
     program : ConvexProgram
-        Over its atoms.
+        The program over the atoms of ``dictionary``.
     solution : Solution
-        Certified over its atoms alone; ``bound`` is the global statement.
+        Its certificate covers the atoms of ``dictionary`` only; ``bound`` covers the class.
     history : list of Round
     bound : float or None
-        No network of the class has a lower objective.
+        Lower bound on the objective of every network of the class.
     relative_gap : float or None
-        Global: primal minus bound, relative to the program's reference.
+        Global gap: primal minus bound, relative to the program's reference.
     grounds : {"exact", "milp"} or None
-        What the bound rests on: every witness was priced, in whole numbers or over an enumeration;
-        HiGHS's bounds, floating and to its tolerances; or nothing, for a search proves none.
+        Proof of the bound. "exact": every witness was priced, in integers or over an
+        enumeration. "milp": HiGHS's floating-point bound, within its tolerances. None: a
+        search proves no bound.
     stopped : StopReason
     """
 
@@ -113,7 +115,7 @@ def grow(
     callback: Callable[[Round], None] | None = None,
     **options: Any,
 ) -> Growth:
-    """Grow a dictionary until its program's optimum is that of the whole class, or budgets end.
+    """Grow a dictionary until its program reaches the global optimum of the class or a limit.
 
     The objective never rises from round to round.
 
@@ -121,34 +123,35 @@ def grow(
     ----------
     formulation : LIF, Feedforward or Recurrent
         The class of networks.
-    X : (n, T, d) array, or (n, d) where the class takes that
+    X : (n, T, d) array, or (n, d) for Feedforward
     y : array
-        As ``formulation.program`` takes it.
+        Targets, as in ``formulation.program``.
     loss : str or Loss
     atoms : SpikeDictionary or int
-        Where to start: a dictionary of X, or so many subnetworks sampled.
+        Initial atoms: a dictionary of X, or a number of subnetworks to sample.
     gap : float
         Global gap to reach, relative to the objective at W = 0.
     pricing : {"auto", "exact", "milp", "search"} or Pricing
-        "exact" prices every atom of the class: of an enumeration, or for a LIF layer
-        with one or two inputs where that is too large by branch and bound. "milp"
-        bounds threshold units by mixed-integer programs. Both cover one hidden layer;
-        "search" takes every class and bounds nothing. "auto" enumerates where that takes
-        seconds, and else searches.
+        "exact" prices every atom of the class: by enumeration, or by branch and bound for
+        a LIF layer of one or two inputs whose enumeration is too large. "milp" bounds the
+        prices of threshold units by mixed-integer programs. Both cover one hidden layer.
+        "search" covers every class and proves no bound. "auto" enumerates if this takes
+        seconds, else it searches.
     per_round : int
-        Atoms that a round adds at most.
+        Largest number of atoms that a round adds.
     most_atoms : int, optional
-        Atoms at hand at most. Where it binds, atoms without a weight make room, and
-        then others where that lowers the objective.
+        Largest number of current atoms. Beyond it, a round removes atoms without a weight
+        first, then others if the objective falls.
     rounds : int
+        Largest number of rounds.
     time_limit : float, seconds
-        Looked at between steps; an enumeration has its own budget.
+        Checked between steps. An enumeration has its own budget.
     seed : int
-        Of the subnetworks sampled and of the search.
+        Seed of the sampled subnetworks and of the search.
     callback : callable, optional
         Called with each Round.
     **options
-        For ``formulation.program``: beta or strength, row_weights, intercept and so on.
+        Passed to ``formulation.program``: beta or strength, row_weights, intercept and others.
 
     Returns
     -------
@@ -157,12 +160,12 @@ def grow(
     Raises
     ------
     ValueError
-        If an argument is out of its range, the strength is 0, pricing does not cover the class,
+        If an argument is out of range, the strength is 0, ``pricing`` does not cover the class,
         or ``atoms`` is a dictionary of other inputs or of another class.
     TypeError
-        If the formulation is no network class.
+        If ``formulation`` is not a network class.
     BudgetExceeded
-        If "exact" is asked and no method is feasible.
+        If ``pricing`` is "exact" and every exact method exceeds its budget.
 
     Examples
     --------
@@ -178,7 +181,7 @@ def grow(
     start = time.perf_counter()
     if not isinstance(formulation, NetworkClass):
         raise TypeError(
-            "formulation: expected a network class such as LIF(hidden=(1,)), "
+            "formulation: expected a network class, for example LIF(hidden=(1,)), "
             f"got {type(formulation).__name__}"
         )
     _check(gap, per_round, most_atoms, rounds, time_limit)
@@ -189,7 +192,10 @@ def grow(
     _check_start(atoms, formulation, sequences)
     program = formulation.program(atoms, y, loss=loss, **options)
     if program.strength == 0:
-        raise ValueError("strength: expected a number above 0, at 0 every atom is priced too high")
+        raise ValueError(
+            "strength: expected a number above 0, got 0, at which every atom violates "
+            "its constraint"
+        )
     oracle = _oracle(pricing, sequences, formulation, seed)
     hand = AtHand(program, atoms, per_round, most_atoms)
     growing = ColumnGeneration(hand, oracle, gap, start + time_limit)
@@ -235,7 +241,7 @@ def grow(
 
 
 def _check_start(given: SpikeDictionary, formulation: NetworkClass, sequences: Array) -> None:
-    """ValueError unless a dictionary is of a class, and its networks fire its atoms on X."""
+    """Raise ValueError unless a dictionary is of the class and its networks fire its atoms on X."""
     formulation.check_dictionary(given, "atoms")
     bank = given.witnesses
     if tuple(bank.hidden) != tuple(formulation.hidden):  # a bank does not hold both
@@ -254,14 +260,15 @@ def _check_start(given: SpikeDictionary, formulation: NetworkClass, sequences: A
         of_k = np.flatnonzero(given.origin[:, 0] == k)
         if not np.array_equal(fired[given.origin[of_k, 1]], given.atoms.words[of_k]):
             raise ValueError(
-                f"atoms: expected a dictionary of X, got one whose network {k} differs"
+                f"atoms: expected a dictionary of X, got one whose network {k} fires other atoms "
+                f"on X; build it from these sequences"
             )
 
 
 def _oracle(
     pricing: PricingName | Pricing, sequences: Array, formulation: NetworkClass, seed: int
 ) -> Pricing:
-    """Make the oracle of a name."""
+    """Return the pricing object of a name."""
     if not isinstance(pricing, str):
         return pricing
     if pricing not in get_args(PricingName):

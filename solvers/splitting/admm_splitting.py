@@ -1,10 +1,10 @@
-"""ADMMSplitting: train a whole spiking network, hidden layers too, by block minimisation.
+"""ADMMSplitting: train all layers of a spiking network by block minimisation.
 
-The problem is that of ``formulations/splitting.py``; a sweep goes up the layers, and in each
-sets weights, spikes and membranes to the best for all others. It is not convex and
-nothing bounds its optimum: what is proven is that blocks minimised exactly never raise the
-augmented Lagrangian. The readout of what comes out can be solved to its optimum, with a
-certificate, by ``readout_program``.
+``formulations/splitting.py`` states the problem. A sweep visits the layers from the input up.
+In each layer it minimises over weights, spikes and membranes in turn, with all other blocks
+fixed. The problem is not convex and its optimum has no certificate. Exact block minimisation
+never raises the augmented Lagrangian. ``readout_program`` then solves the readout of the
+trained network to its optimum, with a certificate.
 """
 
 import time
@@ -26,7 +26,7 @@ from .sweeps import Sweep, Training
 
 
 class SplittingStopReason(Enum):
-    """Why training ended."""
+    """Reason why training ended."""
 
     SWEEPS = "budget: out of sweeps"
     TIME = "budget: out of time"
@@ -35,12 +35,12 @@ class SplittingStopReason(Enum):
 
 @dataclass(frozen=True, eq=False)
 class Splitting:
-    """A network trained by ADMM splitting, and how it came about.
+    """Network trained by ADMM splitting, with its training history.
 
     Attributes
     ----------
     network : SpikingNetwork
-        One subnetwork, whose output leaks as its neurons do.
+        One subnetwork. Its output has the leak of its neurons.
     history : list of Sweep
     stopped : SplittingStopReason
     """
@@ -63,48 +63,49 @@ class Splitting:
 class ADMMSplitting(SplittingSettings):
     """Spiking networks trained by ADMM splitting (Perin, Bidini, Mazzieri and Rossi 2025).
 
-    Neurons fire above the threshold, a spike takes the threshold from the membrane of the
-    next step, and the output is a leaky integrator read at the last step. There are no biases: a
-    constant input serves as one.
+    Neurons fire above the threshold. A spike subtracts the threshold from the membrane of the
+    next step. The output is a leaky integrator read at the last step. Layers have no bias; use
+    a constant input instead.
 
     Parameters
     ----------
     hidden : sequence of int
         Width of each hidden layer.
     leak : float
-        Share of a membrane that stays from step to step, in [0, 1].
+        Fraction of a membrane that remains from step to step, in [0, 1].
     threshold : float
-        Above 0.
+        Firing threshold, above 0.
     rho : float
-        Penalty of the membranes' equations.
+        Penalty of the errors of the membranes' equations.
     spike_rho : float
-        Penalty of relaxed spikes apart from those of the membranes; beta in the paper.
+        Penalty of the distance between relaxed spikes and those of the membranes; beta in
+        the paper.
     weight_decay : float
-        Of all weights, 0 or more; at 0 least squares of the smallest norm.
+        Penalty of all weights, >= 0; 0 gives the least-squares weights of smallest norm.
     weight_norm : {"l2", "l1"}
-        Whether decay is half the square, or the l1 norm, whose program any backend solves
-        that takes dense designs.
+        "l2" penalises half the squared norm. "l1" penalises the l1 norm; any backend that
+        supports dense designs solves for the weights.
     initial : {"simulated", "uniform"}
-        Whether training begins with a network that obeys all equations, random in its first
-        layer, copying in those above and fitted in its readout; or, as in the
-        paper, without weights and with membranes and spikes uniform in [0, 1).
+        "simulated" starts from a network that satisfies all equations: a random first
+        layer, upper layers that copy the spikes below, a fitted readout. "uniform" is the
+        paper's start: zero weights, membranes and spikes uniform in [0, 1).
     order : {"gauss-seidel", "jacobi"}
-        Whether membranes are set step after step, or all at once for those that were, which can
-        raise the Lagrangian.
+        "gauss-seidel" updates membranes step after step. "jacobi" updates all steps from
+        the previous sweep's membranes, which can raise the Lagrangian.
     spikes : {"clipped", "exact"}
-        Whether relaxed spikes are the paper's ridge solution clipped to [0, 1], which
-        can raise the Lagrangian, or the best in [0, 1].
+        "clipped" takes the paper's ridge solution and clips it to [0, 1], which can raise
+        the Lagrangian. "exact" takes the minimiser over [0, 1].
     adaptive : bool
-        Whether each layer's rho and spike_rho are doubled or halved where its primal and dual
-        residuals are ten times apart.
+        Whether to double or halve a layer's rho and spike_rho if its primal and dual
+        residuals differ by a factor of ten.
     acceleration : int
-        Sweeps that Anderson acceleration looks back; 0 for none. A step is taken
-        only where it does not raise the Lagrangian.
+        Number of past sweeps in Anderson acceleration, 0 for none. A step is accepted
+        only if it does not raise the Lagrangian.
 
     Raises
     ------
     ValueError
-        If a part is out of its range.
+        If a setting is out of range.
 
     Examples
     --------
@@ -135,50 +136,51 @@ class ADMMSplitting(SplittingSettings):
     ) -> Splitting:
         """Train on sequences X (n, T, d).
 
-        Memory is some 4 T floats for each neuron and sample, of which half stays with the result
-        (with acceleration 2 acceleration + 3 times that half again), and the inputs: of all
-        samples, or of a batch where they are more. What all batches hold lies in temporary files
-        then, and goes with the result; its ``network`` alone holds nothing of it.
+        Training needs about 4 T floats per neuron and sample, and the inputs. Half of the floats
+        stay with the result; acceleration adds 2 acceleration + 3 times this half. With several
+        batches, memory holds one batch at a time. Temporary files hold the state of all batches;
+        they are deleted with the result. Keep only ``network`` of the result to free them.
 
         Parameters
         ----------
         X : (n, T, d) array
-            Read several times a sweep where there are several batches.
+            With several batches, training reads it several times per sweep.
         y : array
-            Labels or numbers, as a program takes them.
+            Labels or numbers, as in a program.
         loss : str or Loss
-            Of the outputs at the last step, summed over samples.
+            Loss of the outputs at the last step, summed over samples.
         sweeps : int
-            How many, besides those of ``start``.
+            Number of sweeps, in addition to those of ``start``.
         warm_up : int
-            Sweeps before the multiplier is renewed for the first time.
+            Number of sweeps before the first update of the multiplier.
         batch : int, optional
-            Samples at a time; all of them unless given. The sweeps are the same. With ``start``
-            it is that of the start.
+            Samples per batch, default all. The batch size does not change the sweeps. With
+            ``start``, its batch size is used.
         seed : int
-            Of all that is random, at the start.
+            Seed of the initial state.
         backend : str
-            Solves for weights under "l1", one of ``bd.BACKENDS``, to a relative gap of 1e-6;
-            an answer that falls short is taken where it is no worse than the last one.
+            A name in ``bd.BACKENDS``. The backend solves for the weights under "l1" to a
+            relative gap of 1e-6. Training keeps the previous weights if an answer misses this
+            gap and is worse.
         time_limit : float, seconds
-            Looked at after each sweep.
+            Checked after each sweep.
         start : Splitting, optional
-            Goes on where that ended, in its memory: same X and y, ``seed`` unused.
+            Result to continue, in its own memory, with the same X and y. ``seed`` is unused.
         callback : callable, optional
-            Called with each Sweep. What it raises ends training without a result, but for
-            KeyboardInterrupt.
+            Called with each Sweep. An exception other than KeyboardInterrupt ends training
+            without a result.
 
         Returns
         -------
         Splitting
-            Interrupting ends training as well, with what there is by then: blocks may have been
-            set since the last sweep in the history.
+            After Ctrl-C, the state reached so far. It may include block updates after the last
+            sweep in the history.
 
         Raises
         ------
         ValueError
-            If an argument is out of its range, X or y are not such as programs take them,
-            or ``start`` is of other data or settings, or something went on from it already.
+            If an argument is out of range, if a program would refuse X or y, or if ``start``
+            has other data or settings or has already been continued.
         """
         begun = time.perf_counter()
         check_whole("sweeps", sweeps, 1)
@@ -192,7 +194,7 @@ class ADMMSplitting(SplittingSettings):
             raise ValueError(f"start: expected a Splitting, got {type(start).__name__}")
         if callback is not None and not callable(callback):
             raise ValueError(f"callback: expected a callable, got {type(callback).__name__}")
-        if time_limit != 0:  # which asks for one sweep
+        if time_limit != 0:  # 0 means one sweep
             check_seconds(time_limit)
         found = find_loss(loss)
         targets, classes = encode(y, _samples(X), found)

@@ -1,4 +1,4 @@
-"""Settings of ADMM splitting, checked; :class:`ADMMSplitting` documents each."""
+"""Settings of ADMM splitting and their checks; :class:`ADMMSplitting` documents each."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ _CHOICES = {
 
 @dataclass(frozen=True)
 class SplittingSettings:
-    """Settings of :class:`ADMMSplitting`; ValueError where one is out of its range."""
+    """Settings of :class:`ADMMSplitting`; they raise ValueError if one is out of range."""
 
     hidden: Sequence[int]
     leak: float = 0.95

@@ -1,4 +1,4 @@
-"""Sweeps of ADMM splitting over weights, spikes, membranes and multiplier, batch by batch."""
+"""Sweeps of ADMM splitting: updates of weights, spikes, membranes and multiplier per batch."""
 
 import hashlib
 import tempfile
@@ -37,46 +37,47 @@ from ..solve import solve
 from .settings import SplittingSettings
 
 _BALANCE, _FACTOR = 10.0, 2.0  # residual balancing, as in Boyd et al. (2011), section 3.4.1
-_RANGE = 1e3  # how far penalties may go from where they began, either way
+_RANGE = 1e3  # largest factor between a penalty and its initial value, either way
 _LASSO_GAP = 1e-6
-_LEAST_RIDGE = 1e-3  # of the first readout, where weights do not decay
+_LEAST_RIDGE = 1e-3  # ridge of the first readout if weight_decay is smaller
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """Where training stands after a sweep, before multiplier and penalties are renewed.
+    """Figures of training after a sweep, before the update of multiplier and penalties.
 
     Attributes
     ----------
     seconds : float
-        Since training began.
+        Time since training began.
     lagrangian : float
-        The augmented Lagrangian: the sum of the next five.
+        The augmented Lagrangian: the sum of the next five attributes.
     loss, multiplier : float
         Loss of the relaxed outputs, and the inner product of multiplier and error.
     dynamics : tuple of L float
         Penalty of each layer's equation.
     spikes : tuple of L - 1 float
-        Penalty of relaxed spikes apart from those of their membranes.
+        Penalty of the distance between relaxed spikes and those of their membranes.
     decay : float
-        Cost of the weights.
+        Penalty of the weights.
     rise : float
-        How much the sweep raised the Lagrangian at the same multiplier and penalties; 0 where it
-        did not.
+        Amount by which the sweep raised the Lagrangian at the same multiplier and penalties,
+        else 0.
     residuals : tuple of L float
         Root mean square error of each layer's equation.
     output_residual : float
-        The same of the equation that has the multiplier: the output at the last step.
+        The same for the equation with the multiplier: the output at the last step.
     disagreement : tuple of L - 1 float
         Mean of \\|a - [z > threshold]\\| of each hidden layer.
     simulated_loss : float
-        Mean loss of the network itself, simulated forward, over the samples trained on.
+        Mean loss of the simulated network over the training samples.
     accuracy : float or None
-        Share of them that it classifies; None in regression.
+        Share of training samples that the simulated network classifies correctly; None in
+        regression.
     rho, spike_rho : tuple of float
         The penalties of the sweep.
     accelerated : bool
-        Whether an Anderson step was taken.
+        Whether the sweep accepted an Anderson step.
     """
 
     seconds: float
@@ -99,7 +100,7 @@ class Sweep:
 
 @dataclass(frozen=True)
 class _Sums:
-    """What the Lagrangian is made of, over all samples."""
+    """Terms of the Lagrangian, summed over all samples."""
 
     layers: list[Violations]
     loss: float
@@ -108,23 +109,23 @@ class _Sums:
     decay: float
 
     def dynamics(self, equations: Equations) -> tuple[float, ...]:
-        """Penalty of each layer's equation."""
+        """Return the penalty of each layer's equation."""
         pairs = zip(equations.rho, self.layers, strict=True)
         return tuple(0.5 * float(rho) * found.dynamics for rho, found in pairs)
 
     def spikes(self, equations: Equations) -> tuple[float, ...]:
-        """Penalty of each hidden layer's relaxed spikes."""
+        """Return the penalty of each hidden layer's relaxed spikes."""
         pairs = zip(equations.spike_rho, self.layers[:-1], strict=True)
         return tuple(0.5 * float(spike_rho) * found.spikes for spike_rho, found in pairs)
 
     def lagrangian(self, equations: Equations) -> float:
-        """The sum of all."""
+        """Return the augmented Lagrangian, the sum of all terms."""
         penalties = sum(self.dynamics(equations)) + sum(self.spikes(equations))
         return self.loss + self.held + penalties + self.decay
 
 
 class Training:
-    """Weights, and membranes and spikes of all batches: what a sweep sets."""
+    """State of training: the weights, and the membranes and spikes of all batches."""
 
     def __init__(
         self,
@@ -154,7 +155,7 @@ class Training:
         self._batches = [self._batch(X, rows, targets) for rows in self._rows()]
         shapes = list(zip((inputs, *settings.hidden), self._widths, strict=True))
         sizes = [fan_in * width for fan_in, width in shapes]
-        self._flat = np.zeros(sum(sizes))  # all weights, which the arrays below show
+        self._flat = np.zeros(sum(sizes))  # all weights; the arrays below are views
         parts = np.split(self._flat, np.cumsum(sizes)[:-1])
         self.weights = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
         self._input_gram: tuple[Array, Factor] | None = None  # and its factor
@@ -177,11 +178,11 @@ class Training:
         classes: NDArray[np.generic] | None,
         sweeps: int,
     ) -> "Training":
-        """Go on after so many sweeps, with the same of everything; ValueError otherwise."""
+        """Continue after ``sweeps`` sweeps; raise ValueError if data or settings differ."""
         if sweeps != self._done:
             raise ValueError(
-                f"start: expected one that nothing went on from, got {self._done - sweeps} sweeps "
-                "beyond it"
+                f"start: this result has already been continued by {self._done - sweeps} sweeps; "
+                "pass the latest result"
             )
         held = np.concatenate([batch.targets for batch in self._batches])
         for name, same in (
@@ -192,7 +193,9 @@ class Training:
             ("loss", type(loss) is type(self._loss) and vars(loss) == vars(self._loss)),
         ):
             if not same:
-                raise ValueError(f"start: expected one of the same {name}, got another")
+                raise ValueError(
+                    f"start: expected a result with the same {name}, got another {name}"
+                )
         if self._midway:  # interrupted
             self._sums, self._midway = self._measured(), False
             if self._anderson:
@@ -200,7 +203,7 @@ class Training:
         return self
 
     def sweep(self, renews: bool, backend: str | Backend) -> Sweep:
-        """Set all blocks once, and then the multiplier, where it ``renews``, and penalties."""
+        """Update all blocks once, then the multiplier if ``renews``, then the penalties."""
         self._midway = True
         equations = self._equations
         before = self._sums.lagrangian(equations)
@@ -234,10 +237,10 @@ class Training:
     def relax(
         self, renews: bool, backend: str | Backend
     ) -> tuple[_Sums, list[tuple[float, int]], bool]:
-        """Set all blocks once, and then the multiplier, where it ``renews``.
+        """Update all blocks once, then the multiplier if ``renews``.
 
-        Returns the sums before that, squared moves and flips of each layer, and whether an
-        Anderson step was taken.
+        Return the sums before the update of the multiplier, the squared moves and flips of each
+        layer, and whether an Anderson step was accepted.
         """
         if self._anderson:
             for start, part in zip(self._starts, self._state, strict=True):
@@ -257,7 +260,7 @@ class Training:
         return sums, moves, accelerated
 
     def network(self) -> SpikingNetwork:
-        """The network that the weights are."""
+        """Build the network of the current weights."""
         leak, threshold = self._equations.leak, self._equations.threshold
         return SpikingNetwork(
             subnetworks=[[Layer.build(W, leak, threshold, strict=True) for W in self.weights[:-1]]],
@@ -271,20 +274,20 @@ class Training:
         )
 
     def _draw(self, seed: int) -> None:
-        """Begin as the paper does: no weights, membranes and spikes uniform in [0, 1)."""
+        """Start as in the paper: zero weights, membranes and spikes uniform in [0, 1)."""
         samples = count()
         for batch in self._batches:
-            for i in range(len(batch.targets)):  # a stream for each, so that batches are no matter
+            for i in range(len(batch.targets)):  # a stream per sample: equal for all batch sizes
                 random = np.random.Generator(np.random.Philox(key=[seed, next(samples)]))
                 for array in (*batch.membranes, *batch.spikes):
                     array[:, i] = random.random(array[:, i].shape)
 
     def _simulate_first(self, random: np.random.Generator) -> None:
-        """Begin with a network that obeys all equations.
+        """Start from a network that satisfies all equations.
 
-        Its first layer is Gaussian, with currents of the threshold's size; layers above copy
-        the spikes below, neuron by neuron as far as there are such, and are Gaussian beyond; its
-        readout is fitted to the targets.
+        The first layer is Gaussian, with currents of the threshold's size. Upper layers copy the
+        spikes of the layer below neuron by neuron; additional neurons are Gaussian. The readout
+        is fitted to the targets.
         """
         equations = self._equations
         for layer, weights in enumerate(self.weights[:-1]):
@@ -307,7 +310,7 @@ class Training:
             batch.obey(len(self._widths) - 1, self.weights[-1], equations)
 
     def _fitted(self, layer: int, backend: str | Backend) -> Array:
-        """The best weights of a layer."""
+        """Return the minimising weights of a layer."""
         equations = self._equations
         share = equations.decay / float(equations.rho[layer])
         cross = _total(batch.cross(layer, equations) for batch in self._batches)
@@ -319,14 +322,14 @@ class Training:
             self._input_gram = gram, factor
         if equations.l1 and gram.any():
             solution = solve(fit.lasso(share, factor), backend=backend, gap=_LASSO_GAP)
-            if solution.status is Status.INTERRUPTED:  # Ctrl-C is for all of training
+            if solution.status is Status.INTERRUPTED:  # Ctrl-C ends all of training
                 raise KeyboardInterrupt
-            # what falls short of the gap may be worse than what there was
+            # an answer that misses the gap may be worse than the previous weights
             return min(solution.weights, self.weights[layer], key=solution.program.primal)
         return fit.ridge(share, factor)
 
     def _relaxed(self, layer: int) -> tuple[Violations, float, int]:
-        """Set spikes and membranes of a layer; its violations, squared moves and flips."""
+        """Update spikes and membranes of a layer; return violations, squared moves and flips."""
         found, squares, flips = Violations(0.0, 0.0, 0.0, 0), 0.0, 0
         for batch in self._batches:
             currents = batch.currents(layer, self.weights[layer])
@@ -340,7 +343,7 @@ class Training:
         return found, squares, flips
 
     def _measured(self) -> _Sums:
-        """All sums, all currents anew."""
+        """Recompute all currents and return all sums."""
         layers = [Violations(0.0, 0.0, 0.0, 0) for _ in self._widths]
         for layer, weights in enumerate(self.weights):
             for batch in self._batches:
@@ -349,7 +352,7 @@ class Training:
         return self._outputs(layers)
 
     def _outputs(self, layers: list[Violations]) -> _Sums:
-        """The sums, given those of layers."""
+        """Return all sums, given those of the layers."""
         loss = held = squares = 0.0
         for batch, error in zip(self._batches, self._errors(), strict=True):
             loss += float(self._loss.value(batch.membranes[-1][-1], batch.targets).sum())
@@ -358,12 +361,12 @@ class Training:
         return _Sums(layers, loss, held, squares, self._equations.weight_decay(self.weights))
 
     def _errors(self) -> list[Array]:
-        """The error of the equation with the multiplier, (n, C) of each batch."""
+        """Return the error (n, C) of the equation with the multiplier, per batch."""
         W, leak = self.weights[-1], self._equations.leak
         return [output_error(batch, batch.spikes[-1][-1:] @ W, leak) for batch in self._batches]
 
     def _take_or_leave(self, sums: _Sums) -> tuple[_Sums, bool]:
-        """Stay at a mixed state where that does not raise the Lagrangian; else go back."""
+        """Accept the mixed state if it does not raise the Lagrangian; else restore the last."""
         assert self._anderson is not None
         for batch in self._batches:
             for spikes in batch.spikes:
@@ -372,13 +375,13 @@ class Training:
         try:
             found = self._measured()
             taken = found.lagrangian(self._equations) <= sums.lagrangian(self._equations)
-        finally:  # not even when interrupted does a mixture stay that was not judged
+        finally:  # after Ctrl-C too, a mixture that was not compared is undone
             if not taken:
                 self._anderson.restore(self._state)
         return (found, True) if taken else (sums, False)
 
     def _renewed(self, sums: _Sums) -> _Sums:
-        """Renew the multiplier, and what of the sums it changes."""
+        """Update the multiplier and return the sums with its new term."""
         rho = float(self._equations.rho[-1])
         for batch, error in zip(self._batches, self._errors(), strict=True):
             batch.multiplier += rho * error
@@ -387,9 +390,9 @@ class Training:
     def _balance(self, moves: list[tuple[float, int]]) -> None:
         """Double or halve penalties whose primal and dual residuals are far apart.
 
-        The dual residual of an equation is rho times how its membranes moved, that of
-        spikes spike_rho times how those of membranes did. The multiplier is that of the unscaled
-        equation, and stays.
+        The dual residual of an equation is rho times the move of its membranes. The dual
+        residual of relaxed spikes is spike_rho times the move of the membranes' spikes. The
+        multiplier belongs to the unscaled equation and does not change.
         """
         old, settings = self._equations, self._settings
         rho, spike_rho = old.rho.copy(), old.spike_rho.copy()
@@ -407,7 +410,7 @@ class Training:
                 self._anderson.forget()
 
     def _simulated(self) -> tuple[float, float | None]:
-        """Mean loss of the network itself, and the share of samples that it classifies."""
+        """Return mean loss and accuracy of the simulated network."""
         loss, right = 0.0, 0
         for batch in self._batches:
             outputs = batch.simulate(self.weights, self._equations)
@@ -424,7 +427,7 @@ class Training:
         return [self._flat, *(batch.state for batch in self._batches)]
 
     def _rows(self) -> list[slice]:
-        """Which samples are in each batch."""
+        """Return the slice of samples of each batch."""
         n, size = self._shape[0], self._size
         return [slice(first, min(first + size, n)) for first in range(0, n, size)]
 
@@ -432,7 +435,7 @@ class Training:
         return [_digest(time_major(X[rows], check_sequences)) for rows in self._rows()]  # type: ignore[index]
 
     def _batch(self, X: ArrayLike, rows: slice, targets: Array) -> SplitSamples:
-        """Samples ``rows``; their inputs stay in memory only where there are no others."""
+        """Build the batch of samples ``rows``; only a single batch keeps its inputs in memory."""
         n, steps, _ = self._shape
 
         def read() -> Any:
@@ -451,7 +454,7 @@ class Training:
 
 
 class _Memory:
-    """Arrays in memory, or in files that are gone when this is."""
+    """Allocator of arrays, in memory or in temporary files that are deleted with it."""
 
     def __init__(self, in_files: bool) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="bidual-") if in_files else None
@@ -460,7 +463,7 @@ class _Memory:
             weakref.finalize(self, self._folder.cleanup)
 
     def allocate(self, size: int) -> Array:
-        """An array of so many numbers."""
+        """Return an array of ``size`` floats."""
         if self._folder is None:
             return np.empty(size)
         path = Path(self._folder.name) / str(next(self._names))
@@ -468,7 +471,7 @@ class _Memory:
 
 
 def _digest(inputs: Any) -> bytes:
-    """What tells inputs from others."""
+    """Return a hash of inputs, to compare them with later ones."""
     found = hashlib.blake2b()
     is_sparse = sparse.issparse(inputs)
     for part in (inputs.data, inputs.indices, inputs.indptr) if is_sparse else (inputs,):
@@ -477,14 +480,14 @@ def _digest(inputs: Any) -> bytes:
 
 
 def _alike(left: NDArray[np.generic] | None, right: NDArray[np.generic] | None) -> bool:
-    """Whether labels are the same, or there are none."""
+    """Whether labels are equal, or both are None."""
     if left is None or right is None:
         return left is right
     return bool(left.dtype.kind == right.dtype.kind and np.array_equal(left, right))
 
 
 def _size(array: Any) -> float:
-    """Frobenius norm of an array, sparse or not."""
+    """Return the Frobenius norm of an array, sparse or not."""
     return float(np.linalg.norm(array.data if sparse.issparse(array) else array))
 
 
@@ -493,7 +496,7 @@ def _total(arrays: Iterable[Array]) -> Array:
 
 
 def _balanced(now: float, first: float, primal: float, moved: float) -> float:
-    """Return the penalty for squared primal residuals and squared moves."""
+    """Return the balanced penalty, given squared primal residuals and squared moves."""
     primal, dual = np.sqrt(primal), now * np.sqrt(moved)
     if primal > _BALANCE * dual:
         return min(now * _FACTOR, first * _RANGE)

@@ -1,11 +1,11 @@
-"""Pricing: looking for witnesses whose atoms violate the constraints of a dual point.
+"""Pricing: search for witnesses whose atoms violate the constraints of a dual point.
 
-Growing a dictionary (``solvers/growing/grow.py``) asks one of these, each in a file of its own:
+Each file holds a pricing method that :func:`bidual.grow` can use:
 
-- ``exact.py``: every atom of an enumeration is priced;
-- ``refinement.py``: branch and bound on the tree of one LIF neuron's trajectories, exact too;
-- ``threshold_milp.py``: a mixed-integer program for threshold units, with HiGHS's bound;
-- ``search.py``: any class, by random networks, changes of those in use and gradients; no bound.
+- ``exact.py`` prices every atom of an enumeration;
+- ``refinement.py`` runs an exact branch and bound on the tree of a LIF neuron's trajectories;
+- ``threshold_milp.py`` solves a mixed-integer program for threshold units, with HiGHS's bound;
+- ``search.py`` covers any class by random networks, random changes and gradients; no bound.
 """
 
 from .exact import EnumerationPricing

@@ -1,4 +1,4 @@
-"""Exact pricing over an enumeration: every atom that the class can fire is priced."""
+"""EnumerationPricing: exact pricing of every atom of the class, by enumeration."""
 
 from dataclasses import dataclass
 
@@ -14,13 +14,13 @@ from .oracle import Grounds, Priced, Question, Witness
 
 @dataclass(frozen=True, eq=False)
 class EnumerationPricing:
-    """Prices the complete dictionary of one neuron.
+    """Pricing of the complete dictionary of a neuron.
 
     Attributes
     ----------
     neuron : OneNeuron
     complete : SpikeDictionary
-        All its atoms.
+        All atoms of the neuron.
     """
 
     neuron: OneNeuron
@@ -36,7 +36,9 @@ class EnumerationPricing:
         Raises
         ------
         ValueError
-            If no enumeration covers the class; BudgetExceeded where it is too large.
+            If no enumeration covers the class.
+        BudgetExceeded
+            If the enumeration exceeds the budget.
         """
         neuron = OneNeuron.of(record)
         return cls(neuron, neuron.complete(sequences, budget))

@@ -1,4 +1,4 @@
-"""OneNeuron: the neurons of a class of one hidden layer, where exact pricing covers it."""
+"""OneNeuron: neurons of a class with one hidden layer that exact pricing covers."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,13 +18,13 @@ from .oracle import Witness
 
 @dataclass(frozen=True)
 class OneNeuron:
-    """A threshold unit or a LIF neuron with free weights.
+    """Threshold unit or LIF neuron with free weights.
 
     Attributes
     ----------
     record : ClassRecord
     leak : Fraction
-        As :func:`plain_fraction` reads it: 0.9 counts as 9/10, not as the float64 closest to it.
+        Leak in the reading of :func:`plain_fraction`: 0.9 means 9/10, not the closest float64.
     """
 
     record: ClassRecord
@@ -32,16 +32,16 @@ class OneNeuron:
 
     @classmethod
     def of(cls, record: ClassRecord | None) -> "OneNeuron":
-        """Take the neurons of a class.
+        """Build the neuron of a class.
 
         Raises
         ------
         ValueError
-            If exact pricing does not cover the class: it is deeper, recurrent, of a range of
-            leaks, or has another reset; or if records do not know the class.
+            If exact pricing does not cover the class because it has several layers, recurrent
+            weights, a range of leaks or another reset, or because it has no record.
         """
         if record is None:
-            raise _not_covered("a kind of its own")
+            raise _not_covered("neurons of a user-defined kind")
         if len(record.hidden) != 1:
             raise _not_covered(f"{len(record.hidden)} layers")
         if record.kind == "Recurrent":
@@ -54,20 +54,20 @@ class OneNeuron:
 
     @property
     def readout(self) -> Readout:
-        """Rows of D: the last steps, or all."""
+        """Rows of D: the last step or every step."""
         return self.record.readout
 
     def complete(self, sequences: Array, budget: Budget) -> SpikeDictionary:
-        """Every atom of the class; BudgetExceeded where they are too many."""
+        """Enumerate every atom of the class; raise BudgetExceeded if they are too many."""
         if self.record.kind == "Feedforward":
             return complete_thresholds(sequences[:, 0], budget)
         reset: SoftReset = "immediate" if self.record.reset == "immediate" else "delayed"
         return complete_lif(sequences, self.leak, reset, self.readout, budget)
 
     def witness(self, weights: NDArray[np.float64], threshold: float = 0.0) -> Witness:
-        """The subnetwork of the neuron with weights p (d,): all of its final neurons are this one.
+        """Build the subnetwork whose final neurons all have the given weights (d,).
 
-        ``threshold`` is that of a LIF neuron.
+        ``threshold`` matters for LIF neurons only.
         """
         record = self.record
         layer = Layer.build(weights[:, None], float(self.leak), threshold, record.reset)
@@ -77,5 +77,6 @@ class OneNeuron:
 def _not_covered(what: str) -> ValueError:
     return ValueError(
         "pricing: expected 'search' for this class; exact pricing covers one layer of threshold "
-        f"units, or of LIF neurons with one leak and a soft reset, and this has {what}"
+        "units, or of LIF neurons with one leak and a soft reset, and this class has "
+        f"{what}"
     )

@@ -1,4 +1,4 @@
-"""What pricing asks and answers: which witness violates a dual point's constraints, and how far."""
+"""Question, Priced and Pricing: the interface of pricing methods."""
 
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
@@ -17,28 +17,29 @@ from ....dictionaries.validation import Array
 Grounds = Literal["exact", "milp"]
 Witness = tuple[list[Layer], int]  # a subnetwork, and the neuron of its last layer
 
-_ABOVE = 1e-9  # of the strength, by which a price counts as more: float sums are off by less
+_ABOVE = 1e-9  # relative excess over the strength that counts: rounding of float sums is smaller
 
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """A dual point to be priced.
+    """Dual point to be priced.
 
     Attributes
     ----------
     V : (N, C) array
+        The dual point.
     width : int
-        Outputs that one norm covers: 1 for the prices of the outputs one by one, else C.
+        Outputs per norm: 1 if each output has its own price, else C.
     strength : float
-        What prices may reach.
+        Largest feasible price.
     most : int
-        Atoms wanted at most.
+        Largest number of atoms to return.
     known : set of bytes
-        Packed columns that are no news.
+        Packed columns of the current atoms, which are not returned again.
     active : sequence of Witness
-        Those of atoms in use.
+        Witnesses of the active atoms.
     seconds : float
-        How long to look; infinity for no limit.
+        Time limit; infinity for no limit.
     """
 
     V: Array
@@ -51,16 +52,16 @@ class Question:
 
     @property
     def rounding(self) -> float:
-        """More than what a float64 sum of a column of V is off by, in any order."""
+        """Bound on the rounding error of a float64 sum of a column of V, in any order."""
         return float(len(self.V) * 2.0**-52 * np.abs(self.V).sum())
 
     @property
     def bar(self) -> float:
-        """What the price of a new atom has to pass."""
+        """Price that a new atom must exceed."""
         return self.strength * (1.0 + _ABOVE)
 
     def sizes(self, prices: Array) -> Array:
-        """Norms (..., C / width) of prices (..., C)."""
+        """Return the norms (..., C / width) of prices (..., C)."""
         if self.width == 1:
             return np.abs(prices)
         parts = prices.reshape(*prices.shape[:-1], -1, self.width)
@@ -70,15 +71,15 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Priced:
-    """New atoms that violate their constraints, largest prices first, and what bounds all others.
+    """New atoms with violated constraints, largest price first, and a bound on all prices.
 
     Attributes
     ----------
     atoms : BinaryMatrix
-        (N, A), distinct, none of them known; A may be 0.
+        (N, A), distinct and not among the known ones; A may be 0.
     witnesses : list of A Witness
     largest : (C / width,) array or None
-        No witness of the class has a larger price; None where nothing is proven.
+        Upper bound on the prices of all witnesses of the class; None without a proof.
     """
 
     atoms: BinaryMatrix
@@ -86,21 +87,21 @@ class Priced:
     largest: Array | None = None
 
     def first(self, most: int) -> "Priced":
-        """The same with no more than so many atoms."""
+        """Return the same with at most ``most`` atoms."""
         if len(self.witnesses) <= most:
             return self
         return Priced(self.atoms.take(np.arange(most)), self.witnesses[:most], self.largest)
 
 
 class Pricing(Protocol):
-    """Looks for witnesses whose atoms violate the constraints of a dual point."""
+    """Search for witnesses whose atoms violate the constraints of a dual point."""
 
     @property
     def grounds(self) -> Grounds | None:
-        """What its bounds rest on: whole numbers, HiGHS to its tolerances, or None: no bounds."""
+        """Proof of the bounds: "exact", "milp" (within HiGHS's tolerances), or None: no bounds."""
 
     def price(self, question: Question) -> Priced:
-        """Answer a question."""
+        """Return atoms that violate the constraints of the question's dual point."""
 
 
 def new_atoms(
@@ -110,9 +111,9 @@ def new_atoms(
     readout: Readout,
     largest: Array | None = None,
 ) -> Priced:
-    """Roll witnesses out in turn: those whose atoms are new and violate their constraints.
+    """Simulate witnesses in turn and keep those with new atoms that violate their constraints.
 
-    It stops when there are as many as the question asks for.
+    The function stops at the number of atoms that the question asks for.
     """
     rows = len(question.V)
     kept: list[Witness] = []

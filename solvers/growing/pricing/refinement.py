@@ -1,11 +1,11 @@
-"""Exact pricing of one LIF neuron by branch and bound on the refinement tree.
+"""RefinementPricing: exact pricing of a LIF neuron by branch and bound on the refinement tree.
 
-Each node of the prefix trie splits the cone of (p, theta) by whether it fires
-(``complete/prefix_trie.py``), so that a trajectory is a path down this tree, and what it pays is
-the sum of V over the rows at the nodes that fire. With node weights in whole numbers, no path
-below pays more than what is decided plus all positive weights to come, nor less than that plus
-all negative ones: a subtree that can't beat the best path known, of either sign, is left out.
-Cells are exact. Nodes come in the order of the largest sums of |V| below them, parents first.
+Each node of the prefix trie splits the cone of (p, theta) by whether the neuron fires there
+(``complete/prefix_trie.py``). So a trajectory is a path down this tree, and its price is the sum
+of V over the rows of the firing nodes. Node weights are integers. The price of a path is at most
+its price so far plus all positive weights below, and at least its price so far plus all negative
+ones. The walk skips a subtree that cannot exceed the best known path of either sign. Cells are
+exact. Nodes are ordered by the sum of |V| below them, largest first, parents before children.
 """
 
 import time
@@ -24,14 +24,14 @@ from ....dictionaries.validation import Array
 from .one_neuron import OneNeuron
 from .oracle import Grounds, Priced, Pricing, Question, Witness, new_atoms
 
-_BITS = 40  # of the largest node weight
-_MOST_INPUTS = 2  # beyond, cells have too many rays
-_LOOK = 256  # nodes of the tree between looks at the clock
+_BITS = 40  # bits of the largest node weight
+_MOST_INPUTS = 2  # with more inputs, cells have too many rays
+_LOOK = 256  # nodes of the tree between checks of the clock
 
 
 @dataclass(frozen=True)
 class Path:
-    """A path to the end of the tree: what it pays in node weights, and its (p, theta)."""
+    """Path to the end of the tree: its price in node weights, and its (p, theta)."""
 
     pays: int
     point: tuple[int, ...]
@@ -39,9 +39,9 @@ class Path:
 
 @dataclass(frozen=True, eq=False)
 class RefinementPricing:
-    """Prices one LIF neuron with one or two inputs, where an enumeration is too large.
+    """Pricing of a LIF neuron with one or two inputs whose enumeration is too large.
 
-    ``search`` is asked first; only where it finds nothing is the tree walked.
+    ``search`` runs first. The tree is walked only if the search finds no atom.
     """
 
     neuron: OneNeuron
@@ -57,7 +57,7 @@ class RefinementPricing:
     def of(
         cls, sequences: Array, record: ClassRecord | None, search: Pricing | None = None
     ) -> "RefinementPricing":
-        """Take a class; ValueError if the tree does not fit."""
+        """Build the pricing of a class; raise ValueError if the tree does not cover it."""
         neuron = OneNeuron.of(record)
         inputs = sequences.shape[2]
         if neuron.record.kind != "LIF" or inputs > _MOST_INPUTS:
@@ -74,9 +74,12 @@ class RefinementPricing:
         return cls(neuron, sequences, trie, refinement, rows, neuron.readout, search)
 
     def price(self, question: Question) -> Priced:
-        """Walk the tree once for each output; see :class:`Pricing`."""
+        """Walk the tree once per output; see :class:`Pricing`."""
         if question.width > 1:
-            raise ValueError("penalty: expected 'l1' for exact pricing by branch and bound")
+            raise ValueError(
+                "penalty: expected 'l1' for exact pricing by branch and bound, got a norm of "
+                f"{question.width} outputs"
+            )
         if self.search is not None:
             found = self.search.price(question)
             if found.witnesses:
@@ -94,19 +97,19 @@ class RefinementPricing:
     def largest_price(
         self, v: Array, floor: float = 0.0, seconds: float = inf
     ) -> tuple[float, list[Path]]:
-        """Bound |d'v| over all trajectories d, and the best paths on the way, the last the best.
+        """Return a bound on |d'v| over all trajectories d, and improving paths, the best last.
 
         Parameters
         ----------
         v : (N,) array
         floor : float
-            Prices that need no path; the bound is at least that.
+            Paths up to this price are not returned; the bound is at least ``floor``.
         seconds : float
-            When to stop, with a bound that then need not be reached by any path.
+            Time limit. After it, the bound holds but may exceed the price of every path.
         """
         sums = np.zeros(len(self.trie.parent))
         np.add.at(sums, self.rows, v)
-        # whole numbers of a unit: what they leave out, and what sums of v were rounded by
+        # weights are whole multiples of a unit; the error also covers the rounding of sums of v
         unit = ldexp(1.0, frexp(float(np.abs(sums).max()) or 1.0)[1] - _BITS)
         weights = [int(weight) for weight in np.rint(sums / unit)]
         error = 0.5 * unit * len(sums) + len(v) * 2.0**-52 * float(np.abs(v).sum())
@@ -126,7 +129,7 @@ class RefinementPricing:
 
 
 def _heaviest_first(parent: NDArray[np.int64], weights: list[int]) -> list[int]:
-    """Nodes in the order of a walk from the roots, larger sums of |weight| below coming first."""
+    """Return nodes in depth-first order, larger sums of |weight| below first."""
     total = [abs(weight) for weight in weights]
     children: dict[int, list[int]] = {}
     for k in range(len(weights) - 1, -1, -1):
@@ -138,7 +141,7 @@ def _heaviest_first(parent: NDArray[np.int64], weights: list[int]) -> list[int]:
     waiting = sorted(children[-1], key=lambda k: total[k])
     while waiting:
         k = waiting.pop()
-        if total[k]:  # what lies below pays nothing
+        if total[k]:  # a subtree of weight 0 does not change the price
             order.append(k)
             waiting += sorted(children.get(k, []), key=lambda k: total[k])
     return order
@@ -159,7 +162,7 @@ def _reordered(refinement: Refinement, order: list[int]) -> Refinement:
 
 
 class _Walk:
-    """A walk down the tree; ``open`` is what any path not yet looked at may pay."""
+    """Walk down the tree; ``open`` bounds the price of every path not yet visited."""
 
     def __init__(self, refinement: Refinement, weights: list[int]) -> None:
         self.refinement = refinement
@@ -167,10 +170,10 @@ class _Walk:
         self.open = 0
 
     def paths(self, best: int, deadline: float) -> Iterator[Path]:
-        """Paths that pay more than ``best``, each more than the one before, until the deadline."""
+        """Yield paths of increasing price above ``best`` until the deadline."""
         tree, weights = self.refinement, self.weights
         count = len(weights)
-        rises, falls = [0] * (count + 1), [0] * (count + 1)  # of all nodes from k on
+        rises, falls = [0] * (count + 1), [0] * (count + 1)  # sums over all nodes from k on
         for k in range(count - 1, -1, -1):
             rises[k] = rises[k + 1] + max(weights[k], 0)
             falls[k] = falls[k + 1] + min(weights[k], 0)
@@ -203,7 +206,7 @@ class _Walk:
                 low = [below for _, below in parts if below]
                 fired = bool(high)
                 if high and low:
-                    # towards the larger side first: sooner a high bar
+                    # the side of the larger bound first, to raise ``best`` early
                     fired = (weights[k] > 0) == (paid + rises[k] >= -(paid + falls[k]))
                     other = (k + 1, key, paid, low) if fired else (
                         k + 1, key | 1 << k, paid + weights[k], high
@@ -219,7 +222,7 @@ class _Walk:
                 yield Path(paid, self._point(key, cones))
 
     def _point(self, key: int, cones: list[Cone]) -> tuple[int, ...]:
-        """Whole numbers inside a cell; its rows are those of its own history."""
+        """Return integers (p, theta) inside a cell; its rows follow from its own history."""
         tree = self.refinement
         rows: list[Ray] = []
         resets: list[int] = []

@@ -1,9 +1,9 @@
-"""Pricing by search, for any class of networks: it finds atoms and proves nothing.
+"""SearchPricing: pricing by search for any class of networks; it proves no bound.
 
-Random subnetworks of the class are priced; the best of them and those in use climb by random
-changes of their weights, and then along surrogate gradients (a spike's derivative is replaced by
-that of an arctangent; Fang et al. 2021), the best network by its *hard* spikes being kept.
-Weights stay on the grid, and an atom is what ``rollout.py`` says that its network fires.
+The search prices random subnetworks of the class. Then it improves the best of them and the
+active ones by random changes of their weights. Last it follows surrogate gradients (the derivative
+of a spike is replaced by that of an arctangent; Fang et al. 2021) and keeps the network of the
+largest price by its *hard* spikes. Weights stay on the grid, and ``rollout.py`` computes the atoms.
 """
 
 import time
@@ -23,15 +23,15 @@ from ....kernels import growing as kernels
 from .oracle import Grounds, Priced, Question, Witness, new_atoms
 
 _LANES = 64
-_WORK = 2e9  # weights times samples times steps, which one call may roll out
-_FEWEST, _MOST = 64, 4_000  # networks, whatever their size
-_CLIMBERS = 50  # half of them random, half in use
-_PROPOSALS, _CHANGES = 6, 12  # a climber's tries, and how often
-_SHRINK = 0.75  # of the changes, each time
-_GRADIENTS, _RATE = 25, 0.08  # Adam's steps, and their length in units of the weights drawn
+_WORK = 2e9  # limit of weights times samples times steps that one call simulates
+_FEWEST, _MOST = 64, 4_000  # limits on the networks per call
+_CLIMBERS = 50  # networks to improve, half of them random, half active
+_PROPOSALS, _CHANGES = 6, 12  # proposals per network and round, and rounds
+_SHRINK = 0.75  # factor of the size of changes per round
+_GRADIENTS, _RATE = 25, 0.08  # steps of Adam, and their length in units of the weights' scale
 _WIDTH = 0.45  # half the width of a spike's surrogate derivative, in units of the membrane
-_LARGEST = 64.0  # weight; larger ones would cost currents their exactness
-_STREAM = 2**64 - 1  # of the seed, which no witness bank of fewer subnetworks reads
+_LARGEST = 64.0  # largest weight; with larger ones currents would not be exact
+_STREAM = 2**64 - 1  # random stream of the seed that no witness bank uses
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,18 +46,17 @@ class _Networks:
 
 
 class SearchPricing:
-    """Looks for steep atoms of the class that a bank was drawn from.
+    """Search for atoms with large prices, in the class of a witness bank.
 
     Parameters
     ----------
     sequences : (n, T, d) array
         As :func:`check_sequences` returns them.
     bank : Witnesses
-        What new subnetworks look like: their shape and constants are those of the bank, and so
-        is the scale of their weights.
+        New subnetworks have the bank's shape, its constants and the scale of its weights.
     readout : {"last", "every"}
     seed : int
-        Of all that is drawn, 0 to 2**64 - 1.
+        Seed of the search, 0 to 2**64 - 1.
     """
 
     grounds: Grounds | None = None
@@ -104,7 +103,7 @@ class SearchPricing:
         return found.priced()
 
     def _climb(self, found: "_Found", starts: _Networks) -> _Networks:
-        """Random changes, ever smaller, of the weights; what is steeper stays."""
+        """Try random changes of decreasing size and keep those that raise the price."""
         here, sizes = starts, found.best(starts)
         count, parameters = here.weights.shape
         for change in range(_CHANGES):
@@ -112,7 +111,7 @@ class SearchPricing:
                 break
             shape = (count * _PROPOSALS, parameters)
             step = _SHRINK**change * self._scales * self._normals(shape)
-            # one entry in two, or about one and a half in all
+            # half of the proposals change one entry in two, the others about 1.5 entries
             shares = np.where(np.arange(shape[0]) % 2, 0.5, 1.5 / parameters)
             step[self._uniforms(shape) >= shares[:, None]] = 0.0
             tried = here.take(np.repeat(np.arange(count), _PROPOSALS))
@@ -128,7 +127,7 @@ class SearchPricing:
         return here
 
     def _ascend(self, found: "_Found", starts: _Networks) -> None:
-        """Adam along surrogate gradients from each network, at its best neuron and output."""
+        """Run Adam on surrogate gradients from each network, at its best neuron and output."""
         neurons, directions = found.largest_prices(starts)
         weights = starts.weights.copy()
         first, second = np.zeros_like(weights), np.zeros_like(weights)
@@ -165,7 +164,7 @@ class SearchPricing:
         return words.astype(np.int64) % below
 
     def _parts(self, layer: Layer) -> list[Array]:
-        """The trainable arrays of a layer, in the order of the kernels."""
+        """Return the trainable arrays of a layer, in the order of the kernels."""
         parts = [layer.weights]
         parts += [] if layer.recurrent is None else [layer.recurrent]
         return [*parts, layer.bias] if self._biased else parts
@@ -182,7 +181,7 @@ class SearchPricing:
         return _Networks(np.array(weights), np.array(constants))
 
     def _layers(self, weights: Array, constants: Array) -> list[Layer]:
-        """One network's layers."""
+        """Build the layers of a network."""
         layers, q, first = [], 0, 0
         fan_in = self._sequences.shape[2]
         for k, width in enumerate(self._widths.tolist()):
@@ -212,9 +211,9 @@ class SearchPricing:
         return layers
 
     def _scale(self, weights: Array) -> Array:
-        """The root mean square (Q,) of each layer's weights, recurrent weights and biases.
+        """Return the root mean square (Q,) of each layer's weights, recurrent weights and biases.
 
-        It is 0 for those that are 0 in every network, which the class does not have.
+        A parameter that is 0 in every network is not part of the class and gets 0.
         """
         there = (weights != 0).max(axis=0)
         scales = np.zeros(weights.shape[1])
@@ -234,18 +233,18 @@ class SearchPricing:
 
 
 class _Found:
-    """The networks found for one question, and what prices more."""
+    """Networks found for a question, and the arrays that price more."""
 
     def __init__(self, search: SearchPricing, question: Question) -> None:
         self.search, self.question = search, question
         self._deadline = time.perf_counter() + question.seconds
         n, _, inputs = search._sequences.shape
         V = question.V.reshape(-1, n, question.V.shape[1])  # steps read, samples, outputs
-        told = np.flatnonzero(V.any(axis=(0, 2)))  # the others pay nothing
+        told = np.flatnonzero(V.any(axis=(0, 2)))  # other samples have no price
         blocks = max(1, -(-told.size // _LANES))
 
         def in_lanes(array: Array) -> Array:
-            """From (samples, ...) to (blocks, ..., lanes)."""
+            """Rearrange (samples, ...) to (blocks, ..., lanes)."""
             out = np.zeros((blocks * _LANES, *array.shape[1:]))
             out[: told.size] = array[told]
             split_up = out.reshape(blocks, _LANES, *array.shape[1:])
@@ -258,7 +257,7 @@ class _Found:
 
     @property
     def late(self) -> bool:
-        """Whether its time is up."""
+        """Whether the time limit has passed."""
         return time.perf_counter() > self._deadline
 
     def _run(self, kernel: Any, networks: _Networks, *arrays: Any, out: tuple[Array, ...]) -> None:
@@ -287,12 +286,12 @@ class _Found:
         return out
 
     def best(self, networks: _Networks) -> Array:
-        """The largest prices of each network, (K,)."""
+        """Return the largest price of each network, (K,)."""
         sizes: Array = self.question.sizes(self._prices(networks)).max(axis=(1, 2))
         return sizes
 
     def largest_prices(self, networks: _Networks) -> tuple[NDArray[np.int64], Array]:
-        """The neuron (K,) that pays most, and in which direction (K, C) of the outputs."""
+        """Return each network's neuron of largest price (K,) and its direction (K, C)."""
         prices = self._prices(networks)
         sizes = self.question.sizes(prices)
         neurons = sizes.max(axis=2).argmax(axis=1).astype(np.int64)
@@ -309,20 +308,20 @@ class _Found:
     def ascent(
         self, networks: _Networks, neurons: NDArray[np.int64], directions: Array
     ) -> tuple[Array, Array]:
-        """The price (K,) of the neurons in their directions, and its surrogate gradient (K, Q)."""
+        """Return the neurons' prices (K,) in the directions, and surrogate gradients (K, Q)."""
         prices, gradients = np.empty(len(neurons)), np.empty_like(networks.weights)
         self._run(kernels.ascent, networks, neurons, directions, _WIDTH, out=(prices, gradients))
         return prices, gradients
 
     def keep(self, networks: _Networks, chosen: NDArray[np.bool_]) -> None:
-        """Remember the chosen networks, whose neurons are priced once more in the end."""
+        """Store the chosen networks with the prices of all their neurons."""
         kept = networks.take(np.flatnonzero(chosen))
         if len(kept.weights):
             sizes = self.question.sizes(self._prices(kept)).max(axis=2)
             self._kept.append((kept.weights, kept.constants, sizes))
 
     def priced(self) -> Priced:
-        """Roll the best networks out: those that are new and violate their constraints."""
+        """Simulate the stored networks and return the new atoms that violate their constraints."""
         search = self.search
         return new_atoms(self._violating(), self.question, search._sequences, search._readout)
 
@@ -337,7 +336,7 @@ class _Found:
 
 
 def _form(layers: list[Layer]) -> list[tuple[int, bool, bool, bool]]:
-    """What layers have in common with those that can be changed into them."""
+    """Return what two networks must share so that one can be changed into the other."""
     return [
         (layer.width, layer.recurrent is not None, layer.hard, layer.strict) for layer in layers
     ]

@@ -1,13 +1,14 @@
-"""Pricing of threshold units by a mixed-integer program in HiGHS, whose bound is floating.
+"""Pricing of threshold units by a mixed-integer program in HiGHS, with a floating-point bound.
 
     maximise |sum_i v_i z_i|  over  z binary, |h|_inf = 1,
     x_i . h >= -M_i (1 - z_i) where v_i > 0,   x_i . h <= M_i z_i where v_i < 0,   M_i = |x_i|_1,
 
-for each sign of v, and h = 0 beside it, which fires every row. Rows are needed only where z
-could cheat; those with x_i . h = 0 and v_i < 0 may choose, so that the bound holds for every h,
-and where such ties can't be broken freely it may be loose. A facet of the cube, h_k = 1 or -1, is
-chosen by binaries too: without it h = 0 would choose everything. The bound is HiGHS's, in floats
-and to its tolerances: a weaker statement than a count in whole numbers.
+for each sign of v. The code prices h = 0 separately; it fires every row. Each z_i has only the
+constraint that keeps it from the better value. If x_i . h = 0 and v_i < 0, z_i is free, so the
+bound holds for every h; it may be loose if such ties cannot be broken independently. Binaries
+also choose a facet of the cube, h_k = 1 or -1; otherwise h = 0 would leave every z_i free. The
+bound is HiGHS's, in floating point and within its tolerances. This is weaker than a bound in
+integer arithmetic.
 """
 
 import time
@@ -24,18 +25,18 @@ from ....dictionaries.validation import Array
 from .one_neuron import OneNeuron
 from .oracle import Grounds, Priced, Pricing, Question, Witness, new_atoms
 
-_GRIDS = range(10, 25, 2)  # bits of the weights that are tried, the fewest first
-_LONGEST = 1e9  # seconds, where there is no limit
+_GRIDS = range(10, 25, 2)  # numbers of bits to try for the weights, the smallest first
+_LONGEST = 1e9  # seconds, for an infinite limit
 
 
 @dataclass(frozen=True, eq=False)
 class ThresholdMILPPricing:
-    """Prices the patterns 1[X h >= 0]; ``search`` is asked first, and HiGHS where it finds nothing.
+    """Pricing of the patterns 1[X h >= 0], by ``search`` first and by HiGHS if it finds nothing.
 
     Attributes
     ----------
     rows : (N, d) array
-        X, whose last column is of ones where the class has a bias.
+        X; the last column is 1 if the class has a bias.
     """
 
     neuron: OneNeuron
@@ -49,16 +50,22 @@ class ThresholdMILPPricing:
     def of(
         cls, sequences: Array, record: ClassRecord | None, search: Pricing | None = None
     ) -> "ThresholdMILPPricing":
-        """Take a class; ValueError unless it is of threshold units."""
+        """Build the pricing of a class; raise ValueError unless it is of threshold units."""
         neuron = OneNeuron.of(record)
         if neuron.record.kind != "Feedforward":
-            raise ValueError("pricing: expected another than 'milp', which is for threshold units")
+            raise ValueError(
+                "pricing: expected 'auto', 'exact' or 'search' for this class, got 'milp'; 'milp' "
+                "covers threshold units only"
+            )
         return cls(neuron, sequences, sequences[:, 0], neuron.readout, search)
 
     def price(self, question: Question) -> Priced:
-        """Solve two programs for each output; see :class:`Pricing`."""
+        """Solve two programs per output; see :class:`Pricing`."""
         if question.width > 1:
-            raise ValueError("penalty: expected 'l1' for pricing by a mixed-integer program")
+            raise ValueError(
+                "penalty: expected 'l1' for pricing by a mixed-integer program, got a norm of "
+                f"{question.width} outputs"
+            )
         if self.search is not None:
             found = self.search.price(question)
             if found.witnesses:
@@ -77,10 +84,10 @@ class ThresholdMILPPricing:
         return new_atoms(witnesses, question, self.sequences, self.readout, largest)
 
     def largest_price(self, v: Array, seconds: float = inf) -> tuple[float, Array | None]:
-        """Bound d'v over all patterns d, and the weights (d,) of a steep one, if any was found.
+        """Return a bound on d'v over all patterns d, and the weights (d,) of the best one found.
 
-        Equal rows are one; rows without a price play no part. ``seconds`` is when to stop, with
-        the bound reached by then.
+        The program merges equal rows and drops rows without a price. After ``seconds`` it
+        returns the bound reached so far. The weights are None if no pattern was found.
         """
         zero = float(v.sum())  # h = 0
         rows, where = np.unique(self.rows, axis=0, return_inverse=True)
@@ -129,9 +136,9 @@ class ThresholdMILPPricing:
         return largest_price, self._polished(rows, fires, found.x[:inputs])
 
     def _polished(self, rows: Array, fires: NDArray[np.bool_], h: Array) -> Array:
-        """Weights of the largest margin that fire so, in few bits; HiGHS's own where none do.
+        """Return weights of largest margin and few bits that fire this pattern, else HiGHS's.
 
-        HiGHS may answer with an h on a tie, off by its tolerance.
+        HiGHS may return an h on a tie, wrong by its tolerance.
         """
         signed = np.where(fires, -1.0, 1.0)[:, None] * rows
         inputs = rows.shape[1]
