@@ -509,7 +509,7 @@ class Nameless(bd.Backend):
         (None, "None"),
         (3, "3"),
         (bd.L1(), "<penalty l1>"),
-        (Nameless(), "expected a name"),
+        (Nameless(), "expected its attribute name"),
         ("oqsp", "got 'oqsp'"),
     ],
 )

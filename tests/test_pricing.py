@@ -325,7 +325,7 @@ def test_classes_without_exact_pricing_are_refused_with_the_reason():
         (bd.LIF((1,), reset="hard"), "the reset 'hard'"),
         (bd.LIF((1,), reset=0.5), "the reset 0.5"),
         (bd.LIF((1,), leak=(0.1, 0.9)), "different leaks"),
-        (Own((1,)), "a kind of its own"),
+        (Own((1,)), "a user-defined kind"),
     ]:
         with pytest.raises(ValueError, match=rf"^pricing: expected 'search' .*{reason}"):
             EnumerationPricing.of(X, formulation.record(), bd.Budget())

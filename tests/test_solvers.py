@@ -80,7 +80,7 @@ def test_refusal_names_the_part():
     with pytest.raises(bd.ProgramNotAccepted, match=r"sklearn.*hinge"):
         solve(random_program("hinge", False), "sklearn")
     for name in ("sklearn", "lasso"):
-        with pytest.raises(bd.ProgramNotAccepted, match=rf"{name}.*strength of 0"):
+        with pytest.raises(bd.ProgramNotAccepted, match=rf"{name}.*strength above 0"):
             solve(random_program("squared", False).with_strength(0.0), name)
     with pytest.raises(bd.ProgramNotAccepted, match=r"sklearn.*one class"):
         solve(KNOWN["separable logistic"].program, "sklearn")
@@ -302,7 +302,7 @@ def test_strengths_of_a_path_are_checked_before_the_first(strengths, message, mo
 
 def test_a_strength_that_the_backend_refuses_ends_a_path_before_it_begins(monkeypatch):
     monkeypatch.setattr(type(bd.BACKENDS["lasso"]), "compile", lambda *_: pytest.fail("began"))
-    with pytest.raises(bd.ProgramNotAccepted, match="strength of 0"):
+    with pytest.raises(bd.ProgramNotAccepted, match="strength above 0"):
         path(short_path()[0], [0.1, 0.0], "lasso")
 
 

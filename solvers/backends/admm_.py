@@ -1,13 +1,12 @@
-"""admm: the alternating direction method of multipliers, our own, for every loss and penalty.
+"""admm: built-in alternating direction method of multipliers, for every loss and penalty.
 
-The constraints z = D w + b and kappa u = kappa w split the loss (in z) from
-the penalty (in u); Boyd et al. 2011. Every step fits w and b to both copies by
-least squares, with the one matrix kappa^2 I + D'D or, where that is smaller,
-kappa^2 I + D D' (Woodbury): rho, balanced between the two residuals as it
-goes, does not enter it, nor does the strength, so one factorisation serves
-them all. All outputs move together. Memory: one float64 array of
-(min(N, P), min(N, P)), two while it compiles, and where N < P then also the
-N P bytes of a 0/1 D unpacked; some thirty of (N + P, C) while it solves.
+The constraints z = D w + b and kappa u = kappa w split the loss (in z) from the penalty (in u);
+see Boyd et al. (2011). Every step fits w and b to both copies by least squares. The matrix is
+kappa^2 I + D'D or, if smaller, kappa^2 I + D D' (Woodbury). It depends neither on rho, which the
+solver balances between the two residuals, nor on the strength, so one factorisation serves all
+steps and strengths. Steps update all outputs together. The model holds one float64 array of
+(min(N, P), min(N, P)). Compilation needs two, and if N < P the N P bytes of an unpacked 0/1 D.
+A solve needs about thirty float64 arrays of (N + P, C).
 """
 
 from dataclasses import dataclass, replace
@@ -25,18 +24,18 @@ from ..backend import Backend
 from ..monitor import Monitor
 
 _RELAXATION = 1.6
-_STEPS = 25  # between certificates, and until the first balancing of rho
-_FIRST = 2  # steps before the first certificate: all that a start at the optimum needs
-_MEMORY = 10  # steps that an extrapolation looks at
-_FARTHEST = 1e4  # how far it may go, in norms of these steps
+_STEPS = 25  # steps between certificates, and before the first balancing of rho
+_FIRST = 2  # steps before the first certificate: enough from an optimal start
+_MEMORY = 10  # steps per extrapolation
+_FARTHEST = 1e4  # longest extrapolation, in norms of these steps
 _MOST_STEPS = 200_000
-_PATIENCE = 200  # certificates without a better gap before it gives up
-_BOLD = 10  # certificates without a better gap before it takes plain steps, which do converge
+_PATIENCE = 200  # certificates without a better gap, after which the solver stops
+_BOLD = 10  # certificates without a better gap, after which plain steps ensure convergence
 
 
 @dataclass(frozen=True)
 class LeastSquares:
-    """Minimises |D w - t|^2 + |kappa w - s|^2 by one Cholesky factor, in either Woodbury form."""
+    """Cholesky factor that minimises |D w - t|^2 + |kappa w - s|^2, in either Woodbury form."""
 
     design: Design
     kappa: float
@@ -44,23 +43,23 @@ class LeastSquares:
     factor: Any
 
     def solve(self, t: Array, s: Array) -> tuple[Array, Array]:
-        """W (P, C) and D W (N, C) for t (N, C) and s (P, C)."""
+        """Return W (P, C) and D W (N, C) for t (N, C) and s (P, C)."""
         if not self.wide:
             weights = cho_solve(self.factor, self.design.rmatvec(t) + self.kappa * s)
             return weights, self.design.matvec(weights)
-        # from w = s / kappa on, what is left is the least norm that moves D w towards t
+        # from w = s / kappa, a correction of least norm moves D w towards t
         start = s / self.kappa
         alpha = cho_solve(self.factor, t - self.design.matvec(start))
         return start + self.design.rmatvec(alpha), t - self.kappa**2 * alpha
 
 
 def least_squares(design: Design, wide: bool) -> LeastSquares:
-    """Make D'D, or D D' where ``wide``, and factor; kappa^2 is a median of D'D's diagonal."""
+    """Factor D'D, or D D' if ``wide``, plus kappa^2, the median of the diagonal of D'D."""
     ridge = float(np.median(design.squared_norms())) or 1.0
     rows = design.transpose() if wide else design
     system = rows.gram().astype(np.float64, order="F")  # LAPACK's order: factored in place
     diagonal = np.diag_indices_from(system)
-    # what rounding may take of a matrix of dependent columns, where it is not counted
+    # the diagonal covers the rounding of a Gram matrix that is not an exact count
     system[diagonal] = system[diagonal] * (1.0 + len(system) * design.gram_rounding) + ridge
     factor = cho_factor(system, lower=True, overwrite_a=True)
     return LeastSquares(design, float(np.sqrt(ridge)), wide, factor)
@@ -68,10 +67,10 @@ def least_squares(design: Design, wide: bool) -> LeastSquares:
 
 @dataclass(frozen=True)
 class SplittingModel:
-    """The program, its least squares, and how these answer to the intercept 1.
+    """Program, its least squares, and their response to the intercept 1.
 
-    ``response`` (P, 1) is the w that fits D w to ones and ``left`` (N, 1) what
-    it leaves of them, ``pivot`` their sum: the Schur complement of the intercept.
+    ``response`` (P, 1) is the w that fits D w to ones. ``left`` (N, 1) is the residual of this
+    fit. ``pivot``, the sum of ``left``, is the Schur complement of the intercept.
     """
 
     program: ConvexProgram
@@ -81,7 +80,7 @@ class SplittingModel:
     pivot: float
 
     def fit(self, t: Array, s: Array) -> tuple[Array, Array, Array]:
-        """W, b and D W + b that minimise |D W + b - t|^2 + |kappa W - s|^2."""
+        """Return W, b and D W + b that minimise |D W + b - t|^2 + |kappa W - s|^2."""
         weights, fit = self.squares.solve(t, s)
         intercept = np.zeros(t.shape[1])
         if self.program.intercept:
@@ -92,7 +91,7 @@ class SplittingModel:
 
 
 class ADMM(Backend):
-    """Own ADMM; takes no options."""
+    """Built-in ADMM; it has no options."""
 
     name = "admm"
 
@@ -101,27 +100,27 @@ class ADMM(Backend):
         return None
 
     def compile(self, program: ConvexProgram) -> SplittingModel:
-        """See :class:`Backend`; makes D'D or D D' and factors once."""
+        """See :class:`Backend`; computes D'D or D D' and factors it once."""
         n, atoms = program.design.shape
         squares = least_squares(program.design, wide=n < atoms)
         response, fit = squares.solve(np.ones((n, 1)), np.zeros((atoms, 1)))
         left = 1.0 - fit
-        # the sum of left, as a sum of squares: an all-ones column leaves next to nothing
+        # the sum of left, as a sum of squares: with an all-ones column it is close to 0
         pivot = float((left**2).sum() + ((squares.kappa * response) ** 2).sum())
         return SplittingModel(program, squares, response, left, pivot)
 
     def update(self, model: SplittingModel, program: ConvexProgram) -> SplittingModel:
-        """See :class:`Backend`; the factor stays."""
+        """See :class:`Backend`; the factor is unchanged."""
         return replace(model, program=program)
 
     def solve(self, model: SplittingModel, monitor: Monitor, options: dict[str, Any]) -> str:
         """See :class:`Backend`."""
         if options:
-            raise ValueError(f"options: admm takes none, got {sorted(options)}")
+            raise ValueError(f"options: admm takes none, got {sorted(options)}; remove them")
         program, kappa = model.program, model.squares.kappa
         n = program.design.shape[0]
         rho = first_rho(program)
-        # rows of z and then of u; where the monitor's answer is optimal, these are a fixed point
+        # rows of z, then of u; an optimal answer of the monitor makes a fixed point
         fit = program.affine(monitor.weights, monitor.intercept)
         copy = np.vstack([fit, kappa * monitor.weights])
         dual = np.vstack([-monitor.dual_point, program.design.rmatvec(monitor.dual_point) / kappa])
@@ -129,7 +128,7 @@ class ADMM(Backend):
         extrapolation = Extrapolation(copy + dual)
         norms = np.empty(4)
         best, waited = np.inf, 0
-        next_balance = _STEPS  # rarer and rarer: convergence is proven for a rho that settles
+        next_balance = _STEPS  # intervals double: convergence is proven for a rho that settles
         for step in range(1, _MOST_STEPS + 1):
             wanted = copy - dual
             weights, intercept, fit = model.fit(wanted[:n], wanted[n:])
@@ -137,7 +136,7 @@ class ADMM(Backend):
             monitor.iterations += 1
             if step % _STEPS == 0 or step == _FIRST or monitor.out_of_time:
                 residuals = monitor.residuals = _residuals(norms)
-                # u for W, as it has zeros; minus rho times z's multiplier is V
+                # u serves as W, because it has zeros; minus rho times z's multiplier is V
                 monitor.offer(copy[n:] / kappa, intercept, -rho * dual[:n])
                 if monitor.done:
                     return f"gap reached after {step} steps"
@@ -163,15 +162,14 @@ class ADMM(Backend):
 
 
 class Extrapolation:
-    """Anderson's, over the last steps: where they would end if each were the same linear map.
+    """Anderson extrapolation of the last steps: their limit if all were the same linear map.
 
-    The steps are a fixed-point iteration in copy + dual, which both follow
-    from. A guess is kept only if the step from it is no longer than the step
-    before it was, so that steps never grow (Zhang, O'Donoghue, Boyd 2020). Far
-    off, where the operators are flat, steps are short as well: the least squares
-    are regularised, and a guess out of reach of the last steps is none. Smooth
-    losses take a little fewer steps with it; those with kinks, whose iterates
-    spiral in, a third, and a tenth where they were slowest.
+    The steps are a fixed-point iteration in copy + dual, which determines both. The solver keeps
+    a guess only if the step from it is no longer than the step before it, so steps never grow
+    (Zhang, O'Donoghue, Boyd 2020). Far from the optimum the operators are flat and steps are
+    short too. Hence the least squares are regularised, and a guess too far from the last steps
+    is rejected. Extrapolation saves few steps for smooth losses. For losses with kinks, whose
+    iterates spiral in, it takes a third of the steps, and a tenth in the slowest cases.
     """
 
     def __init__(self, state: Array) -> None:
@@ -182,13 +180,13 @@ class Extrapolation:
         self._lengths: list[float] = []
 
     def next(self, state: Array, guess: bool = True) -> Array | None:
-        """Take the state after one more step; another one to go on from, or None.
+        """Add the state after one more step; return another state to continue from, or None.
 
-        It is never a new guess unless ``guess``.
+        Return a new guess only if ``guess`` is True.
         """
         length = float(np.linalg.norm(state - self._state))
         fallback, self._fallback = self._fallback, None
-        # NaN is no shorter either
+        # a NaN length counts as longer
         if fallback is not None and not length <= self._longest:
             self._begin(fallback)
             return fallback
@@ -207,7 +205,7 @@ class Extrapolation:
         return point
 
     def _begin(self, state: Array) -> None:
-        """Count steps from a state on: as many as fill Anderson's memory come before a guess."""
+        """Restart the count of steps at a state; the next guess needs a full memory."""
         self._state, self._lengths = state, []
 
 
@@ -221,7 +219,7 @@ def _split(
     dual: Array,
     norms: Array,
 ) -> None:
-    """Do one step on the copies of fits and kappa w, in place; ``norms`` as in the kernel."""
+    """Update the copies of fits and kappa w by one step, in place; ``norms`` as in the kernel."""
     n, loss, penalty = len(fit), program.loss, program.penalty
     if loss.code is not None and penalty.norm is not None:
         proximal.split_step(
@@ -255,21 +253,21 @@ def _split(
 
 
 def _proximal(program: ConvexProgram, kappa: float, rho: float, points: Array) -> Array:
-    """The copies (N + P, C) that the operators of loss and penalty make of points."""
+    """Apply the proximal operators of loss and penalty to points (N + P, C)."""
     n = len(program.target)
     fits = program.loss.prox(points[:n], program.target, program.row_weights / rho)
     if program.penalty.norm is not None:
         weights = program.penalty.prox(points[n:], program.strength / (kappa * rho))
-    else:  # of w = u / kappa, which is no factor of the penalty
+    else:  # for w = u / kappa: kappa is not a factor of this penalty
         step = program.strength / (kappa**2 * rho)
         weights = kappa * program.penalty.prox(points[n:] / kappa, step)
     return np.vstack([fits, weights])
 
 
 def first_rho(program: ConvexProgram) -> float:
-    """Size of V over that of the fits, at W = 0: units of targets do not matter, labels have none.
+    """Return the size of V over that of the fits at W = 0, so that units of targets do not matter.
 
-    For the squared loss that is the mean row weight.
+    For labels, which have no units, and for the squared loss it is the mean row weight.
     """
     rho = float(program.row_weights.mean())
     if program.loss.labels or not program.loss.separable:
@@ -281,13 +279,13 @@ def first_rho(program: ConvexProgram) -> float:
 
 
 def _residuals(norms: Array) -> tuple[float, float]:
-    """Primal residual relative to the constraints' sides, and dual relative to multipliers."""
+    """Return the primal residual relative to the constraints' sides, the dual to multipliers."""
     primal, change, size, multiplier = np.sqrt(norms).tolist()  # no warnings where squares overflow
     return primal / (size or 1.0), change / (multiplier or 1.0)
 
 
 def _balance(primal: float, dual: float) -> float:
-    """Factor on rho that would even the residuals out, at most 10 either way."""
+    """Return the factor on rho that equalises the residuals, between 0.1 and 10."""
     if not (0 < primal < np.inf and 0 < dual < np.inf):  # NaN neither
         return 1.0
     return float(np.clip(np.sqrt(primal / dual), 0.1, 10.0))

@@ -1,4 +1,4 @@
-"""Clarabel: interior point for cones, with a quadratic objective."""
+"""Clarabel: interior-point method for cones, with a quadratic objective."""
 
 from typing import Any, ClassVar
 
@@ -8,7 +8,7 @@ from ...formulations import ConicForm
 from .conic import ConicAnswer, ConicBackend, Part, Request
 from .interrupts import watched
 
-# whether the point that comes with a status is worth certifying
+# whether the point returned with a status is worth certifying
 STATUSES = {
     "Solved": True,
     "AlmostSolved": True,
@@ -26,23 +26,23 @@ STATUSES = {
 
 
 class Clarabel(ConicBackend):
-    """Clarabel; ``options`` are fields of its ``DefaultSettings``."""
+    """Adapter of Clarabel; ``options`` are fields of ``clarabel.DefaultSettings``."""
 
     name = "clarabel"
     package = "clarabel"
     quadratic: ClassVar[bool] = True
 
     def build(self, form: ConicForm) -> dict[str, Any]:
-        """Its solver for the first column, and the options that this was made with."""
+        """Build the solver of the first column and store the options it was built with."""
         return {"solver": _solver(form, 0, _settings({})), "options": {}}
 
     def run(self, part: Part, request: Request) -> ConicAnswer:
-        """See :class:`ConicBackend`; it has no warm start."""
+        """See :class:`ConicBackend`; Clarabel has no warm start."""
         form, k, built = part.form, request.column, part.built
         limits = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), request.tolerance)
         limits["time_limit"] = request.seconds
         settings = _settings({**limits, **request.options})
-        # some options hold for as long as the solver does
+        # some options cannot change after the solver is built
         if request.options == built["options"] and built["solver"].is_data_update_allowed():
             vectors = {"q": form.linear[:, k], "b": form.bounds[:, k]}
             built["solver"].update(**vectors, settings=settings)
@@ -60,20 +60,22 @@ class Clarabel(ConicBackend):
 
 
 def _settings(options: dict[str, Any]) -> Any:
-    """Its settings, with options by name."""
+    """Return Clarabel's settings with the given options."""
     import clarabel
 
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     for name, value in options.items():
         if not hasattr(settings, name):
-            raise ValueError(f"options: expected fields of clarabel.DefaultSettings, got {name!r}")
+            raise ValueError(
+                f"options: expected names of fields of clarabel.DefaultSettings, got {name!r}"
+            )
         setattr(settings, name, value)
     return settings
 
 
 def _solver(form: ConicForm, column: int, settings: Any) -> Any:
-    """Its solver, which copies the matrices."""
+    """Return Clarabel's solver of a column; it copies the matrices."""
     import clarabel
 
     cones = [

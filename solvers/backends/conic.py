@@ -1,10 +1,9 @@
-"""ConicBackend: what the adapters that read a ConicForm have in common.
+"""ConicBackend: the common part of all adapters that read a ConicForm.
 
-They compile once, solve block by block on the one model, and are re-run
-tighter, a bounded number of times, until the gap is certified in the original
-program. An adapter supplies ``build`` and ``run``, and a table that says of
-each status of its solver whether the point that comes with it is worth
-certifying; a status that is not in the table is a failure.
+An adapter compiles once and solves block by block on the same model. It solves again with
+tighter tolerances, a bounded number of times, until the gap is certified in the original
+program. It supplies ``build``, ``run`` and a table of its solver's statuses. The table says for
+which statuses the returned point is worth certifying. A status outside the table is a failure.
 """
 
 from abc import abstractmethod
@@ -21,14 +20,14 @@ from ..backend import Backend
 from ..monitor import Monitor
 
 TIGHTENINGS = (1e-1, 1e-3, 1e-5)
-# steps of operator splitting in a run: SCS's default; OSQP's, 4,000, ends far above the gaps asked
+# most steps of operator splitting per run, as in SCS; OSQP's default 4,000 ends at large gaps
 MOST_STEPS = 100_000
-_NEGLIGIBLE = 1e-7  # weights below this share of the largest are left over by an interior point
+_NEGLIGIBLE = 1e-7  # weights below this share of the largest are residues of interior points
 
 
 @dataclass(frozen=True)
 class ConicAnswer:
-    """x (N,) and multipliers (M,), None where the solver has none, its own word and iterations."""
+    """Point x (N,), multipliers (M,) or None, the solver's message, and its iterations."""
 
     x: Array | None
     multipliers: Array | None
@@ -38,9 +37,9 @@ class ConicAnswer:
 
 @dataclass(frozen=True)
 class Part:
-    """Blocks of outputs that share a matrix: a form with a column for each, and what is built.
+    """Blocks of outputs that share a matrix: a form with a column per block, and its model.
 
-    ``answers`` holds the last answer of each column, from which a solver that can starts.
+    ``answers`` holds the last answer of each column, which solvers with warm starts use.
     """
 
     form: ConicForm
@@ -51,12 +50,12 @@ class Part:
 
 @dataclass(frozen=True)
 class Scaled:
-    """A program in units of its own, since solvers have absolute tolerances, and the way back.
+    """Program scaled for solvers with absolute tolerances, and the conversion of its answers.
 
-    Targets of numbers are counted from ``centre`` (C,), b0, in units of
-    ``size``, their weighted root mean square around it: W = size W' and
-    b = centre + size b'. The objective is in units of the mean reference of an
-    output, and V = price V', as are strengths. Labels have centre 0 and size 1.
+    Numeric targets are shifted by ``centre`` (C,), b0, and divided by ``size``, their weighted
+    root mean square around it: W = size W' and b = centre + size b'. The objective is divided
+    by the mean reference per output. V = price V', and strengths scale alike. Labels have
+    centre 0 and size 1.
     """
 
     program: ConvexProgram
@@ -65,36 +64,36 @@ class Scaled:
     price: float
 
     def strength(self, program: ConvexProgram) -> float:
-        """The strength of a program, in units of this one."""
+        """Return the strength of a program in the units of this one."""
         return program.strength / self.price
 
     def back(
         self, weights: Array, intercept: Array, dual_point: Array | None, outputs: Sequence[int]
     ) -> tuple[Array, Array, Array | None]:
-        """W (P, c), b (c,) and V (N, c) of a scaled answer to some outputs."""
+        """Return W (P, c), b (c,) and V (N, c) of a scaled answer to some outputs."""
         shifted = self.centre[list(outputs)] + self.size * intercept
         priced = None if dual_point is None else self.price * dual_point
         return self.size * weights, shifted, priced
 
 
 def scaled(program: ConvexProgram) -> Scaled:
-    """Divide targets by their size, and the objective by its own.
+    """Scale the targets and the objective of a program to size 1.
 
-    Targets stay as they are where the loss has no units, or the penalty is no norm, so that
-    scaled weights would cost something else.
+    Targets are unchanged if the loss has no units or the penalty is not a norm, because scaled
+    weights would then have another penalty.
     """
     loss, target, a = program.loss, program.target, program.row_weights
     centre, size, slope = np.zeros(program.outputs), 1.0, 1.0
     if loss.in_units(1.0, np.inf) is not None and program.penalty.norm is not None:
         centre = program.null_intercept
-        # rows without weight have no say, however far away
+        # rows of weight 0 do not count, however far away
         apart = np.where(a[:, None] > 0, target - centre, 0.0)
         largest = float(np.abs(apart).max())
         if largest > 0:
-            # squares of what is at most 1 do not overflow
+            # squares of numbers up to 1 do not overflow
             square = (a / a.max()) @ (apart / largest) ** 2 / (a / a.max()).sum()
             size = largest * float(np.sqrt(square.mean()))
-        # no residual of an optimum is larger: its row alone would cost more than W = 0
+        # larger than every residual at an optimum: that row alone would cost more than W = 0
         most = float(np.sqrt(program.outputs * a.sum() / a[a > 0].min()))
         counted = loss.in_units(size, most)
         if counted is not None:
@@ -112,7 +111,7 @@ def scaled(program: ConvexProgram) -> Scaled:
 
 @dataclass(frozen=True)
 class ConicModel:
-    """A program, and its scaled form lowered in parts."""
+    """Program, and the parts of its scaled conic form."""
 
     program: ConvexProgram
     parts: tuple[Part, ...]
@@ -121,7 +120,7 @@ class ConicModel:
 
 @dataclass(frozen=True)
 class Request:
-    """Which column to solve, to which tolerance, in how many seconds, with which options."""
+    """Column to solve, its tolerance, its time limit in seconds, and the user's options."""
 
     column: int
     tolerance: float
@@ -130,18 +129,18 @@ class Request:
 
 
 class ConicBackend(Backend):
-    """A solver of conic programs.
+    """Solver of conic programs.
 
     Attributes
     ----------
     quadratic : bool
-        Whether it takes a quadratic objective.
+        Whether the solver supports a quadratic objective.
     takes : set of str
-        Cones it takes beyond zero and nonnegative.
+        Cones that the solver supports besides zero and nonnegative.
     starts : bool
         Whether :meth:`run` starts from ``part.answers``.
     tightenings : tuple of float
-        Tolerances to try one after the other, in units of the asked gap.
+        Tolerances to try in this order, in units of the asked gap.
     """
 
     quadratic: ClassVar[bool]
@@ -153,12 +152,12 @@ class ConicBackend(Backend):
         """See :class:`Backend`."""
         missing = program.loss.lacks("epigraph") or program.penalty.lacks("epigraph")
         if missing:
-            return f"takes programs in cones, and {missing}"
+            return f"needs a loss and a penalty in conic form, and {missing}"
         charged = {block.cone for block in program.penalty.epigraph(1, program.block_width).blocks}
         for cone in sorted(program.cones(self.quadratic) - self.takes):
             penalty, loss = f"{program.penalty.name} penalty", f"{program.loss.name} loss"
             part = penalty if cone in charged else loss
-            return f"takes no {cone.replace('_', '-')} cone, which the {part} needs"
+            return f"does not support the {cone.replace('_', '-')} cone, which the {part} needs"
         return None
 
     def compile(self, program: ConvexProgram) -> ConicModel:
@@ -174,7 +173,7 @@ class ConicBackend(Backend):
         return ConicModel(program, tuple(parts), units)
 
     def update(self, model: ConicModel, program: ConvexProgram) -> ConicModel:
-        """See :class:`Backend`; the costs of norms change, which :meth:`run` hands over."""
+        """See :class:`Backend`; only the linear objective changes, which :meth:`run` passes on."""
         strength = model.scaled.strength(program)
         parts = [replace(part, form=part.form.with_strength(strength)) for part in model.parts]
         return ConicModel(program, tuple(parts), model.scaled)
@@ -211,7 +210,7 @@ class ConicBackend(Backend):
 
     @abstractmethod
     def build(self, form: ConicForm) -> Any:
-        """Build the solver's model of the first column; the others differ in vectors alone."""
+        """Build the solver's model of the first column; other columns differ in vectors only."""
 
     @abstractmethod
     def run(self, part: Part, request: Request) -> ConicAnswer:
@@ -220,12 +219,12 @@ class ConicBackend(Backend):
         Raises
         ------
         KeyboardInterrupt
-            If the solver says that it was interrupted.
+            If the solver reports an interruption.
         """
 
 
 def _offer(model: ConicModel, part: Part, k: int, answer: ConicAnswer, monitor: Monitor) -> None:
-    """Turn an answer into weights, intercepts and dual point, and have them certified."""
+    """Convert an answer into weights, intercepts and dual point, and offer it to the monitor."""
     assert answer.x is not None  # solve() drops answers without x
     form, block = part.form, part.blocks[k]
     dual_point = None if answer.multipliers is None else form.dual(answer.multipliers)
@@ -234,7 +233,7 @@ def _offer(model: ConicModel, part: Part, k: int, answer: ConicAnswer, monitor: 
 
 
 def _start(model: ConicModel, part: Part, k: int, monitor: Monitor) -> None:
-    """Have a column start from what the monitor holds, unless that is W = 0, where it begins."""
+    """Store the monitor's answer as the column's start, unless it is W = 0 with V = 0."""
     block, units = list(part.blocks[k]), model.scaled
     if units.program.penalty.norm is None or units.program.loss.lacks("auxiliaries"):
         return
@@ -257,9 +256,8 @@ def point(
 ) -> ConicAnswer:
     """Return x and multipliers of a column of a quadratic form from W (P, c), b (c,) and V (N, c).
 
-    Norms, fits and auxiliaries are at their best for W and b. V gives the
-    multipliers of the first rows; those of the others are what is left by
-    quadratic x + linear + matrix' y = 0, in least squares.
+    Norms, fits and auxiliaries are optimal for W and b. V gives the multipliers of the first
+    rows. The other multipliers solve quadratic x + linear + matrix' y = 0 in least squares.
     """
     rest = form.matrix.shape[1] - form.atoms * form.width
     x = np.concatenate([weights.T.ravel(), np.zeros(rest)])
@@ -290,7 +288,7 @@ def offer_without_dust(
     dual_point: Array | None,
     outputs: Sequence[int] | None = None,
 ) -> None:
-    """Offer an answer without its negligible weights, and as it is if that is not good enough."""
+    """Offer an answer without negligible weights; offer it unchanged if the gap is too large."""
     sizes = np.abs(weights)
     if not monitor.program.penalty.separable:
         sizes = np.linalg.norm(weights, axis=1, keepdims=True)  # rows come and go as a whole

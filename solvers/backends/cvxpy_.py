@@ -1,4 +1,4 @@
-"""CVXPY: any solver that it has, by way of its own modelling layer."""
+"""CVXPY: any solver installed with it, through its modelling layer."""
 
 import warnings
 from dataclasses import dataclass, replace
@@ -14,7 +14,7 @@ from .interrupts import watched
 
 _DEFAULT = "CLARABEL"
 
-# what the tolerance is called, and the least that is taken; other solvers run on their defaults
+# smallest tolerance and names of the tolerance options; other solvers use their defaults
 _TOLERANCES = {
     "CLARABEL": (0.0, ("tol_gap_abs", "tol_gap_rel", "tol_feas")),
     "SCS": (0.0, ("eps_abs", "eps_rel")),
@@ -22,7 +22,7 @@ _TOLERANCES = {
     "ECOS": (0.0, ("abstol", "reltol", "feastol")),
     "HIGHS": (
         1e-10,
-        # its regularisation shows in the answer
+        # the regularisation changes the answer
         ("primal_feasibility_tolerance", "dual_feasibility_tolerance", "qp_regularization_value"),
     ),
     "MOSEK": (
@@ -42,7 +42,7 @@ _TIME_LIMIT = {
     "MOSEK": "MSK_DPAR_OPTIMIZER_MAX_TIME",
 }
 
-# whether the point that comes with a status is worth certifying
+# whether the point returned with a status is worth certifying
 STATUSES = {
     "optimal": True,
     "optimal_inaccurate": True,
@@ -58,7 +58,7 @@ STATUSES = {
 
 @dataclass(frozen=True)
 class StatedModel:
-    """A program, and its scaled form as a problem whose strength is a parameter."""
+    """Program, and its scaled form as a CVXPY problem with the strength as a parameter."""
 
     program: ConvexProgram
     problem: Any
@@ -66,13 +66,13 @@ class StatedModel:
 
 
 class CVXPY(Backend):
-    """CVXPY; ``options`` are arguments of ``Problem.solve``, ``solver="CLARABEL"`` unless given.
+    """Adapter of CVXPY; ``options`` are arguments of ``Problem.solve``, by default CLARABEL.
 
-    All outputs are one problem, stated as ``program.to_cvxpy()`` states it.
-    CLARABEL, SCS, OSQP, HIGHS and MOSEK are told the tolerance and the time that is
-    left, ECOS the tolerance; other solvers run once, on their defaults. A solver that
-    cannot be told the time is refused under a time limit. Ctrl-C counts when the
-    solver returns, and its answer with it.
+    All outputs form a single problem, built by ``program.to_cvxpy()``. CLARABEL, SCS, OSQP,
+    HIGHS and MOSEK receive a tolerance and the remaining time. ECOS receives a tolerance.
+    Other solvers run once with their default settings. The adapter refuses a time limit for
+    solvers without a time-limit option. After Ctrl-C, it waits until the solver returns and
+    keeps its answer.
     """
 
     name = "cvxpy"
@@ -81,10 +81,10 @@ class CVXPY(Backend):
     def accepts(self, program: ConvexProgram) -> str | None:
         """See :class:`Backend`."""
         missing = program.loss.lacks("to_cvxpy") or program.penalty.lacks("to_cvxpy")
-        return f"takes CVXPY's expressions, and {missing}" if missing else None
+        return f"needs CVXPY expressions, and {missing}" if missing else None
 
     def compile(self, program: ConvexProgram) -> StatedModel:
-        """See :class:`Backend`; for the default solver, others compile when they solve."""
+        """See :class:`Backend`; compiles for the default solver, others compile in ``solve``."""
         units = scaled(program)
         problem = units.program.to_cvxpy()
         problem.get_problem_data(_DEFAULT)  # CVXPY keeps it
@@ -95,28 +95,28 @@ class CVXPY(Backend):
         return replace(model, program=program)
 
     def solve(self, model: StatedModel, monitor: Monitor, options: dict[str, Any]) -> str:
-        """See :class:`Backend`; tighter a bounded number of times, until the gap is certified.
+        """See :class:`Backend`; solves to tighter tolerances until the gap is certified.
 
         Raises
         ------
         ValueError
-            Under a time limit, for a solver that cannot be told of it.
+            If the caller sets a time limit and the solver has no time-limit option.
         """
         solver = str(options.get("solver", _DEFAULT)).upper()
         if np.isfinite(monitor.remaining) and solver not in _TIME_LIMIT:
             raise ValueError(
-                f"time_limit: expected one of {list(_TIME_LIMIT)} as solver under a finite "
-                f"limit, got {solver!r}, to which no way of handing it is known"
+                f"time_limit: the solver {solver!r} has no time-limit option that bidual can set; "
+                f"choose one of {list(_TIME_LIMIT)} or omit time_limit"
             )
         model.problem.param_dict["strength"].value = model.scaled.strength(model.program)
         message = "not started"
         least, _ = _TOLERANCES.get(solver, (np.inf, ()))
-        # each once: below the least there is nothing more to ask for
+        # each tolerance once: several may equal the smallest
         for tolerance in dict.fromkeys(
             max(each * monitor.asked_gap, least) for each in TIGHTENINGS
         ):
             seconds = monitor.remaining
-            if seconds == 0:  # which SCS and OSQP would take for no limit
+            if seconds == 0:  # SCS and OSQP would read 0 as no limit
                 break
             settings = _settings(solver, tolerance, seconds, options)
             with watched():  # Ctrl-C waits for the answer
@@ -129,28 +129,28 @@ class CVXPY(Backend):
 def _settings(
     solver: str, tolerance: float, seconds: float, options: dict[str, Any]
 ) -> dict[str, Any]:
-    """What a solver is told by name, the options last; MOSEK by parameters of its own."""
+    """Return the arguments of ``Problem.solve``; the user's options override bidual's."""
     _, names = _TOLERANCES.get(solver, (np.inf, ()))
     told: dict[str, Any] = dict.fromkeys(names, tolerance)
     if np.isfinite(seconds):
         told[_TIME_LIMIT[solver]] = seconds
     if solver == "MOSEK":
-        # what it has when its time is up is of unknown status
+        # at its time limit, MOSEK returns a point of unknown status
         told = {"mosek_params": {**told, **options.get("mosek_params", {})}, "accept_unknown": True}
         options = {name: value for name, value in options.items() if name != "mosek_params"}
     return {"solver": solver, "warm_start": True, **told, **options}
 
 
 def _run(model: StatedModel, monitor: Monitor, settings: dict[str, Any]) -> str:
-    """Solve once, have the answer certified, and tell the solver's word."""
+    """Solve once, offer the answer to the monitor, and return the solver's message."""
     problem, solver = model.problem, settings["solver"]
     with warnings.catch_warnings():
-        # an inaccurate answer is told by its certificate, and MOSEK's time is our limit
+        # the certificate detects an inaccurate answer; the limit on MOSEK's time is bidual's
         warnings.filterwarnings("ignore", "Solution may be inaccurate")
         warnings.filterwarnings("ignore", "Optimization terminated by time limit")
         try:
             problem.solve(**settings)
-        except Exception as error:  # of any solver there is, such as one without its licence
+        except Exception as error:  # any error of any solver, a missing licence included
             return f"{solver}: {error}"
     message = f"{problem.status} ({solver})"
     monitor.iterations += int(problem.solver_stats.num_iters or 0)

@@ -1,4 +1,4 @@
-"""ECOS: interior point for second-order and exponential cones (GPL-3.0, an optional extra)."""
+"""ECOS: interior-point method for second-order and exponential cones (GPL-3.0, optional)."""
 
 from time import perf_counter
 from typing import Any, ClassVar
@@ -9,7 +9,7 @@ from scipy import sparse
 from ...formulations import ConicForm
 from .conic import ConicAnswer, ConicBackend, Part, Request
 
-# whether the point that comes with an exit flag is worth certifying
+# whether the point returned with an exit flag is worth certifying
 STATUSES = {
     0: True,  # optimal
     10: True,  # close to optimal
@@ -28,11 +28,11 @@ _ITERATIONS = 100  # its own max_iters
 
 
 class ECOS(ConicBackend):
-    """ECOS; ``options`` are arguments of ``ecos.solve``.
+    """Adapter of ECOS; ``options`` are arguments of ``ecos.solve``.
 
-    It knows no time limit. Under one, a solve of one iteration tells what set-up and
-    iterations cost, and ``max_iters`` is what fits into the time that is left; set-up and
-    about one iteration may still come too late.
+    ECOS has no time limit. If the caller sets one, the adapter first solves with one iteration
+    to measure the costs of setup and iterations. It then sets ``max_iters`` to the iterations
+    that fit into the remaining time. Setup and about one iteration may still exceed the limit.
     """
 
     name = "ecos"
@@ -41,14 +41,14 @@ class ECOS(ConicBackend):
 
     def build(self, form: ConicForm) -> dict[str, Any]:
         """Split the rows into equations A x = b and cones G x + s = h, in ECOS's cone order."""
-        # its exponential cone is ordered (p, r, q), ours (p, q, r)
+        # ECOS orders the exponential cone (p, r, q), bidual (p, q, r)
         first = form.matrix.shape[0] - 3 * form.exponential
         order = np.arange(form.matrix.shape[0])
         triples = order[first:].reshape(-1, 3)
         order[first:] = triples[:, [0, 2, 1]].ravel()
         rows = form.matrix.tocsr()
         return {
-            # it knows SciPy's matrices, not its arrays
+            # ECOS accepts SciPy's sparse matrices, not its sparse arrays
             "A": sparse.csc_matrix(rows[: form.zero]),
             "G": sparse.csc_matrix(rows[order[form.zero :]]),
             "order": order[form.zero :],
@@ -76,7 +76,7 @@ class ECOS(ConicBackend):
 
 
 def _solve(part: Part, request: Request, iterations: int) -> ConicAnswer:
-    """Solve in so many iterations at most, and note what they cost."""
+    """Solve with a limit on iterations, and store the costs of setup and iterations."""
     import ecos
 
     form, built = part.form, part.built
@@ -110,8 +110,8 @@ def _solve(part: Part, request: Request, iterations: int) -> ConicAnswer:
 
 
 def _costs(form: ConicForm, info: dict[str, Any]) -> tuple[float, float]:
-    """Seconds until iterations begin, and of an iteration."""
-    # without exponential cones it computes where to start, at the price of an iteration
+    """Return the seconds before the first iteration, and those of an iteration."""
+    # without exponential cones ECOS computes its start, at the cost of an iteration
     start = 0 if form.exponential else 1
     each = max(info["timing"]["tsolve"], 1e-9) / max(info["iter"] + start, 1)
     return info["timing"]["tsetup"] + start * each, each

@@ -1,4 +1,4 @@
-"""HiGHS: simplex for linear programs, active sets or interior points for quadratic ones."""
+"""HiGHS: simplex for linear programs, active-set or interior-point methods for quadratic ones."""
 
 from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, ClassVar
@@ -10,7 +10,7 @@ from ...formulations.qp import from_form
 from .conic import ConicAnswer, ConicBackend, Part, Request
 from .interrupts import watched
 
-# whether the point that comes with a model status is worth certifying
+# whether the point returned with a model status is worth certifying
 STATUSES = {
     "kOptimal": True,
     "kTimeLimit": True,
@@ -33,13 +33,13 @@ STATUSES = {
     "kInterrupt": False,
     "kHighsInterrupt": False,
 }
-_LOWEST = 1e-10  # tolerance that it takes
-_SLACK = 1e-9  # of a row that is off its bound, where targets are of size 1
-_SECONDS = 0.1  # between looks for Ctrl-C
+_LOWEST = 1e-10  # smallest tolerance that HiGHS accepts
+_SLACK = 1e-9  # least slack of a row that is not at its bound, for targets of size 1
+_SECONDS = 0.1  # seconds between checks for Ctrl-C
 
 
 class HiGHS(ConicBackend):
-    """HiGHS; ``options`` are its options, such as ``solver="ipm"``."""
+    """Adapter of HiGHS; ``options`` are HiGHS options, for example ``solver="ipm"``."""
 
     name = "highs"
     package = "highspy"
@@ -48,7 +48,7 @@ class HiGHS(ConicBackend):
     starts: ClassVar[bool] = True
 
     def build(self, form: ConicForm) -> Any:
-        """Pass the model of the first column."""
+        """Build a HiGHS instance with the model of the first column."""
         import highspy
 
         qp = from_form(form)
@@ -78,7 +78,7 @@ class HiGHS(ConicBackend):
         return solver
 
     def run(self, part: Part, request: Request) -> ConicAnswer:
-        """See :class:`ConicBackend`; its simplex starts from the last answer to this column."""
+        """See :class:`ConicBackend`; the simplex method starts from the column's last answer."""
         import highspy
 
         qp, solver, k = from_form(part.form), part.built, request.column
@@ -91,13 +91,16 @@ class HiGHS(ConicBackend):
             "primal_feasibility_tolerance": tolerance,
             "dual_feasibility_tolerance": tolerance,
             "ipm_optimality_tolerance": max(tolerance, 1e-12),
-            # its default of 1e-7 shows in the answer; at 0 flat directions stop its active sets
+            # the default 1e-7 changes the answer; at 0 flat directions stop the active-set method
             "qp_regularization_value": 0.1 * tolerance,
             "time_limit": solver.getRunTime() + min(request.seconds, 1e10),
         }
         for name, value in {**settings, **request.options}.items():
             if solver.setOptionValue(name, value) != highspy.HighsStatus.kOk:
-                raise ValueError(f"options: expected options of HiGHS, got {name}={value!r}")
+                raise ValueError(
+                    f"options: expected HiGHS options with values that HiGHS accepts, got "
+                    f"{name}={value!r}"
+                )
         if k in part.answers and not qp.quadratic.nnz:
             solver.setBasis(_basis(part.form, k, part.answers[k].x))
         with watched() as interrupted, ThreadPoolExecutor(1) as pool:
@@ -105,7 +108,7 @@ class HiGHS(ConicBackend):
             while not run.done():
                 wait([run], _SECONDS)
                 if interrupted():
-                    solver.cancelSolve()  # its active sets do not listen until their time is up
+                    solver.cancelSolve()  # the active-set method ignores it until its time limit
         if run.exception() is not None:
             return ConicAnswer(None, None, f"kSolveError: {run.exception()}")
         status = solver.getModelStatus().name
@@ -116,13 +119,13 @@ class HiGHS(ConicBackend):
             raise KeyboardInterrupt
         if not STATUSES.get(status, False) or not solution.value_valid:
             return ConicAnswer(None, None, status, iterations)
-        # its multipliers have the other sign
+        # HiGHS's multipliers have the opposite sign
         multipliers = -np.array(solution.row_dual) if solution.dual_valid else None
         return ConicAnswer(np.array(solution.col_value), multipliers, status, iterations)
 
 
 def _basis(form: ConicForm, column: int, x: Any) -> Any:
-    """The basis of a point: columns, which are free, and rows with slack. HiGHS evens it out."""
+    """Return the basis of a point: the free columns and the rows with slack; HiGHS repairs it."""
     import highspy
 
     off = form.bounds[:, column] - form.matrix @ x > _SLACK

@@ -1,4 +1,4 @@
-"""Ctrl-C while a solver runs that calls back now and then, but lets no exception through."""
+"""Ctrl-C during a solver that calls Python back but does not pass exceptions through."""
 
 import signal
 import threading
@@ -8,12 +8,14 @@ from contextlib import contextmanager
 
 @contextmanager
 def watched() -> Iterator[Callable[[], bool]]:
-    """Hold Ctrl-C back within a ``with``, and give a function that tells whether it came.
+    """Delay Ctrl-C within a ``with`` block, and yield a function that says whether it came.
+
+    Outside the main thread, Ctrl-C is not delayed.
 
     Raises
     ------
     KeyboardInterrupt
-        At the end, if it came. Outside the main thread nothing is held back.
+        At the end of the block, if the user pressed Ctrl-C.
     """
     came = threading.Event()
     if threading.current_thread() is not threading.main_thread():

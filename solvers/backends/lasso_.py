@@ -1,23 +1,21 @@
-"""lasso: block coordinate descent on working sets, our own, for the smooth losses.
+"""lasso: built-in block coordinate descent on working sets, for smooth losses.
 
-A round certifies the answer so far, prices every column at the certified dual
-point V, drops the columns that can't matter, and descends on the weights in
-use and the columns closest to their constraints (Massias, Gramfort and Salmon
-2018), until what that working set alone leaves open is a share of the gap.
-Sweeps are extrapolated every now and then (Bertrand and Massias 2021).
+A round certifies the current answer, prices every column at the certified dual point V, and
+removes the columns that screening excludes. It then runs coordinate descent on a working set: the
+active columns and those closest to their constraints (Massias, Gramfort and Salmon 2018). The
+round ends when the gap of the working set's program is a share of the total gap. The solver
+extrapolates sweeps at intervals (Bertrand and Massias 2021).
 
-Which columns can't matter (gap-safe screening; Ndiaye, Fercoq, Gramfort and
-Salmon 2017): a loss whose second derivative is at most L has a conjugate of
-second derivative at least 1/L, so that the dual objective falls from its
-maximiser V* at least by the left-hand side of
+Gap-safe screening (Ndiaye, Fercoq, Gramfort and Salmon 2017) excludes columns as follows. A loss
+with second derivative at most L has a conjugate with second derivative at least 1/L. So the dual
+objective falls from its maximiser V* at least by the left-hand side of
 
     sum_ic (V_ic - V*_ic)^2 / (2 L a_i) <= dual(V*) - dual(V) <= gap.
 
-By Cauchy-Schwarz the prices d_j'V (C,) of column j are then within
-sqrt(2 gap kappa_j) of those at V*, where kappa_j = L sum_{i in d_j} a_i. Where
-||d_j'V|| + sqrt(2 gap kappa_j) < strength, the constraint of the column is
-slack at V*, and W_j = 0 in every solution. With an intercept, V - V* sums to
-0, and centring d_j leaves kappa_j (1 - kappa_j / kappa), kappa = L sum_i a_i.
+By Cauchy-Schwarz the prices d_j'V (C,) of column j are within sqrt(2 gap kappa_j) of those at V*,
+where kappa_j = L sum_{i in d_j} a_i. If ||d_j'V|| + sqrt(2 gap kappa_j) < strength, the constraint
+of the column is slack at V*, and W_j = 0 in every solution. With an intercept, V - V* sums to 0,
+and centring d_j gives kappa_j (1 - kappa_j / kappa), kappa = L sum_i a_i.
 """
 
 from collections.abc import Callable
@@ -38,10 +36,10 @@ from ..backend import Backend
 from ..monitor import Monitor
 
 _FIRST = 10  # columns of the first working set
-_SHARE = 0.1  # of the gap, which a working set alone may leave open
-_SWEEPS = 10  # that one extrapolation combines
-_LONGEST = 20  # extrapolations of a round; then the rest is screened again
-_PATIENCE = 10  # extrapolations in vain, in float64, before a working set is given up
+_SHARE = 0.1  # gap of a working set's program, as a share of the total gap
+_SWEEPS = 10  # sweeps per extrapolation
+_LONGEST = 20  # extrapolations per round, after which all columns are screened again
+_PATIENCE = 10  # extrapolations without progress, after which a working set is stalled
 
 _LATE = "time limit"
 _STUCK = "no further progress in float64"
@@ -49,33 +47,34 @@ _STUCK = "no further progress in float64"
 
 @dataclass(frozen=True)
 class DescentModel:
-    """The program, and the curvature of each column and, last, of the intercept: (P + 1,)."""
+    """Program, and the curvatures (P + 1,) of its columns and, last, of the intercept."""
 
     program: ConvexProgram
     curvatures: Array
 
 
 class Lasso(Backend):
-    """Own coordinate descent; takes no options."""
+    """Built-in coordinate descent; it has no options."""
 
     name = "lasso"
 
     def accepts(self, program: ConvexProgram) -> str | None:
         """See :class:`Backend`."""
         if isinstance(program.design, DenseMatrix):
-            return "takes 0/1 designs only, whose columns are lists of rows, and this one is dense"
+            return "takes 0/1 designs only, and this design is dense"
         if program.loss.code is None:
             return (
-                f"has kernels of bidual's own losses, and the {program.loss.name} loss sets no code"
+                f"has kernels for built-in losses only, and the {program.loss.name} loss sets no "
+                f"code"
             )
         if program.penalty.norm is None:
-            return f"takes norms, and the {program.penalty.name} penalty sets no norm"
+            return f"takes norms only, and the {program.penalty.name} penalty sets no norm"
         if not np.isfinite(program.loss.curvature):
             return f"takes smooth losses only, and the {program.loss.name} loss has a kink"
         if not program.loss.separable:
-            return f"takes losses of one output at a time, and {program.loss.name} couples them"
+            return f"takes separable losses only, and the {program.loss.name} loss couples outputs"
         if program.strength == 0:
-            return "takes no strength of 0, at which no gap that it could stop on is certified"
+            return "needs a strength above 0, because no gap to stop at can be certified at 0"
         return None
 
     def compile(self, program: ConvexProgram) -> DescentModel:
@@ -90,7 +89,7 @@ class Lasso(Backend):
     def solve(self, model: DescentModel, monitor: Monitor, options: dict[str, Any]) -> str:
         """See :class:`Backend`; an iteration is a round."""
         if options:
-            raise ValueError(f"options: lasso takes none, got {sorted(options)}")
+            raise ValueError(f"options: lasso takes none, got {sorted(options)}; remove them")
         words: dict[int, str] = {}
         waiting = list(range(len(model.program.blocks)))
         while waiting:
@@ -98,20 +97,20 @@ class Lasso(Backend):
                 # a fair share of the time left, so that each block gets an answer
                 deadline = monitor.seconds + monitor.remaining / (len(waiting) - turn)
                 words[k] = _solve_block(model, k, monitor, deadline)
-            # those whose share was too short go on with what the others left
+            # blocks that ran out of their share continue with the time that the others left
             waiting = [k for k in waiting if words[k] == _LATE and not monitor.out_of_time]
         return ", ".join(sorted(set(words.values())))
 
 
 def _solve_block(model: DescentModel, k: int, monitor: Monitor, deadline: float) -> str:
-    """Solve block k, from the monitor's answer; how it ended."""
+    """Solve block k from the monitor's answer; return why it ended."""
     block = model.program.blocks[k]
     program = model.program.select(block)
     weights, intercept = monitor.weights[:, block], monitor.intercept[list(block)]
     curvatures = model.curvatures[:-1]
     if program.intercept:
         curvatures = curvatures * np.maximum(1.0 - curvatures / model.curvatures[-1], 0.0)
-    # columns of zeros, or of ones beside an intercept, can do nothing
+    # columns of zeros have no effect, nor have columns of ones with an intercept
     free = curvatures > 1e-12 * model.curvatures[:-1]
     working, size, stalled = np.zeros(0, dtype=np.intp), _FIRST, False
     dual_point = monitor.dual_point[:, block]  # zeros, which prove nothing, in a cold start
@@ -136,7 +135,7 @@ def _solve_block(model: DescentModel, k: int, monitor: Monitor, deadline: float)
         before, working = working, _smallest(distances, min(size, left))
         if stalled and np.isin(working, before).all():
             return _STUCK
-        # what is screened away leaves no gap
+        # screened columns contribute no gap
         goal = monitor.block_gap if working.size == left else _SHARE * certificate.absolute_gap
         alone = program.take(working)
         W, b, stalled = _descend(
@@ -156,10 +155,10 @@ def _solve_block(model: DescentModel, k: int, monitor: Monitor, deadline: float)
 def _may_matter(
     program: ConvexProgram, certificate: Certificate, lengths: Array, curvatures: Array
 ) -> NDArray[np.bool_]:
-    """Columns that may carry a weight at an optimum, by the module's rule; (P,).
+    """Return which columns (P,) screening keeps, by the rule of this module.
 
-    ``lengths`` (P,) are those of their prices at the certificate's dual point,
-    ``curvatures`` (P,) the centred kappa_j where there is an intercept.
+    ``lengths`` (P,) are the norms of the prices at the certificate's dual point.
+    ``curvatures`` (P,) are kappa_j, centred if the program has an intercept.
     """
     gap = certificate.absolute_gap + ROUNDING * program.reference
     may: NDArray[np.bool_] = lengths + np.sqrt(2.0 * gap * curvatures) >= program.strength
@@ -167,7 +166,7 @@ def _may_matter(
 
 
 def _smallest(values: Array, count: int) -> NDArray[np.intp]:
-    """Where the ``count`` smallest values are, in order of their place."""
+    """Return the indices of the ``count`` smallest values, in increasing order."""
     return np.sort(np.argpartition(values, count - 1)[:count])
 
 
@@ -179,16 +178,16 @@ def _descend(
     goal: float,
     late: Callable[[], bool],
 ) -> tuple[Array, Array, bool]:
-    """Sweep over all columns until a gap of ``goal`` is certified, it is late, or a round is over.
+    """Sweep over all columns until the gap ``goal`` is certified, time is up, or the round ends.
 
-    ``curvatures`` (P + 1,) are those of the columns and of the intercept.
-    Returns W, b, and whether float64 makes no further progress.
+    ``curvatures`` (P + 1,) are those of the columns and of the intercept. Return W, b, and
+    whether float64 makes no further progress.
     """
     loss, outputs = program.loss, program.outputs
     columns = program.design.to_csc()
     pointers, rows = columns.indptr.astype(np.int64), columns.indices.astype(np.uint32)
     target = np.array(program.target.T, order="C")
-    state = np.append(weights, intercept)  # one array, which an extrapolation combines
+    state = np.append(weights, intercept)  # one array, for the extrapolation
     W, b = state[:-outputs].reshape(-1, outputs), state[-outputs:]
     fit = np.array(program.affine(W, b).T, order="C")
     lowest, least, vain = np.inf, np.inf, 0
@@ -216,7 +215,7 @@ def _descend(
         certificate = certify(program, weights=W, intercept=b)
         anderson.mix([state])
         there = certify(program, weights=W, intercept=b)
-        # two primals that are one in float64 leave it to the gap
+        # if both primals are equal in float64, the gap decides
         if (
             there.absolute_gap < certificate.absolute_gap
             and there.primal <= (1.0 + 1e-15) * certificate.primal
@@ -230,5 +229,5 @@ def _descend(
         if vain == _PATIENCE:
             return W, b, True
         lowest, least = min(certificate.primal, lowest), min(certificate.absolute_gap, least)
-        fit = np.array(program.affine(W, b).T, order="C")  # without the rounding of many steps
+        fit = np.array(program.affine(W, b).T, order="C")  # recomputed against rounding
     return W, b, False

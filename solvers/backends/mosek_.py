@@ -1,4 +1,4 @@
-"""MOSEK: interior point through the Optimizer API; models compile and write without a licence."""
+"""MOSEK: interior-point method, by its Optimizer API; models compile without a licence."""
 
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,12 +10,12 @@ from .conic import ConicAnswer, ConicBackend, Part, Request
 
 _LICENCE_HELP = (
     "set MOSEKLM_LICENSE_FILE to the licence file or server before Python starts, "
-    "or put it at ~/mosek/mosek.lic; models compile and write without one"
+    "or put the file at ~/mosek/mosek.lic; bidual compiles and writes models without a licence"
 )
 
 _FORMATS = (".task", ".jtask", ".mps", ".ptf", ".cbf")
 
-# whether the point that comes with a solution status is worth certifying
+# whether the point returned with a solution status is worth certifying
 STATUSES = {
     "optimal": True,
     "integer_optimal": True,
@@ -31,15 +31,15 @@ STATUSES = {
 
 
 class MOSEK(ConicBackend):
-    """MOSEK; ``options`` are parameters by name, such as ``MSK_DPAR_INTPNT_TOL_REL_GAP``."""
+    """Adapter of MOSEK; ``options`` are parameters: ``MSK_DPAR_INTPNT_TOL_REL_GAP`` is one."""
 
     name = "mosek"
     package = "mosek"
-    # it takes no quadratic objective beside cones (its error 1501)
+    # MOSEK refuses a quadratic objective together with cones (error 1501)
     quadratic: ClassVar[bool] = False
 
     def available(self) -> str | None:
-        """See :class:`Backend`; asks for a licence, which takes about a millisecond."""
+        """See :class:`Backend`; checks out a licence, which takes about a millisecond."""
         missing = super().available()
         if missing is not None:
             return missing
@@ -53,7 +53,7 @@ class MOSEK(ConicBackend):
         return None
 
     def build(self, form: ConicForm) -> Any:
-        """Fill a task: linear rows as constraints, the others as affine conic constraints."""
+        """Build a task: linear rows as constraints, other rows as affine conic constraints."""
         import mosek
 
         task = mosek.Task()
@@ -81,36 +81,36 @@ class MOSEK(ConicBackend):
             each = [domains[size] for size in form.second_order]
             task.appendaccsseq(each, height, 0, np.zeros(height))
         if form.exponential:
-            # its exponential cone is ordered (r, q, p), ours (p, q, r)
+            # MOSEK orders the exponential cone (r, q, p), bidual (p, q, r)
             domain = task.appendprimalexpconedomain()
             order = np.arange(height, rows - linear_rows).reshape(-1, 3)[:, ::-1].ravel()
             task.appendaccs([domain] * form.exponential, order, np.zeros(order.size))
         task.putobjsense(mosek.objsense.minimize)
         if not (form.second_order or form.exponential):
-            # run() reads the interior solution, which the simplex would not leave
+            # run() reads the interior-point solution, which the simplex method does not compute
             task.putintparam(mosek.iparam.optimizer, mosek.optimizertype.intpnt)
             task.putintparam(mosek.iparam.intpnt_basis, mosek.basindtype.never)
         _set_column(task, form, 0)
         return task
 
     def write(self, program: ConvexProgram, path: str | Path) -> None:
-        """Write the model of the program's first block; the suffix names the format.
+        """Write the model of the program's first block to a file; the suffix selects the format.
 
-        No licence is needed. ``.task``, ``.jtask``, ``.ptf`` and ``.cbf`` hold the
-        purely conic model, which is what :meth:`run` solves. ``.mps`` knows no cones:
-        there the objective is quadratic, and loss and penalty have to do without.
+        Writing needs no licence. ``.task``, ``.jtask``, ``.ptf`` and ``.cbf`` hold the conic
+        model that :meth:`run` solves. ``.mps`` has a quadratic objective and no cones, so loss
+        and penalty must not need cones.
 
         Raises
         ------
         ValueError
-            If the suffix names no format, or the file cannot be written or cannot
-            hold the model; the message has MOSEK's reason.
+            If the suffix is unknown, or if MOSEK cannot write the file or the format cannot hold
+            the model; the message gives MOSEK's reason.
         """
         import mosek
 
         suffix = Path(path).suffix
         if suffix not in _FORMATS:  # MOSEK would write MPS
-            raise ValueError(f"path: expected one that ends in {', '.join(_FORMATS)}, got {path}")
+            raise ValueError(f"path: expected a suffix among {', '.join(_FORMATS)}, got {path}")
         first = program.select(program.blocks[0])
         task = self.build(first.to_conic(quadratic=suffix == ".mps"))
         try:
@@ -145,13 +145,13 @@ class MOSEK(ConicBackend):
         if not STATUSES.get(status, False):
             return ConicAnswer(None, None, status, iterations)
         multipliers = np.zeros(form.matrix.shape[0])
-        # minus, since its Lagrangian subtracts y' (A x - b)
+        # minus, because MOSEK's Lagrangian subtracts y' (A x - b)
         multipliers[: form.zero + form.nonnegative] = -y
         return ConicAnswer(x, multipliers, status, iterations)
 
 
 def _set_column(task: Any, form: ConicForm, column: int) -> None:
-    """Put the vectors of one column into the task."""
+    """Set the vectors of a column in the task."""
     import mosek
 
     linear_rows = form.zero + form.nonnegative

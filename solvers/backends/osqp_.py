@@ -8,7 +8,7 @@ from ...formulations import ConicForm
 from ...formulations.qp import from_form
 from .conic import MOST_STEPS, ConicAnswer, ConicBackend, Part, Request
 
-# whether the point that comes with a status is worth certifying
+# whether the point returned with a status is worth certifying
 STATUSES = {
     "OSQP_SOLVED": True,
     "OSQP_SOLVED_INACCURATE": True,
@@ -25,24 +25,24 @@ STATUSES = {
 
 
 class OSQP(ConicBackend):
-    """OSQP; ``options`` are its settings."""
+    """Adapter of OSQP; ``options`` are OSQP settings."""
 
     name = "osqp"
     package = "osqp"
     quadratic: ClassVar[bool] = True
     takes: ClassVar[frozenset[str]] = frozenset()
     starts: ClassVar[bool] = True
-    # it polishes only where it thinks that it is done, and then far below its tolerance
+    # OSQP polishes only answers that meet its tolerance, and polishing goes far below it
     tightenings: ClassVar[tuple[float, ...]] = (1e3, 1e1, 1e-1, 1e-3)
 
     def build(self, form: ConicForm) -> Any:
-        """Set the solver up, which factors once."""
+        """Set up the solver, which factors the matrix once."""
         import osqp
 
         qp = from_form(form)
         solver = osqp.OSQP()
         solver.setup(
-            sparse.csc_matrix(qp.quadratic),  # it knows SciPy's matrices, not its arrays
+            sparse.csc_matrix(qp.quadratic),  # OSQP accepts sparse matrices, not arrays
             qp.linear[:, 0],
             sparse.csc_matrix(qp.matrix),
             qp.lower[:, 0],
@@ -53,7 +53,7 @@ class OSQP(ConicBackend):
         return solver
 
     def run(self, part: Part, request: Request) -> ConicAnswer:
-        """See :class:`ConicBackend`; it starts from the last answer to this column."""
+        """See :class:`ConicBackend`; OSQP starts from the last answer to this column."""
         import osqp
 
         qp, solver, k = from_form(part.form), part.built, request.column

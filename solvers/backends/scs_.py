@@ -8,7 +8,7 @@ from scipy import sparse
 from ...formulations import ConicForm
 from .conic import MOST_STEPS, ConicAnswer, ConicBackend, Part, Request
 
-# whether the point that comes with a status is worth certifying, by SCS's numbers
+# whether the point returned with a status is worth certifying, by SCS's status values
 STATUSES = {
     1: True,  # solved
     2: True,  # solved, inaccurate: iterations or time ran out
@@ -25,10 +25,10 @@ _INTERRUPTED = -5
 
 
 class SCS(ConicBackend):
-    """SCS; ``options`` are its settings.
+    """Adapter of SCS; ``options`` are SCS settings.
 
-    Its setup drops a Ctrl-C that comes meanwhile, and leaves nothing by which to
-    notice: press it again.
+    SCS discards a Ctrl-C during its setup, and the adapter cannot detect it. The user must
+    press Ctrl-C again.
     """
 
     name = "scs"
@@ -37,9 +37,9 @@ class SCS(ConicBackend):
     starts: ClassVar[bool] = True
 
     def build(self, form: ConicForm) -> dict[str, Any]:
-        """Its data, whose rows, order and signs are SCS's own, and a solver a tolerance."""
+        """Return SCS's data and a dict of solvers; the form has SCS's order and signs."""
         return {
-            "P": sparse.csc_matrix(form.quadratic),  # it knows SciPy's matrices, not its arrays
+            "P": sparse.csc_matrix(form.quadratic),  # SCS accepts sparse matrices, not arrays
             "A": sparse.csc_matrix(form.matrix),
             "cone": {
                 "z": form.zero,
@@ -51,10 +51,10 @@ class SCS(ConicBackend):
         }
 
     def run(self, part: Part, request: Request) -> ConicAnswer:
-        """See :class:`ConicBackend`; it starts from the last answer to this column.
+        """See :class:`ConicBackend`; SCS starts from the last answer to this column.
 
-        A solver keeps its settings: it serves again, with other vectors, while
-        they are the same, which with a limit on time they never are.
+        A solver cannot change its settings. The adapter reuses it with new vectors if the
+        settings are equal; under a time limit they never are.
         """
         import scs
 

@@ -1,4 +1,4 @@
-"""scikit-learn: its estimators whose objective is the program's, up to a factor."""
+"""scikit-learn: estimators whose objective equals the program's up to a factor."""
 
 import warnings
 from time import perf_counter
@@ -16,12 +16,12 @@ from ..monitor import Monitor
 
 _FIRST, _LAST = 20, 1_000_000  # iterations of the first fit, doubled up to the last
 _SCALING, _MOST_SCALING = 1e5, 1e8  # of liblinear's intercept column, ten times more each fit
-_PATIENCE = 3  # fits without a better gap before it gives up
-# LogisticRegression's liblinear goes up to a thousand times over the design in an iteration, at
-# up to 2.5 products with it a time (measured; most iterations take a thousandth of that)
+_PATIENCE = 3  # fits without a better gap, after which the backend stops
+# an iteration of LogisticRegression's liblinear makes up to a thousand passes over the design,
+# each worth up to 2.5 products with it (measured; most iterations take a thousandth of that)
 _LONGEST = 2500
 
-# whether the point of a fit is worth certifying, by the warning that it ends with, if any
+# whether the point of a fit is worth certifying, by the fit's warning, if any
 STATUSES = {
     "converged": True,
     "ConvergenceWarning": True,  # iterations ran out
@@ -29,13 +29,14 @@ STATUSES = {
 
 
 class ScikitLearn(Backend):
-    """scikit-learn's estimators; ``options`` are their parameters.
+    """Adapter of scikit-learn's estimators; ``options`` are their parameters.
 
-    Lasso, MultiTaskLasso (squared loss under the group norm), LinearSVC (squared
-    hinge) and LogisticRegression, by liblinear or for the softmax loss by saga.
-    They know no time limit. Under one, the iterations of a fit start at 1 and at most
-    double, as far as they fit by what the last fit took, or by the longest that one of
-    LogisticRegression's may take, where cheap ones say little; so at most one comes late.
+    The estimators are Lasso, MultiTaskLasso (squared loss under the group norm), LinearSVC
+    (squared hinge) and LogisticRegression, by liblinear or for the softmax loss by saga. They
+    have no time limit. If the caller sets one, the first fit has one iteration, and each later
+    fit at most twice as many. The adapter chooses the number from the time of the last fit. For
+    liblinear's LogisticRegression, whose iterations vary widely, it uses the longest possible
+    time of an iteration. So at most one iteration exceeds the limit.
     """
 
     name = "sklearn"
@@ -51,21 +52,21 @@ class ScikitLearn(Backend):
                 f"{program.penalty.name} penalty"
             )
         if program.strength == 0:
-            return "its estimators take no strength of 0"
+            return "its estimators need a strength above 0"
         held = program.row_weights > 0
         if grouped and np.ptp(program.row_weights[held]) > 0:
-            return "its MultiTaskLasso takes no row weights"
+            return "its MultiTaskLasso does not support different row weights"
         target = program.target[held]
         if program.loss.labels and (np.ptp(target, axis=0) == 0).any():
-            return "its classifiers take no output with one class only"
+            return "its classifiers need two classes per output, and an output has only one class"
         if loss is Softmax and program.intercept:
-            return "its saga stops once the weights rest, wherever the intercepts are"
+            return "its saga solver stops when the weights converge, even if intercepts have not"
         if loss is Softmax and not target.any(axis=0).all():
-            return "its LogisticRegression takes no class without rows"
+            return "its LogisticRegression needs rows of every class, and a class has none"
         return None
 
     def compile(self, program: ConvexProgram) -> tuple[ConvexProgram, Any]:
-        """See :class:`Backend`; 0/1 columns as CSC, which most like best, others as they are."""
+        """See :class:`Backend`; a 0/1 design becomes CSC, the best format for most estimators."""
         design, rows = program.design, program.row_weights > 0
         if isinstance(design, DenseMatrix):
             return program, np.asfortranarray(design.to_dense()[rows])
@@ -76,9 +77,9 @@ class ScikitLearn(Backend):
         return program, model[1]
 
     def solve(self, model: Any, monitor: Monitor, options: dict[str, Any]) -> str:
-        """See :class:`Backend`; fits again, tighter, until the gap is certified."""
+        """See :class:`Backend`; fits to tighter tolerances until the gap is certified."""
         program, design = model
-        # weights of mean 1, which its solvers' tolerances expect; rows of weight 0 play no part
+        # weights of mean 1, which the solvers' tolerances expect; rows of weight 0 are dropped
         rows = program.row_weights > 0
         scale = program.row_weights[rows].mean()
         sample_weight = program.row_weights[rows] / scale
@@ -90,7 +91,7 @@ class ScikitLearn(Backend):
             whole = estimator.max_iter
             longest = 0.0
             if np.isfinite(monitor.remaining):
-                estimator.set_params(max_iter=1)  # nobody knows yet what one costs
+                estimator.set_params(max_iter=1)  # the cost of an iteration is unknown so far
                 longest = _longest(estimator, design)
             waited = 0
             while waited < _PATIENCE and estimator.max_iter <= _LAST:
@@ -111,7 +112,7 @@ class ScikitLearn(Backend):
                     waited = 0 if monitor.absolute_gaps[number] < before else waited + 1
                     _tighten(estimator)
                 # twice as many iterations, or as many as fit into the time
-                if longest:  # it begins anew each time
+                if longest:  # liblinear has no warm start
                     if monitor.remaining < seconds:
                         return f"{message}: another fit does not fit into the time"
                     more = (monitor.remaining - seconds) / longest
@@ -123,7 +124,7 @@ class ScikitLearn(Backend):
 
 
 def _estimator(program: ConvexProgram, scale: float, options: dict[str, Any]) -> Any:
-    """The estimator whose objective is that of one block, up to a factor."""
+    """Return the estimator whose objective equals that of the block up to a factor."""
     kind, settings = _ESTIMATORS[type(program.loss)](program, scale)
     common = {"fit_intercept": program.intercept, "max_iter": _FIRST, "tol": 1e-6}
     return kind(**{**common, **settings, **options})
@@ -133,7 +134,7 @@ def _lasso(program: ConvexProgram, scale: float) -> tuple[Any, dict[str, Any]]:
     from sklearn import linear_model
 
     kind = linear_model.MultiTaskLasso if program.norm_width > 1 else linear_model.Lasso
-    # it divides by the sum of the weights
+    # the estimator divides by the sum of the weights
     return kind, {"alpha": program.strength / program.row_weights.sum(), "warm_start": True}
 
 
@@ -166,7 +167,7 @@ _ESTIMATORS = {
 
 
 def _target(program: ConvexProgram, rows: Any, block: tuple[int, ...]) -> Array:
-    """What the estimator of a block fits: numbers, labels, or (n, C) numbers."""
+    """Return the target of a block's estimator: numbers, labels, or (n, C) numbers."""
     target: Array = program.target[rows][:, block]
     if not program.loss.separable:
         target = target.argmax(axis=1, keepdims=True).astype(np.float64)
@@ -174,18 +175,18 @@ def _target(program: ConvexProgram, rows: Any, block: tuple[int, ...]) -> Array:
 
 
 def _fit(estimator: Any, design: Any, target: Array, sample_weight: Array) -> str:
-    """Fit, and tell the status: what kind of warning of convergence it ended with, if any."""
+    """Fit the estimator and return "converged" or the name of its convergence warning."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import MultiTaskLasso
 
     saga = getattr(estimator, "solver", None) == "saga"
-    # MultiTaskLasso takes no sparse ones; on them saga moves the intercept a hundred times slower
+    # MultiTaskLasso needs a dense design; on sparse ones saga's intercept is 100 times slower
     if sparse.issparse(design) and (saga or isinstance(estimator, MultiTaskLasso)):
         design = design.toarray()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         if isinstance(estimator, MultiTaskLasso):
-            estimator.fit(design, target)  # nor does it take weights
+            estimator.fit(design, target)  # it has no sample weights
         else:
             estimator.fit(design, target, sample_weight)
     status = "converged"
@@ -198,7 +199,7 @@ def _fit(estimator: Any, design: Any, target: Array, sample_weight: Array) -> st
 
 
 def _longest(estimator: Any, design: Any) -> float:
-    """Seconds that an iteration of liblinear's logistic may take; 0 for other estimators."""
+    """Return the longest time of an iteration of liblinear's LogisticRegression, else 0."""
     if getattr(estimator, "solver", None) != "liblinear":
         return 0.0
     start = perf_counter()
@@ -207,11 +208,11 @@ def _longest(estimator: Any, design: Any) -> float:
 
 
 def _answer(program: ConvexProgram, estimator: Any) -> tuple[Array, Array, Array]:
-    """W (P, C), b (C,), and V (N, C): it hands out none, but knows its gradient."""
+    """Return W (P, C), b (C,) and V (N, C), computed from the loss gradient at the fits."""
     weights = np.atleast_2d(estimator.coef_).astype(np.float64).T
     intercept = np.ravel(estimator.intercept_).astype(np.float64)
     if weights.shape[1] < program.outputs:
-        # two classes as one output: half of it each, at the same norm
+        # the estimator has one output for two classes: each gets half of it, at the same norm
         weights = np.hstack([-weights, weights]) / 2
         intercept = np.hstack([-intercept, intercept]) / 2
     intercept = np.broadcast_to(intercept, program.outputs)
@@ -219,7 +220,7 @@ def _answer(program: ConvexProgram, estimator: Any) -> tuple[Array, Array, Array
 
 
 def _tighten(estimator: Any) -> None:
-    """Ask the next fit for more."""
+    """Tighten the tolerance of the next fit."""
     estimator.set_params(tol=max(0.1 * estimator.tol, 1e-15))
     if getattr(estimator, "solver", "liblinear") == "liblinear" and hasattr(
         estimator, "intercept_scaling"
