@@ -369,8 +369,8 @@ def test_what_a_solver_does_not_take_is_told_in_words():
     for name in ("osqp", "highs"):
         backend = bd.BACKENDS[name]
         assert backend.accepts(group) == (
-            "takes no second-order cone, which the group penalty needs"
+            "does not support the second-order cone, which the group penalty needs"
         )
         assert backend.accepts(random_program("logistic")) == (
-            "takes no exponential cone, which the logistic loss needs"
+            "does not support the exponential cone, which the logistic loss needs"
         )

@@ -181,7 +181,7 @@ def grow(
     start = time.perf_counter()
     if not isinstance(formulation, NetworkClass):
         raise TypeError(
-            "formulation: expected a network class, for example LIF(hidden=(1,)), "
+            "formulation: expected a network class (for example LIF(hidden=(1,))), "
             f"got {type(formulation).__name__}"
         )
     _check(gap, per_round, most_atoms, rounds, time_limit)
