@@ -190,8 +190,8 @@ def test_no_certificate_of_other_seeds_contradicts_another(seed):
         missed = {
             name for name, each in solutions.items() if each.status is not bd.Status.CERTIFIED
         }
-        # these two end at a number of steps of their own, short of the gap, and say so
-        assert missed <= {"sklearn", "osqp"}, problem
+        # these end at limits of their own, short of the gap, and say so
+        assert missed <= {"sklearn", "osqp", "ecos"}, problem
         primals = [exact_primal(program, s.weights, s.intercept) for s in solutions.values()]
         duals = [exact_dual(program, s.dual_point) for s in solutions.values()]
         assert min(primals) >= max(duals), problem
