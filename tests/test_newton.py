@@ -712,7 +712,7 @@ def test_options_are_refused_and_so_is_no_strength():
     program = hard_program()
     with pytest.raises(ValueError, match=r"^options: newton takes none, got \['rho', 'sigma'\]"):
         solve(program, "newton", sigma=1.0, rho=2.0)
-    with pytest.raises(bd.ProgramNotAccepted, match=r"newton: takes no strength of 0"):
+    with pytest.raises(bd.ProgramNotAccepted, match=r"newton: needs a strength above 0"):
         solve(program.with_strength(0.0), "newton")
 
 

@@ -1,13 +1,13 @@
-"""Proximal point steps of a quadratic with an l1 norm, by its Gram matrix: rows drop out.
+"""Proximal point steps of a quadratic with an l1 norm, by its Gram matrix and without rows.
 
-They minimise W'GW / 2 - c'W + strength |W|_1 over W (P,), where G = D'HD for weights H of
-rows. A step of ``row_steps.py`` needs no z of its own here, since the loss is smooth: tau
-is infinite. From a dual point that belongs to weights x on, Newton's method stays among
-such points, so that x says it all: its prices are c - G x, the minimiser is
+The steps minimise W'GW / 2 - c'W + strength |W|_1 over W (P,), where G = D'HD for weights H of
+rows. The loss is smooth, so tau is infinite and a step of ``row_steps.py`` needs no z. If
+Newton's method starts from the dual point of some weights x, all later dual points belong to
+weights too. So x determines the dual point. Its prices are c - G x, the minimiser is
 
     W(x) = prox(W_k + sigma (c - G x)),
 
-and Newton's direction with J the columns that it uses is
+and Newton's direction, with J the active columns of W(x), is
 
     W - x - E_J (I / sigma + G_JJ)^-1 (G (W - x))_J.
 """
@@ -28,7 +28,7 @@ _NORM = L1()
 
 @dataclass(frozen=True)
 class Quadratic:
-    """W'GW / 2 - c'W + square / 2 >= 0 with G (P, P), c (P,), and the norm's strength."""
+    """Quadratic W'GW / 2 - c'W + square / 2 >= 0, G (P, P), c (P,), with the norm's strength."""
 
     gram: Array
     linear: Array
@@ -38,7 +38,7 @@ class Quadratic:
 
 @dataclass(frozen=True)
 class _Point:
-    """Weights x (P,) of a dual point, their image G x, its prices, and the minimiser W."""
+    """Weights x (P,) of a dual point, with G x, the prices, and the minimiser W."""
 
     x: Array
     image: Array
@@ -47,7 +47,7 @@ class _Point:
 
 
 class GramSteps:
-    """See :class:`Steps`. ``best`` is the minimiser W (P,) of the best step, and its x (P,)."""
+    """Steps by a Gram matrix; ``best`` is the minimiser W (P,) of the best step, and its x (P,)."""
 
     def __init__(self, quadratic: Quadratic, weights: Array) -> None:
         self._quadratic, self._factor = quadratic, KeptFactor(quadratic.gram)
@@ -59,7 +59,7 @@ class GramSteps:
     def minimise(
         self, scales: Scales, gap: float, late: Callable[[], bool], closely: bool
     ) -> tuple[float, int]:
-        """See :class:`Steps`; where the loss is never flat ``closely`` has no say."""
+        """See :class:`Steps`; ``closely`` is ignored, because the loss is not flat."""
         point = self._at(scales.sigma, self._x, self._image)
         for taken in range(TUNING.most_steps + 1):
             used = np.flatnonzero(point.weights)
@@ -84,7 +84,7 @@ class GramSteps:
                 direction[used] -= solved
                 its_image -= solved @ rows
             after = self._descent(scales.sigma, point, direction, its_image)
-            if after is None:  # rounding has the better of the system: the gradient still descends
+            if after is None:  # rounding spoils the Newton direction: the gradient still descends
                 after = self._descent(scales.sigma, point, residual, image)
             if after is None:
                 break
@@ -110,7 +110,7 @@ class GramSteps:
     def _descent(
         self, sigma: float, point: _Point, direction: Array, image: Array
     ) -> _Point | None:
-        """A point along a direction where the slope of the dual function has all but gone."""
+        """Search along a direction for a point where the slope of the dual function is small."""
 
         def at(step: float) -> tuple[_Point, float]:
             there = self._at(sigma, point.x + step * direction, point.image + step * image)
@@ -119,10 +119,10 @@ class GramSteps:
         return search(at, float((point.x - point.weights) @ image))
 
     def _gap(self, point: _Point, residual: Array, size: float) -> float:
-        """Of W by the dual point of x, shrunk by s until its prices are within the strength.
+        """Return the gap of W and the dual point of x, scaled by s to satisfy the constraints.
 
-        As in ``certify.py`` it is a sum of squares, |D W - y + s (y - D x)|^2 / 2, and of
-        what the norm costs beyond the prices.
+        As in ``certify.py`` the gap is a sum of squares, |D W - y + s (y - D x)|^2 / 2, plus the
+        norm minus the prices times W.
         """
         quadratic, prices = self._quadratic, point.prices
         largest = float(np.abs(prices).max())

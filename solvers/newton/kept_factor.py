@@ -1,4 +1,4 @@
-"""A Cholesky factor of the Gram matrix of columns in use, kept while few of them come and go."""
+"""KeptFactor: Cholesky factor of the active columns' Gram matrix, kept while few of them change."""
 
 from collections.abc import Callable
 
@@ -14,9 +14,9 @@ from .tuning import TUNING
 class KeptFactor:
     """Inverses of G_JJ + scale I for sets of columns J of a Gram matrix G (P, P).
 
-    A set that differs in few columns from the one that was factored is solved for
-    by way of that factor and a small system with a row for each column that came
-    or went (the Schur complement of the bordered system).
+    For a set that differs in few columns from the factored one, the class uses the old factor
+    and a small system. That system, the Schur complement of the bordered system, has a row per
+    added or removed column.
     """
 
     def __init__(self, gram: Array) -> None:
@@ -42,7 +42,7 @@ class KeptFactor:
             return self._solve
         if not changes:
             return self._solve
-        # [K U; U' C]: a column that went is held at 0, one that came has its own row
+        # [K U; U' C]: a row fixes a removed column at 0, or is that of an added column
         border = np.zeros((self._base.size, changes))
         border[:, : added.size] = self._gram[np.ix_(self._base, added)]
         border[removed, added.size + np.arange(removed.size)] = 1.0
@@ -73,14 +73,16 @@ class KeptFactor:
 
     def _renew(self, columns: NDArray[np.intp], scale: float) -> None:
         system = self._gram[np.ix_(columns, columns)]
-        # what rounding may take of a matrix of dependent columns
+        # against rounding, which can make the matrix of dependent columns indefinite
         diagonal = system.reshape(-1)[:: len(system) + 1]
         diagonal += scale
         diagonal *= 1.0 + len(system) * TUNING.factor_rounding
-        # bare LAPACK: around a small system SciPy's checks take ten times as long as its factor
+        # LAPACK directly: for a small system SciPy's checks take ten times as long as the factor
         self._factor, failed = dpotrf(system.T, lower=True, overwrite_a=True)
         if failed:
-            raise np.linalg.LinAlgError(f"minor {failed} of the Gram matrix is not positive")
+            raise np.linalg.LinAlgError(
+                f"gram: expected a positive definite matrix, got one whose minor {failed} is not positive"
+            )
         self._base, self._scale = columns, scale
 
     def _solve(self, right: Array) -> Array:

@@ -1,11 +1,10 @@
-"""The linear systems of newton: H X = R with H = B + D_J Q D_J' + kappa 11', output by output.
+"""Linear systems of newton: H X = R with H = B + D_J Q D_J' + kappa 11', per output.
 
-B says how the fits answer to the dual point and Q how the weights in use, J,
-do; both are block diagonal. Conjugate gradients solve the system; their
-preconditioner is the inverse of the system of each output on its own, by one
-Cholesky factor of the smaller of its two Woodbury forms. Of one output that is
-H itself, but for weights of rows that are rounded to a few bits where D is 0/1, so
-that Gram matrices are popcounts.
+B is the response of the fits to the dual point, Q that of the active weights J. Both are block
+diagonal. Conjugate gradients solve the system. Their preconditioner is the inverse of each
+output's own system, by a Cholesky factor of the smaller of its two Woodbury forms. For one output
+this is the inverse of H itself, except for the weights of rows: for a 0/1 D they are rounded to a
+few bits, so that Gram matrices are popcounts.
 """
 
 import math
@@ -23,9 +22,9 @@ from .tuning import TUNING
 
 
 class FitResponse:
-    """B: how z = prox_{tau f}(z_k - tau v) answers to -v, by entries, or for softmax by rows.
+    """Response B of z = prox_{tau f}(z_k - tau v) to -v, by entries or for softmax by rows.
 
-    ``floor`` is added where fits rest at kinks and do not answer at all.
+    Fits at kinks do not respond; ``floor`` is added to their entries.
     """
 
     def __init__(self, program: ConvexProgram, z: Array, tau: float, floor: float) -> None:
@@ -47,7 +46,7 @@ class FitResponse:
         self.inverse_diagonal = 1.0 / tau + a * p * (1.0 - p)
 
     def apply(self, x: Array) -> Array:
-        """B x for x (N, C)."""
+        """Return B x for x (N, C)."""
         out: Array = self._entries * x
         if self._shares is not None:
             out += self._shares * self._scales * (self._shares * x).sum(axis=1, keepdims=True)
@@ -55,9 +54,9 @@ class FitResponse:
 
 
 class WeightResponse:
-    """Q: how W = prox_{sigma strength}(u) answers to D'v, on the rows ``used`` of u (P, C).
+    """Response Q of W = prox_{sigma strength}(u) to D'v, on the rows ``used`` of u (P, C).
 
-    sigma is a number, or (P, 1).
+    sigma is a number or (P, 1).
     """
 
     def __init__(
@@ -74,13 +73,13 @@ class WeightResponse:
             return
         self.couples = True
         lengths = np.linalg.norm(u, axis=1, keepdims=True)
-        bent = np.minimum(sigma * program.strength / lengths, 1.0)  # the least may round to more
-        bent = np.minimum(bent, 1.0 - TUNING.rounding)  # rows in use do answer, be it little
+        bent = np.minimum(sigma * program.strength / lengths, 1.0)  # rounding can exceed 1
+        bent = np.minimum(bent, 1.0 - TUNING.rounding)  # keep active rows slightly responsive
         self.diagonal = np.repeat(sigma * (1.0 - bent), u.shape[1], axis=1)
         self._along, self._around = u / lengths, sigma * bent
 
     def apply(self, x: Array) -> Array:
-        """Q x for x (A, C)."""
+        """Return Q x for x (A, C)."""
         out: Array = self.diagonal * x
         if self._around is not None:
             out += self._around * self._along * (self._along * x).sum(axis=1, keepdims=True)
@@ -94,7 +93,7 @@ def solve(
     kappa: float,
     right: Array,
 ) -> Array:
-    """X (N, C) with H X = ``right``; kappa is 0 without an intercept."""
+    """Return X (N, C) with H X = ``right``; kappa is 0 without an intercept."""
     held = design.take(weights.used)
 
     def apply(x: Array) -> Array:
@@ -110,18 +109,18 @@ def solve(
 
 
 class OutputSystems:
-    """The systems of each output on its own, diag(1 / inverse) + D diag(q) D' + kappa 11'.
+    """Systems of the separate outputs, diag(1 / inverse) + D diag(q) D' + kappa 11'.
 
-    ``inverse`` (N, C), ``q`` (A, C) >= 0. Outputs that are alike share a factor.
-    Where ``coupled``, Gram matrices are held beside the factors for
-    :meth:`solve_coupled`, unless there are more columns than rows or they are too large.
+    ``inverse`` is (N, C), ``q`` (A, C) >= 0. Outputs with equal systems share a factor. If
+    ``coupled``, the class also keeps Gram matrices for :meth:`solve_coupled`, unless they are too
+    large or D has more columns than rows.
     """
 
     def __init__(
         self, held: Design, inverse: Array, q: Array, kappa: float, coupled: bool = False
     ) -> None:
         self._held, self._inverse, self._kappa = held, inverse.copy(), kappa
-        self._q = np.vstack([q, np.full((1, q.shape[1]), kappa)])  # the last is the intercept's
+        self._q = np.vstack([q, np.full((1, q.shape[1]), kappa)])  # last row: the intercept
         self._grams: list[Array] = []
         self._holds = (
             coupled and held.shape[1] ** 2 * q.shape[1] <= TUNING.coupled_entries and (q > 0).all()
@@ -129,7 +128,7 @@ class OutputSystems:
         self._wide = held.shape[0] < held.shape[1]
         self._factors: list[tuple[NDArray[np.intp], NDArray[np.intp], Any]] = []
         if min(held.shape) > TUNING.factored_columns:
-            return  # the diagonal has to do
+            return  # too large to factor: only the diagonal preconditions
         alike = (inverse == inverse[:, :1]).all() and (q == q[:, :1]).all()
         outputs = np.arange(q.shape[1])
         groups = [outputs] if alike else np.split(outputs, outputs.size)
@@ -137,16 +136,16 @@ class OutputSystems:
             own = np.flatnonzero(q[:, group[0]])
             if own.size or kappa > 0:
                 system = self._system(group, own, q[own, group[0]])
-                # what rounding may take of a matrix of dependent columns
+                # against rounding, which can make the matrix of dependent columns indefinite
                 grown = 1.0 + len(system) * (TUNING.factor_rounding + held.gram_rounding)
                 system[np.diag_indices_from(system)] *= grown
                 factor = cho_factor(system, lower=True, overwrite_a=True, check_finite=False)
                 self._factors.append((group, own, factor))
 
     def _system(self, group: NDArray[np.intp], own: NDArray[np.intp], q: Array) -> Array:
-        """The matrix to factor: of rows, or by Woodbury of the columns in use and the intercept.
+        """Return the matrix to factor: of the rows, or of active columns and intercept (Woodbury).
 
-        The latter holds for weights of rows as its Gram matrix rounds them, which are kept.
+        The second form uses the weights of rows as the Gram matrix rounds them, and stores them.
         """
         D, kappa = self._held.take(own), self._kappa
         if self._wide:
@@ -163,7 +162,7 @@ class OutputSystems:
         return system
 
     def solve(self, right: Array) -> Array:
-        """The solutions (N, C) for right-hand sides (N, C)."""
+        """Return the solutions (N, C) for right-hand sides (N, C)."""
         near: Array = self._inverse * right
         if self._wide:
             for group, _, factor in self._factors:
@@ -175,19 +174,18 @@ class OutputSystems:
 
     @property
     def holds_grams(self) -> bool:
-        """Whether there is a Gram matrix for each output, of all columns in use."""
+        """Whether each output has a Gram matrix of all active columns."""
         return bool(self._grams)
 
     def solve_coupled(self, right: Array, response: WeightResponse) -> Array:
-        """Solve for (N, C) right-hand sides with all of Q, of which ``q`` is the diagonal.
+        """Solve for right-hand sides (N, C) with the full Q, whose diagonal is ``q``.
 
-        Weights of rows stay as their Gram matrix rounds them.
-
-        Conjugate gradients with :meth:`solve` as their preconditioner: from its
-        solution X = (R - D Y) / B on, residuals are D E and directions B^-1 D T,
-        so that Gram matrices and their factors do what products with D would.
+        The weights of rows are those of the rounded Gram matrix. The method is conjugate
+        gradients with :meth:`solve` as preconditioner. From its solution X = (R - D Y) / B,
+        residuals have the form D E and directions B^-1 D T. So Gram matrices and their factors
+        replace products with D.
         """
-        q = np.where(self._q > 0, self._q, 1.0)  # without an intercept its row stays 0
+        q = np.where(self._q > 0, self._q, 1.0)  # without an intercept the last row remains 0
 
         def respond(prices: Array) -> Array:
             return np.vstack([response.apply(prices[:-1]), self._q[-1:] * prices[-1:]])
@@ -218,11 +216,11 @@ class OutputSystems:
         return near
 
     def _prices(self, rows: Array) -> Array:
-        """D' rows, and below it the sums of rows."""
+        """Return D' rows and, below it, the sums of rows."""
         return np.vstack([self._held.rmatvec(rows), rows.sum(axis=0)])
 
     def _solve_weights(self, prices: Array) -> Array:
-        """The weights (A, C), and below them the intercepts or 0, output by output."""
+        """Return the weights (A, C) and, below them, the intercepts or 0, per output."""
         found = np.zeros_like(prices)
         for group, own, factor in self._factors:
             at = np.ix_(self._rows(own), group)
@@ -230,7 +228,7 @@ class OutputSystems:
         return found
 
     def _count(self, weights: Array) -> Array:
-        """Gram matrices times weights and intercepts, output by output."""
+        """Return the Gram matrices times weights and intercepts, per output."""
         out = np.zeros_like(weights)
         for (group, own, _), gram in zip(self._factors, self._grams, strict=True):
             at = np.ix_(self._rows(own), group)
@@ -238,12 +236,12 @@ class OutputSystems:
         return out
 
     def _rows(self, own: NDArray[np.intp]) -> NDArray[np.intp]:
-        """The rows of weights in use, and that of the intercepts."""
+        """Return the rows of the active weights and that of the intercepts."""
         return np.append(own, self._held.shape[1]) if self._kappa > 0 else own
 
 
 def rounded_gram(D: Design, weights: Array) -> tuple[Array, Array]:
-    """D' diag(weights) D for weights >= 0, and the weights that it has: popcounts round them."""
+    """Return D' diag(weights) D for weights >= 0, and the weights as popcounts round them."""
     if isinstance(D, DenseMatrix):
         return D.weighted_gram(weights), weights
     parts = split_weights(weights)
@@ -254,18 +252,18 @@ def rounded_gram(D: Design, weights: Array) -> tuple[Array, Array]:
 
 
 def split_weights(weights: Array) -> list[tuple[float, NDArray[np.int64]]]:
-    """Weights >= 0 as a sum of a few numbers, each times integers >= 0, but for rounding.
+    """Split weights >= 0 into a sum of a few numbers times integers >= 0, up to rounding.
 
-    Few distinct weights are taken as they are; of many, the largest is, which
-    may be a kink's, and the others are rounded, the smallest to some bits: flat
-    rows count for little in a Gram matrix, but most in its inverse.
+    Few distinct weights remain exact. Of many, the largest remains exact, because it may belong to
+    kinks. The others are rounded so that the smallest keeps some bits: rows of small weight matter
+    little in a Gram matrix, but most in its inverse.
     """
     values = np.unique(weights[weights > 0])
     if values.size <= TUNING.distinct_weights:
         return [(value, (weights == value).astype(np.int64)) for value in values]
     heavy = weights == values[-1]
     most = min(TUNING.most_bits, 62 - weights.size.bit_length())  # their sum fits in an int64
-    # of subnormal numbers neither the quotient nor the unit need be a number
+    # with subnormal numbers, the quotient could overflow and the unit could be 0
     bits = min(math.ceil(math.log2(values[-2]) - math.log2(values[0])) + TUNING.least_bits, most)
     unit = max(values[-2] / (2**bits - 1), np.finfo(np.float64).smallest_subnormal)
     light = np.where(heavy, 0.0, weights)
@@ -274,7 +272,7 @@ def split_weights(weights: Array) -> list[tuple[float, NDArray[np.int64]]]:
 
 
 def weighted_gram(D: BinaryMatrix, parts: list[tuple[float, NDArray[np.int64]]]) -> Array:
-    """D' diag(weights) D in float64 from popcounts, for weights of rows in parts."""
+    """Return D' diag(weights) D in float64 from popcounts, for split weights of rows."""
     total = np.zeros((D.shape[1], D.shape[1]))
     for value, rows in parts:
         if rows.max() > 1:
@@ -290,7 +288,7 @@ def weighted_gram(D: BinaryMatrix, parts: list[tuple[float, NDArray[np.int64]]])
 def _conjugate_gradients(
     apply: Callable[[Array], Array], precondition: Callable[[Array], Array], right: Array
 ) -> Array:
-    """X with H X = ``right`` to a relative tolerance in the norm of the preconditioner."""
+    """Return X with H X = ``right`` to a relative tolerance in the preconditioner's norm."""
     x = precondition(right)
     residual = right - apply(x)
     if np.linalg.norm(residual) <= TUNING.gradient_residual * np.linalg.norm(right):

@@ -1,14 +1,15 @@
-"""newton: semismooth Newton on working sets, our own, for every loss and penalty.
+"""newton: built-in semismooth Newton method on working sets, for every loss and penalty.
 
-A round prices every column of the dictionary at the dual point (of 0/1 ones by bit
-planes), which certifies the answer so far, adds the columns whose constraints are
-violated most to those in use, and solves the program of that working set by proximal
-point steps (``working_set.py``) to a share of the gap (adaptive sieving; Yuan, Lin,
-Sun and Toh 2023). Coherent dictionaries, on which first-order methods crawl, cost
-it no more steps than others. Memory: the packed columns of the working set; up to 4,000
-of them their Gram matrix, its factor and copies (1.7 GB where all are used), past that a
-factor of the size of the support; and under the group norm a Gram matrix an output (800 MB
-at most). A packed D is never unpacked.
+A round prices every column of the dictionary at the dual point, 0/1 columns by bit planes. This
+certifies the current answer. The round then adds the columns with the most violated constraints
+to the working set. It solves the program of the working set by proximal point steps
+(``working_set.py``) to a share of the gap (adaptive sieving; Yuan, Lin, Sun and Toh 2023).
+Coherent dictionaries slow first-order methods down but do not cost newton more steps.
+
+Memory holds the packed columns of the working set. Up to 4,000 columns it also holds their Gram
+matrix, its factor and copies (1.7 GB if all columns are active). With more columns it holds a
+factor of the size of the support. Under the group norm it holds a Gram matrix per output
+(at most 800 MB). A packed D is never unpacked.
 """
 
 from functools import cache
@@ -30,28 +31,28 @@ _STUCK = "no further progress in float64"
 
 
 class Newton(Backend):
-    """Own semismooth Newton; takes no options."""
+    """Built-in semismooth Newton method; it has no options."""
 
     name = "newton"
 
     def accepts(self, program: ConvexProgram) -> str | None:
         """See :class:`Backend`."""
         if program.penalty.norm is None:
-            return f"takes norms, and the {program.penalty.name} penalty sets no norm"
+            return f"takes norms only, and the {program.penalty.name} penalty sets no norm"
         missing = program.loss.lacks("second" if program.loss.separable else "second_by_shares")
         if missing:
-            return f"takes Newton steps, and {missing}"
+            return f"needs a second derivative of the loss, and {missing}"
         if program.strength == 0:
-            return "takes no strength of 0, at which no gap that it could stop on is certified"
+            return "needs a strength above 0, because no gap to stop at can be certified at 0"
         return None
 
     def solve(self, model: ConvexProgram, monitor: Monitor, options: dict[str, Any]) -> str:
         """See :class:`Backend`; an iteration is a Newton step."""
         if options:
-            raise ValueError(f"options: newton takes none, got {sorted(options)}")
+            raise ValueError(f"options: newton takes none, got {sorted(options)}; remove them")
         blocks = len(model.blocks)
         words = set()
-        # most of its systems are small, and handing them to threads takes up to seven times as long
+        # most of newton's systems are small: with BLAS threads they take up to seven times as long
         with _thread_pools().limit(limits=1, user_api="blas"):
             for k in range(blocks):
                 # a fair share of the time left, so that each block gets an answer
@@ -62,19 +63,19 @@ class Newton(Backend):
 
 @cache
 def _thread_pools() -> ThreadpoolController:
-    """The libraries with threads of their own, looked for once."""
+    """Return a controller of libraries with thread pools; the search for them runs once."""
     return ThreadpoolController()
 
 
 def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float) -> str:
-    """Solve block k, from the monitor's answer; how it ended."""
+    """Solve block k from the monitor's answer; return why it ended."""
     block = whole.blocks[k]
     program = whole.select(block)
     weights, intercept = monitor.weights[:, block], monitor.intercept[list(block)]
     dual_point = program.dual_at(program.affine(weights, intercept))
     if not np.isfinite(dual_point).all():
         return "overflow in float64"
-    # as fine as the last will be: from lambda_max on there is no other
+    # as accurate as the last prices: at and above lambda_max these are the only ones
     sizes, largest_prices = _price(program, dual_point, TUNING.price_share * monitor.asked_gap)
     monitor.offer(weights, intercept, dual_point, block, largest_prices)
     scales = Scales.of(program, min(1.0, program.relative(float(monitor.absolute_gaps[k]))))
@@ -99,7 +100,7 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
             lambda: monitor.seconds >= deadline,
             by_rows,
         )
-        by_rows = answer.by_rows  # what float64 was too short for once it will be again
+        by_rows = answer.by_rows  # once float64 fails for quadratics, it fails again
         monitor.iterations += steps
         weights = np.zeros_like(weights)
         weights[working], intercept = answer.weights, answer.intercept
@@ -111,18 +112,19 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
         monitor.offer(weights, intercept, feasible, block, largest_prices)
         waited = 0 if monitor.absolute_gaps[k] < gap else waited + 1
         stuck = answer.stuck
-        # whether columns outside cost little beside what the working set left open
+        # whether columns outside add little to the gap of the working set
         settled = monitor.absolute_gaps[k] < TUNING.gap_settled * answer.certificate.absolute_gap
         share = min(max(share * (0.2 if settled else 3.0), TUNING.share_settled), TUNING.share_open)
-        if not settled:  # steps as long as the last ones were for columns that have changed since
+        if not settled:  # the last steps were too long for a working set that still changes
             scales.grow(0.2)
     return "gap reached"
 
 
 def _price(program: ConvexProgram, dual_point: Array, share: float) -> tuple[Array, Array | None]:
-    """The sizes of all prices (P,) and a bound on the largest, (1,).
+    """Return the sizes of all prices (P,) and a bound on the largest, (1,) or None.
 
-    They are off by at most a share of the strength, or by rounding, and then without a bound.
+    The error of the prices is at most ``share`` of the strength. If rounding is larger than
+    this, the bound is None.
     """
     rounding = program.design.finest_accuracy(dual_point)
     # a norm may be off by more than its parts
@@ -139,7 +141,7 @@ def _price(program: ConvexProgram, dual_point: Array, share: float) -> tuple[Arr
 def _working_set(
     strength: float, sizes: Array, weights: Array, working: NDArray[np.intp]
 ) -> NDArray[np.intp]:
-    """Columns in use or near their constraints, and the worst of those that violate theirs."""
+    """Return the active columns, those near their constraints, and the most violated ones."""
     used = np.flatnonzero(weights.any(axis=1))
     kept = np.zeros(len(weights), dtype=np.bool_)
     kept[used] = True

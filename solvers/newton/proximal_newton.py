@@ -1,14 +1,14 @@
-"""Proximal Newton steps: losses with a second derivative by the quadratics that touch them.
+"""Proximal Newton steps: quadratic models of losses with a continuous second derivative.
 
-At a fit z, with r minus the slopes of the rows and H their curvatures, a change dW, db of
-weights and intercept changes the objective, but for terms of third order, by
+At a fit z, let r be minus the slopes of the rows and H their curvatures. A change dW, db of
+weights and intercept changes the objective, up to terms of third order, by
 
-    -r'(D dW + db) + (D dW + db)'H (D dW + db) / 2 + strength (|W + dW|_1 - |W|_1),
+    -r'(D dW + db) + (D dW + db)'H (D dW + db) / 2 + strength (|W + dW|_1 - |W|_1).
 
-of which the best db is (1'r - 1'H D dW) / 1'H1. The dW that minimises it
-(``gram_steps.py``) is a direction of descent, along which the objective is searched (Lee,
-Sun and Saunders 2014). The squared loss is its own quadratic, and one step is all.
-Popcounts may round H to some bits, which bends the way and not where it ends.
+The minimising db is (1'r - 1'H D dW) / 1'H1. The minimising dW (``gram_steps.py``) is a direction
+of descent, and a line search follows it (Lee, Sun and Saunders 2014). The squared loss equals its
+quadratic model, so one step suffices. Popcounts may round H to some bits; this changes the path
+of the steps but not their limit.
 """
 
 from collections.abc import Callable
@@ -27,7 +27,7 @@ from .tuning import TUNING
 
 
 def has_quadratics(program: ConvexProgram) -> bool:
-    """Whether the program is one for :func:`descend_by_quadratics`."""
+    """Whether :func:`descend_by_quadratics` covers the program."""
     return (
         program.loss.continuous_second
         and program.outputs == 1
@@ -38,7 +38,7 @@ def has_quadratics(program: ConvexProgram) -> bool:
 
 @dataclass(frozen=True)
 class _Model:
-    """The quadratic at weights W_k: r and H (N,) of rows, and the means (P,) of columns by H."""
+    """Quadratic model at weights W_k: r and H (N,), and the H-weighted means (P,) of columns."""
 
     program: ConvexProgram
     weights: Array
@@ -49,7 +49,7 @@ class _Model:
 
     @classmethod
     def at(cls, program: ConvexProgram, weights: Array, fit: Array) -> "_Model | None":
-        """The quadratic at W_k and its fit; None where rows are flat or too curved for float64."""
+        """Build the model at W_k and its fit; return None if all rows are flat or it overflows."""
         design, a = program.design, program.row_weights
         slopes = -a * program.loss.gradient(fit, program.target)[:, 0]
         gram, curvatures = rounded_gram(design, a * program.loss.second(fit, program.target)[:, 0])
@@ -71,7 +71,7 @@ class _Model:
         return cls(program, weights, slopes, curvatures, means, quadratic)
 
     def move(self, weights: Array) -> tuple[Array, float]:
-        """The change (N,) of the fit from W_k to other weights, and that of the intercept."""
+        """Return the changes of the fit (N,) and of the intercept from W_k to other weights."""
         change = weights - self.weights
         shift = 0.0
         if self.program.intercept:
@@ -79,12 +79,12 @@ class _Model:
         return self.program.design.matvec(change) + shift, shift
 
     def dual_at(self, weights: Array) -> Array:
-        """The dual point (N, 1) that belongs to other weights, moved into the domain."""
+        """Return the dual point (N, 1) of other weights, moved into the domain."""
         v = self.slopes - self.curvatures * self.move(weights)[0]
         return self.program.into_domain(v[:, None])
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what is no number is no step
+@np.errstate(over="ignore", invalid="ignore")  # steps that are not finite are rejected
 def descend_by_quadratics(
     program: ConvexProgram,
     weights: Array,
@@ -93,23 +93,23 @@ def descend_by_quadratics(
     goal: float,
     late: Callable[[], bool],
 ) -> tuple[Answer | None, int]:
-    """See :func:`descend`; it starts from the weights and the intercept alone.
+    """See :func:`descend`; start from weights and intercept, without a dual point.
 
-    None where float64 has no first step.
+    Return None if no first step succeeds in float64.
     """
     fit = program.affine(weights, intercept)
     objective = float(program.objectives(weights, fit).sum())
     newton_steps, waited, wanted = 0, 0, goal
     best: Answer | None = None
     for _ in range(TUNING.most_steps):
-        model = steps = None  # whose Gram matrix goes before the next is made
+        model = steps = None  # free the Gram matrix before building the next
         model = _Model.at(program, weights[:, 0], fit)
         if model is None:
             break
         steps = GramSteps(model.quadratic, weights[:, 0])
         try:
             _, taken = follow(steps, scales, wanted, late)
-        except np.linalg.LinAlgError:  # rounding has the better of the Gram matrix
+        except np.linalg.LinAlgError:  # rounding made the Gram matrix indefinite
             break
         newton_steps += taken
         found, x = steps.best

@@ -1,10 +1,10 @@
-"""Proximal point steps on a working set, however one is taken: how long, how many, to what end.
+"""Proximal point steps on a working set: their length, their number and when they end.
 
-A step starts at weights W_k and stays near them. That is the augmented Lagrangian method
-on the dual (Rockafellar 1976; Li, Sun and Toh 2018), each step of which is smooth in the
-dual point and solved by semismooth Newton. As the steps grow, few are needed, whatever the
-conditioning of D. ``row_steps.py`` takes them for any loss, ``gram_steps.py`` of a quadratic
-one by its Gram matrix alone.
+A step starts at weights W_k and penalises the distance from them. This is the augmented
+Lagrangian method on the dual (Rockafellar 1976; Li, Sun and Toh 2018). Each step is smooth in the
+dual point, and semismooth Newton solves it. The steps grow, so few are needed for any conditioning
+of D. ``row_steps.py`` takes steps for any loss. ``gram_steps.py`` takes steps for a quadratic loss
+from its Gram matrix.
 """
 
 from collections.abc import Callable
@@ -25,9 +25,9 @@ Point = TypeVar("Point")
 
 @dataclass
 class Scales:
-    """sigma and tau; they go on from working set to working set.
+    """Lengths sigma and tau of the steps; a working set starts with those of the previous one.
 
-    Of a real design sigma is in units of 1 over the squared length of a column.
+    For a real design sigma is in units of 1 over the squared length of a column.
     """
 
     sigma: float
@@ -35,16 +35,16 @@ class Scales:
 
     @classmethod
     def of(cls, program: ConvexProgram, closeness: float) -> "Scales":
-        """Scales to start with, larger where the relative gap ``closeness`` is small already."""
+        """Choose initial scales; they are larger if the relative gap ``closeness`` is small."""
         a = float(program.row_weights.mean())
         square = 1.0
         if not isinstance(program.design, DenseMatrix):
             square = float(np.median(program.design.squared_norms())) or 1.0
         share = a * max(closeness, TUNING.closeness)
-        # tried on digits; where fits rest at kinks, the weights have to move more than they
+        # tuned on digits; fits rest at kinks, so weights must move more than fits
         smooth = np.isfinite(program.loss.curvature)
         sigma, tau = (1.0, 10.0) if smooth else (10.0, 0.5)
-        # where there is no curvature, the length of a step is in units of the fits
+        # for losses with kinks, the length of a step is in units of the fits
         unit = 1.0 if smooth else spread(program)
         return cls(unit * sigma / (share * square), unit * tau / share)
 
@@ -56,11 +56,11 @@ class Scales:
 
 @dataclass(frozen=True)
 class Answer:
-    """W (P, C), b (C,), the v (N, C) they come from, their certificate, and whether it is stuck.
+    """Weights W (P, C) and b (C,), their dual point v (N, C), and their certificate.
 
-    The certificate's dual point is v moved to where all constraints hold: from
-    there the operators would let go of weights that v holds. ``by_rows`` says whether
-    it took steps row by row.
+    The certificate's dual point is v scaled to satisfy all constraints. Steps continue from v
+    itself: at the scaled point the operators would set active weights to 0. ``stuck`` says
+    whether float64 makes no further progress, ``by_rows`` whether the steps were by rows.
     """
 
     weights: Array
@@ -72,29 +72,29 @@ class Answer:
 
 
 class Steps(Protocol):
-    """Where steps stand, the last of them, and the best."""
+    """State of proximal point steps, with the last step and the best one."""
 
     def minimise(
         self, scales: Scales, gap: float, late: Callable[[], bool], closely: bool
     ) -> tuple[float, int]:
-        """Take a step, to a share of ``gap``; the gap that it leaves, and its Newton steps.
+        """Take a step to a share of ``gap``; return its gap and its Newton steps.
 
-        ``closely`` is to leave a smaller share of the step.
+        ``closely`` asks for a smaller residual, relative to the step.
         """
 
     def keep(self) -> None:
-        """Hold the last step for the best."""
+        """Store the last step as the best."""
 
     def advance(self) -> None:
-        """Let the next step start where the last one ended."""
+        """Set the start of the next step to the end of the last one."""
 
 
 def follow(
     steps: Steps, scales: Scales, goal: float, late: Callable[[], bool]
 ) -> tuple[float, int]:
-    """Take steps until one leaves a gap of ``goal``, they do no better, or it is late.
+    """Take steps until the gap is at most ``goal``, stops improving, or time is up.
 
-    Returns the least gap, and how many Newton steps it took.
+    Return the smallest gap and the number of Newton steps.
     """
     newton_steps, waited = 0, 0
     least: float | None = None
@@ -120,10 +120,10 @@ def follow(
 
 
 def search(at: Callable[[float], tuple[Point, float]], start: float) -> Point | None:
-    """A point along a line where the slope has all but gone; None where there is no descent.
+    """Search along a line for a point of small slope; return None without descent.
 
-    ``at`` gives the point at a step and the slope there of a convex function, ``start`` is
-    the slope at 0.
+    ``at`` returns the point at a step and the slope of a convex function there. ``start`` is the
+    slope at step 0.
     """
     if not start < 0.0:
         return None
@@ -139,7 +139,7 @@ def search(at: Callable[[float], tuple[Point, float]], start: float) -> Point | 
 
 
 def spread(program: ConvexProgram) -> float:
-    """The standard deviation of the targets, or without an intercept their root mean square."""
+    """Return the targets' standard deviation, or without an intercept their root mean square."""
     a = program.row_weights / program.row_weights.sum()
     apart = program.target - (a @ program.target if program.intercept else 0.0)
     return float(np.sqrt(np.mean(a @ apart**2)))

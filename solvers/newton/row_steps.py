@@ -4,13 +4,13 @@ From W_k, b_k, z_k a step minimises, over W, b and z = D W + b,
 
     f(z) + strength norm(W) + |z - z_k|^2 / (2 tau) + (|W - W_k|^2 + |b - b_k|^2) / (2 sigma),
 
-where weights of a real design, and b beside them, are in units of 1 over the length of
-their column. Its own dual is smooth in v (N, C): its minimisers are
+where the weights of a real design and b are in units of 1 over the length of their column. The
+dual of this problem is smooth in v (N, C). The minimisers for given v are
 
-    W(v) = prox(W_k + sigma D'v),   z(v) = prox(z_k - tau v),   b(v) = b_k + sigma 1'v,
+    W(v) = prox(W_k + sigma D'v),   z(v) = prox(z_k - tau v),   b(v) = b_k + sigma 1'v.
 
-its gradient is D W(v) + b(v) - z(v), and Newton's steps on it (semismooth, as
-the operators have corners) take a linear system with the columns in use alone.
+The dual gradient is D W(v) + b(v) - z(v). A Newton step on it solves a linear system with the
+active columns only. The steps are semismooth because the operators have corners.
 """
 
 from collections.abc import Callable
@@ -35,14 +35,14 @@ from .tuning import TUNING
 
 @dataclass(frozen=True)
 class Metric:
-    """What sigma is times for the weights, (P, 1) or all alike, and for the intercept."""
+    """Factors of sigma for the weights, (P, 1) or a number, and for the intercept."""
 
     weights: Array | float
     intercept: float
 
     @classmethod
     def of(cls, design: Design) -> "Metric":
-        """By the lengths of columns where they may be of any size, and of ones beside them."""
+        """Build the factors from a real design's column lengths; a 0/1 design has factors of 1."""
         if not isinstance(design, DenseMatrix):
             return cls(1.0, 1.0)
         squares = design.squared_norms()
@@ -54,7 +54,7 @@ class Metric:
 
 @dataclass(frozen=True)
 class Anchor:
-    """Where a proximal step starts, and how long it is."""
+    """Start of a proximal step and its length."""
 
     program: ConvexProgram
     weights: Array
@@ -65,16 +65,16 @@ class Anchor:
 
     @property
     def sigma(self) -> Array | float:
-        """That of the weights, all alike or (P, 1)."""
+        """Sigma of the weights, a number or (P, 1)."""
         return self.scales.sigma * self.metric.weights
 
     @property
     def kappa(self) -> float:
-        """That of the intercept, 0 without one."""
+        """Sigma of the intercept, 0 without an intercept."""
         return self.scales.sigma * self.metric.intercept if self.program.intercept else 0.0
 
     def at(self, v: Array, prices: Array) -> "Point":
-        """The point of dual entries v (N, C) with their prices D'v."""
+        """Compute the point of a dual point v (N, C) with its prices D'v."""
         program, sigma, tau = self.program, self.sigma, self.scales.tau
         u = self.weights + sigma * prices
         return Point(
@@ -89,7 +89,7 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Point:
-    """A dual point with its prices, the points u of the weights' operator, and the minimisers."""
+    """Dual point with its prices, the arguments u of the weights' operator, and the minimisers."""
 
     v: Array
     prices: Array
@@ -99,17 +99,17 @@ class Point:
     fit: Array
 
     def slope(self, direction: Array, prices: Array) -> float:
-        """Of the dual function at this point, along a direction with its prices."""
+        """Return the slope of the dual function along a direction with the given prices."""
         slope = (self.weights * prices).sum() - (self.fit * direction).sum()
         return float(slope + (self.intercept * direction.sum(axis=0)).sum())
 
 
 class RowSteps:
-    """See :class:`Steps`."""
+    """Steps by rows, for every loss, penalty and design; see :class:`Steps`."""
 
     def __init__(self, program: ConvexProgram, weights: Array, intercept: Array, v: Array) -> None:
         self._program, self._metric = program, Metric.of(program.design)
-        # no 0/1 design was seen to drift
+        # fits and weights of 0/1 designs did not drift apart in any measurement
         self._drifts = not isinstance(program.design, BinaryMatrix)
         self._start = weights, intercept, program.affine(weights, intercept)
         self._v = v
@@ -158,11 +158,11 @@ def descend_by_rows(
 def _minimise(
     anchor: Anchor, v: Array, gap: float, late: Callable[[], bool], closely: bool
 ) -> tuple[Point, int]:
-    """Minimise the dual function of one proximal step by semismooth Newton.
+    """Minimise the dual function of a proximal step by semismooth Newton.
 
-    It ends where the residual is a share of the step, and what it changes of the
-    losses a share of the gap; ``closely``, of a smaller share of the step whatever it
-    changes, since where losses are flat fits and weights may drift apart.
+    Newton's method stops when the residual is a share of the step and changes the losses by at
+    most a share of the gap. If ``closely``, it requires a smaller share of the step, whatever
+    the change of the losses: in flat parts of the loss, fits and weights can drift apart.
     """
     program, scales = anchor.program, anchor.scales
     design = program.design
@@ -184,14 +184,14 @@ def _minimise(
             return point, step
         if late():
             return point, step
-        # of many steps the reason is that rows alike rest at their kinks, more than columns hold
+        # many steps occur if more rows rest at kinks than the active columns can fit
         power = 1.0 if step < TUNING.many_steps else 0.75
         floor = 0.0 if smooth else scales.tau * min(TUNING.smoothing, (size / unit) ** power)
         fits = linear_system.FitResponse(program, point.fit, scales.tau, floor)
         weights = linear_system.WeightResponse(program, point.u, point.weights, anchor.sigma)
         direction = -linear_system.solve(design, fits, weights, anchor.kappa, residual)
         after = descent(anchor, point, direction)
-        if after is None:  # rounding has the better of the system: the gradient still descends
+        if after is None:  # rounding spoils the Newton direction: the gradient still descends
             after = descent(anchor, point, -fits.inverse_diagonal * residual)
         if after is None:
             return point, step
@@ -200,9 +200,9 @@ def _minimise(
 
 
 def descent(anchor: Anchor, point: Point, direction: Array) -> Point | None:
-    """A point along a direction where the slope has all but gone; None where there is no descent.
+    """Search along a direction for a point of small slope; return None without descent.
 
-    Along a line one product with D serves all points.
+    One product with D serves all points on the line.
     """
     prices = anchor.program.design.rmatvec(direction)
 
@@ -214,14 +214,14 @@ def descent(anchor: Anchor, point: Point, direction: Array) -> Point | None:
 
 
 def _shrunk(program: ConvexProgram, u: Array, sigma: Array | float) -> Array:
-    """The penalty's operator at u (P, C), by rows where sigma is (P, 1)."""
+    """Apply the penalty's proximal operator to u (P, C), row by row if sigma is (P, 1)."""
     if isinstance(sigma, float):
         return program.penalty.prox(u, sigma * program.strength)
     return sigma * program.penalty.prox(u / sigma, program.strength)
 
 
 def _change(program: ConvexProgram, fit: Array, move: Array) -> float:
-    """By how much a move of the fits changes the losses of the rows, in all."""
+    """Return the sum of the absolute changes of the rows' losses if the fits move."""
     before, after = (program.loss.value(z, program.target) for z in (fit, fit + move))
     return float((program.row_weights @ np.abs(after - before)).sum())
 

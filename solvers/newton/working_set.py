@@ -1,4 +1,4 @@
-"""Solving the program of a working set: in which of two ways, and when the other goes on."""
+"""Solve the program of a working set, by quadratics first and then by rows."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,9 +20,9 @@ def descend(
     late: Callable[[], bool],
     by_rows: bool = False,
 ) -> tuple[Answer, int]:
-    """Step until a gap of ``goal`` is certified; the answer, and how many Newton steps it took.
+    """Take steps until a gap of ``goal`` is certified; return the answer and its Newton steps.
 
-    Quadratics are tried first unless ``by_rows``.
+    The solver tries quadratics first unless ``by_rows``.
     """
     before = 0
     if not by_rows and has_quadratics(program):
@@ -30,8 +30,8 @@ def descend(
         found, before = descend_by_quadratics(program, weights, intercept, scales, goal, late)
         if found is not None and (found.certificate.absolute_gap <= goal or late()):
             return found, before
-        # prices by a Gram matrix round to a share of those at W = 0, by rows to one of their own;
-        # weights that were stuck are no better a start, nor are steps that grew in vain
+        # a Gram matrix gives prices with an error relative to those at W = 0, rows relative to
+        # themselves; weights that were stuck and scales that grew are no better a start
         scales.sigma, scales.tau = first.sigma, first.tau
     answer, steps = descend_by_rows(program, weights, intercept, v, scales, goal, late)
     return answer, before + steps
