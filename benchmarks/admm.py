@@ -1,19 +1,19 @@
-"""One sweep of ADMM splitting beside a plain NumPy version of it, and what memory training takes.
+"""Compare a sweep of ADMM splitting with a plain NumPy version, and measure peak memory.
 
     python benchmarks/admm.py [--rounds 5] [--json FILE] [--small]
 
-Frames as N-MNIST has them: 34 x 34 pixels of two polarities, 2,312 inputs of 0 or 1, a frame a
-millisecond with 14 events (4,200 in 300 ms; Orchard et al. 2015), drawn with rates by pixel and
-class; 200 samples of 150 frames, 512 hidden neurons, 10 outputs, all settings the paper's. Then
-the same with the noise 0.01 N(0, 1) that the paper adds, which makes every input differ from 0.
+The data imitate N-MNIST: 34 x 34 pixels of two polarities, so 2,312 inputs of 0 or 1, and a frame
+per millisecond with 14 events (4,200 in 300 ms; Orchard et al. 2015). Rates depend on pixel and
+class. The network has 200 samples of 150 frames, 512 hidden neurons, 10 outputs, and all settings
+of the paper. A second run adds the paper's noise 0.01 N(0, 1), which makes all inputs nonzero.
 
-The plain version has float64 arrays with time first, products of whole layers, the inputs'
-pseudo-inverse kept, a loop over time where time couples, and BLAS with all threads. A sweep
-sets weights, spikes, membranes and the multiplier; ours adds up the Lagrangian besides. Both
-begin alike, must agree after two sweeps, and go on in turns. "with history" has the network
-simulated forward after the sweep, as ``fit`` does. Peak memory is that of a process that makes
-the inputs (8-bit integers, or float32 with noise) and trains for two sweeps.
---small has fewer of all, and times that mean little.
+The plain version uses float64 arrays with time first, products of whole layers, a stored
+pseudo-inverse of the inputs, a loop over coupled time steps, and BLAS with all threads. A sweep
+updates weights, spikes, membranes and the multiplier; bidual's also sums the Lagrangian. Both
+versions have the same start, must agree after two sweeps, and then take turns. "with history"
+also simulates the network after the sweep, as ``fit`` does. Peak memory is that of a process that
+creates the inputs (8-bit integers, or float32 with noise) and trains for two sweeps. With --small
+the sizes are small and the times mean little.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def frames(size: Size, noisy: bool) -> tuple[Any, Any]:
         events[:] = rng.random(shape) < rates[label]
         if noisy:
             noise = NOISE * rng.standard_normal(shape)
-            events += np.rint(noise * 2.0**20) / 2.0**20  # as inputs are taken
+            events += np.rint(noise * 2.0**20) / 2.0**20  # on the grid of inputs
     return X, labels
 
 
@@ -80,7 +80,7 @@ def training(size: Size, X: Any, labels: Any) -> Training:
 
 
 class Plain:
-    """The same sweep of one hidden layer in NumPy."""
+    """NumPy version of the same sweep, for one hidden layer."""
 
     def __init__(self, size: Size, X: Any, ours: Training) -> None:
         (batch,) = ours._batches
@@ -89,7 +89,7 @@ class Plain:
         self.z, self.outputs = (membranes.copy() for membranes in batch.membranes)
         self.multiplier = np.zeros_like(self.y)
         self.inputs = X.transpose(1, 0, 2).reshape(-1, X.shape[2]).astype(np.float64)
-        # the same eigenvalues count as 0
+        # the same threshold for eigenvalues of 0 as in bidual
         self.inverse = np.linalg.pinv(self.inputs.T @ self.inputs, 1e-12, hermitian=True)
         self.W1 = np.zeros((X.shape[2], self.z.shape[2]))
         self.W2 = np.zeros((self.z.shape[2], self.y.shape[1]))
@@ -144,7 +144,7 @@ class Plain:
 
 
 def assert_alike(plain: Plain, ours: Training) -> float:
-    """The largest difference, relative to the largest entry of its array."""
+    """Check that both agree; return the largest difference relative to its array."""
     (batch,) = ours._batches
     pairs = {
         "first weights": (ours.weights[0], plain.W1),
@@ -156,12 +156,14 @@ def assert_alike(plain: Plain, ours: Training) -> float:
     }
     apart = {name: float(np.abs(a - b).max() / np.abs(b).max()) for name, (a, b) in pairs.items()}
     if max(apart.values()) > TOLERANCE:
-        raise AssertionError(f"ours and the plain version are apart by {apart}")
+        raise AssertionError(
+            f"bidual and plain version: expected differences up to {TOLERANCE}, got {apart}"
+        )
     return max(apart.values())
 
 
 def race(size: Size, noisy: bool, rounds: int) -> dict[str, Any]:
-    """Seconds of each arm; they take turns."""
+    """Measure the seconds of each arm; the arms take turns."""
     X, labels = frames(size, noisy)
     ours = training(size, X, labels)
     plain = Plain(size, X, ours)
@@ -191,21 +193,21 @@ def race(size: Size, noisy: bool, rounds: int) -> dict[str, Any]:
 
 
 def peak(size: Size, noisy: bool) -> float:
-    """Peak GB of this process, after two sweeps."""
+    """Return the peak GB of this process after two sweeps."""
     X, labels = frames(size, noisy)
     network(size).fit(X, labels, sweeps=2)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def alone(size: Size, noisy: bool) -> float:
-    """The same of a new process."""
+    """Return the peak GB of a new process."""
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         return pool.submit(peak, size, noisy).result()
 
 
 def show(record: dict[str, Any]) -> None:
     what = "events and noise" if record["noisy"] else "events"
-    print(f"\n{what}: {record['density']:.2%} of the inputs are not 0")
+    print(f"\n{what}: {record['density']:.2%} of the inputs are nonzero")
     print(f"{'':14s}{'median s':>9s}{'least s':>9s}{'ratio':>7s}{'of least':>10s}")
     median, least = record["median"], record["least"]
     for name in median:
@@ -214,23 +216,23 @@ def show(record: dict[str, Any]) -> None:
             f"{name:14s}{median[name]:9.3f}{least[name]:9.3f}{ratios[0]:7.1f}{ratios[1]:10.1f}",
             flush=True,
         )
-    print(f"alike to {record['apart']:.0e}; peak memory {record['gigabytes']:.2f} GB")
+    print(f"equal to {record['apart']:.0e}; peak memory {record['gigabytes']:.2f} GB")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5, help="times that each takes its turn")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds")
     parser.add_argument("--small", action="store_true", help="a quick round on a small network")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
     options = parser.parse_args()
     size = SMALL if options.small else FULL
     described = machine.describe()
     machine.show(described)
     print(
         f"{size.samples} samples, T = {size.steps}, {size.inputs} inputs, {size.hidden} hidden, "
-        f"{OUTPUTS} outputs; asked: a ratio of {TARGET:g} on events, less than {MEMORY:g} GB"
+        f"{OUTPUTS} outputs; targets: a ratio of {TARGET:g} on events, less than {MEMORY:g} GB"
     )
-    gigabytes = {noisy: alone(size, noisy) for noisy in (False, True)}  # while this one is small
+    gigabytes = {noisy: alone(size, noisy) for noisy in (False, True)}  # before this process grows
     records = []
     for noisy in (False, True):
         records.append(race(size, noisy, options.rounds) | {"gigabytes": gigabytes[noisy]})

@@ -1,14 +1,14 @@
-"""What the rules of "auto" rest on: who is first to a certified gap, by loss, penalty and outputs.
+"""Measure the fastest backend by loss, penalty and outputs, as evidence for the rules of "auto".
 
     OMP_WAIT_POLICY=passive python benchmarks/auto.py [--subnetworks 250] [--cap 10]
 
-Digits in a LIF dictionary (250 subnetworks make 5,308 atoms), with intercepts:
-digit 3 against the rest as one output, and all ten. Every loss and penalty, at
-0.1 and 0.02 of lambda_max; with one output both penalties are the same. Seconds
-to a certified relative gap of 1e-6, compiling and certifying included, one run
-each, in one thread; "> cap" where it was not reached under the cap, and "-"
-where a backend does not take the program. At the end, whether "auto" picks the
-fastest for each, and how many times as long its pick took where it does not.
+The programs are digits in a LIF dictionary (250 subnetworks make 5,308 atoms), with intercepts:
+digit 3 against the rest as one output, and all ten. They cover every loss and penalty, at 0.1
+and 0.02 of lambda_max; with one output both penalties are the same. The table shows seconds to a
+certified relative gap of 1e-6, with compilation and certification, of a run in one thread. "> cap"
+means that the backend missed the gap within the cap, "-" that it does not support the program. The
+last lines say for each program whether "auto" picks the fastest backend, and how many times as
+long its pick took otherwise.
 """
 
 import argparse
@@ -35,7 +35,7 @@ OWN = "newton,lasso,admm"
 
 
 def programs(subnetworks: int) -> Iterator[tuple[dict[str, Any], bd.ConvexProgram]]:
-    """Every program to measure, and what it is."""
+    """Yield each program to measure with its description."""
     X, labels = bd.tasks.digits()
     lif = bd.LIF(hidden=(64, 32), leak=0.99, threshold=1.0)
     atoms = lif.sample(X, subnetworks=subnetworks, seed=0)
@@ -54,7 +54,7 @@ def programs(subnetworks: int) -> Iterator[tuple[dict[str, Any], bd.ConvexProgra
 
 
 def seconds(program: bd.ConvexProgram, backend: str, cap: float) -> float:
-    """Seconds to the gap, infinite if it was not reached under the cap."""
+    """Return the seconds to the gap, infinity if the backend misses it within the cap."""
     bd.solve(program, backend, gap=GAP, time_limit=min(1.0, cap))  # compiles kernels
     solution = bd.solve(program, backend, gap=GAP, time_limit=cap)
     if solution.status is not bd.Status.CERTIFIED:
@@ -63,16 +63,16 @@ def seconds(program: bd.ConvexProgram, backend: str, cap: float) -> float:
 
 
 def cell(times: dict[str, float], backend: str, cap: float) -> str:
-    """Seconds of a backend, for the table."""
+    """Format the seconds of a backend for the table."""
     if backend not in times:
         return "-"
     return f"{times[backend]:.2f}" if np.isfinite(times[backend]) else f"> {cap:g}"
 
 
 def verdict(times: dict[str, float], winner: str | None, picked: str, cap: float) -> str:
-    """How auto's pick did beside the fastest."""
+    """Compare auto's pick with the fastest backend, in words."""
     if winner is None:
-        return f"nobody reached the gap under the cap; auto picks {picked}"
+        return f"no backend reached the gap within the cap; auto picks {picked}"
     if picked == winner:
         return f"auto picks the fastest, {picked}"
     if picked not in times:
@@ -85,9 +85,9 @@ def verdict(times: dict[str, float], winner: str | None, picked: str, cap: float
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--backends", default=OWN, metavar="NAMES", help=f"default {OWN}")
-    parser.add_argument("--subnetworks", type=int, default=250, help="of the dictionary")
-    parser.add_argument("--cap", type=float, default=10.0, help="seconds a backend may take")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here too")
+    parser.add_argument("--subnetworks", type=int, default=250, help="size of the dictionary")
+    parser.add_argument("--cap", type=float, default=10.0, help="time limit of a run, seconds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
     arguments = parser.parse_args()
     names = arguments.backends.split(",")
 
@@ -109,7 +109,7 @@ def main() -> None:
             winner = min(reached, key=reached.__getitem__, default=None)
             picked = choose("auto", program).name
             said = verdict(times, winner, picked, arguments.cap)
-            # JSON knows no infinity: null is what was not reached
+            # JSON has no infinity: null stands for a gap that was not reached
             kept = {name: reached.get(name) for name in times}
             records.append(
                 {**what, "seconds": kept, "winner": winner, "auto": picked, "verdict": said}
@@ -123,7 +123,7 @@ def main() -> None:
 
     decided = [record for record in records if record["winner"] is not None]
     right = sum(record["auto"] == record["winner"] for record in decided)
-    print(f"\nauto picks the fastest in {right} of {len(decided)} programs that anybody solved")
+    print(f"\nauto picks the fastest in {right} of {len(decided)} programs that a backend solved")
     for record in records:
         print(
             f"{record['outputs']:7d} {record['loss']:13s} {record['penalty']:7s}"

@@ -1,17 +1,18 @@
-"""What certificates cost: proving in integers beside solving, and the checker, which needs Python.
+"""Measure the cost of exact certificates beside solving, and the time of the checker.
 
     python benchmarks/certificates.py [--json FILE] [--small]
 
-Digits (1,797 images of 8 steps, 3 against the rest, 250 subnetworks of two LIF layers; softmax has
-all ten classes): newton to a gap of 1e-6 at 0.02 lambda_max, then the exact certificate of its
-answer, medians of 5 rounds, each on a program made afresh, and of one round where that takes
-seconds. Absolute loss with an intercept is at 0.1 lambda_max, since newton does not get there at
-0.02. A solve is stopped after 20 s; its share is then at most what is shown.
+Proofs: digits (1,797 images of 8 steps, 3 against the rest, 250 subnetworks of two LIF layers;
+softmax has all ten classes). newton solves to a gap of 1e-6 at 0.02 lambda_max, then bidual
+computes the exact certificate of the answer. Figures are medians of 5 rounds, or of fewer if solves
+take seconds; each round uses a new program. Absolute loss with an intercept is at 0.1 lambda_max,
+because newton misses the gap at 0.02. A solve stops after 20 s; the share of the proof is then an
+upper bound.
 
-The checker runs as anyone would run it, a new Python that sees no installed package, start
-included: on the certificate of hinge loss on digits, and on one of 60,000 rows and 20,000
-atoms, a quarter ones at random, labels by the sum of 40 of them, hinge loss, intercept, 0.1
-lambda_max, 1e-4. --small has fewer rows, atoms and seconds, and times that mean little.
+Checks: the checker runs in a new Python without installed packages, and its time includes the
+start. It checks the certificate of hinge loss on digits, and one of 60,000 rows and 20,000 atoms.
+The latter has random entries, a quarter of them 1, labels by the sum of 40 atoms, hinge loss,
+intercept, 0.1 lambda_max and gap 1e-4. With --small the sizes are small and the times mean little.
 """
 
 import argparse
@@ -34,12 +35,12 @@ import bidual as bd
 
 CHECKER = Path(bd.__file__).parent / "certificates" / "checker.py"
 ROUNDS = 5
-ENOUGH = 5.0  # seconds of solving, after which there is no other round
-SHARE, SECONDS = 0.10, 0.3  # of newton's time, and of every program with one output
+ENOUGH = 5.0  # seconds of solving, after which no round begins
+SHARE, SECONDS = 0.10, 0.3  # limits on proofs: of newton's time, and seconds with one output
 
 
 def digits(subnetworks: int, loss: str, intercept: bool) -> bd.ConvexProgram:
-    """The program at its share of lambda_max."""
+    """Return the program at its share of lambda_max."""
     X, y = bd.tasks.digits()
     lif = bd.LIF(hidden=(64, 32), leak=0.99, threshold=1.0)
     atoms = lif.sample(X, subnetworks=subnetworks, seed=0)
@@ -50,7 +51,7 @@ def digits(subnetworks: int, loss: str, intercept: bool) -> bd.ConvexProgram:
 
 
 def random_columns(rows: int, atoms: int) -> bd.ConvexProgram:
-    """Labels by the sum of 40 columns, at 0.1 lambda_max."""
+    """Return a program with labels by the sum of 40 columns, at 0.1 lambda_max."""
     rng = np.random.default_rng(0)
     blocks = []
     for first in range(0, atoms, 500):
@@ -67,10 +68,10 @@ def random_columns(rows: int, atoms: int) -> bd.ConvexProgram:
 
 
 def prove(stated: bd.ConvexProgram, cap: float) -> dict[str, Any]:
-    """Medians of seconds to solve and to prove."""
+    """Return the median seconds to solve and to prove."""
     seconds: list[tuple[float, float]] = []
     while len(seconds) < ROUNDS and sum(solving for solving, _ in seconds) < ENOUGH:
-        program = stated.with_strength(stated.strength)  # what one has cached is of no use
+        program = stated.with_strength(stated.strength)  # without cached results
         start = time.perf_counter()
         solution = bd.solve(program, "newton", gap=1e-6, time_limit=cap)
         solved = time.perf_counter()
@@ -93,7 +94,7 @@ def prove(stated: bd.ConvexProgram, cap: float) -> dict[str, Any]:
 def show(record: dict[str, Any]) -> None:
     within = record["prove"] < SHARE * record["solve"]
     within &= record["outputs"] > 1 or record["prove"] < SECONDS
-    stopped = "" if record["certified"] else ", solve stopped by the clock"
+    stopped = "" if record["certified"] else ", solve stopped at its time limit"
     print(
         f"{record['loss']:14s} {'yes' if record['intercept'] else 'no':>9s} "
         f"{record['share']:7.2f} {record['rounds']:6d} {record['solve']:9.3f} "
@@ -104,7 +105,7 @@ def show(record: dict[str, Any]) -> None:
 
 
 def check(program: bd.ConvexProgram, gap: float, most: float, rounds: int) -> dict[str, Any]:
-    """Median of the checker's seconds on a certificate to a gap."""
+    """Return the checker's median seconds on a certificate to a gap."""
     certificate = bd.certify(program, bd.solve(program, gap=gap), exact=True)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "a.cert"
@@ -135,7 +136,7 @@ def check(program: bd.ConvexProgram, gap: float, most: float, rounds: int) -> di
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--small", action="store_true", help="a quick round on small programs")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
     options = parser.parse_args()
     subnetworks, cap = (20, 1.0) if options.small else (250, 20.0)
     size = (3_000, 1_000) if options.small else (60_000, 20_000)
@@ -146,7 +147,7 @@ def main() -> None:
         program = digits(2, loss, True)
         bd.certify(program, bd.solve(program, "newton", time_limit=cap), exact=True)
     print(f"digits, {digits(subnetworks, 'hinge', True).design}")
-    print(f"proving in integers, to take less than {SHARE:.0%} of the solve and {SECONDS} s")
+    print(f"exact certificates; targets: less than {SHARE:.0%} of the solve and {SECONDS} s")
     head = ("loss", "intercept", "share", "rounds", "solve s", "prove s", "of solve", "gap")
     print("{:14} {:>9} {:>7} {:>6} {:>9} {:>9} {:>8} {:>9}".format(*head))
     proofs = []
@@ -155,7 +156,7 @@ def main() -> None:
             proofs.append(prove(digits(subnetworks, loss, intercept), cap))
             show(proofs[-1])
 
-    print("\nchecker.py, and the seconds that it may take")
+    print("\nchecker.py, with its time limits")
     columns = ("rows", "atoms", "MB", "gap", "seconds", "at most")
     print("{:>8} {:>8} {:>7} {:>9} {:>9} {:>8}".format(*columns))
     checks = [

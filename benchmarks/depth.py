@@ -1,15 +1,15 @@
-"""How ADMM splitting takes depth: 1 to 5 hidden layers on real images, train and held out.
+"""Measure ADMM splitting by depth: 1 to 5 hidden layers on real images, train and held out.
 
     OMP_WAIT_POLICY=passive python benchmarks/depth.py --data digits --cache depth.json
     BIDUAL_DATA=... python benchmarks/depth.py --data mnist --cache depth.json
 
-Rows: the paper's algorithm, that with one thing changed, and with all of them. 1,000 images
-to train on and 2,000 held out of MNIST-10k, 1,000 and 797 of scikit-learn's digits, chosen anew
-by each seed, as frames of spikes: at each of 10 steps every pixel fires with its grey level as
-probability. "convex finish" keeps the trained hidden layers and replaces the readout by the
-certified optimum of its convex program, whose strength is the best of six on a fifth of the
-training images, which the hidden layers have seen. Every run is kept in the cache as it ends,
-and not done again.
+The rows are the paper's algorithm, the same with one change each, and with all changes. MNIST-10k
+gives 1,000 training and 2,000 held-out images, scikit-learn's digits 1,000 and 797. Each seed
+chooses new ones. Images become frames of spikes: at each of 10 steps every pixel fires with its
+grey level as probability. "convex finish" keeps the trained hidden layers and replaces the readout
+by the certified optimum of its convex program. Its strength is the best of six on a fifth of the
+training images, which the hidden layers have seen. The cache stores each finished run, and the
+script does not repeat it.
 """
 
 import argparse
@@ -39,12 +39,12 @@ CHANGES = {
     "simulated start": {"initial": "simulated"},
 }
 EVERYTHING = {name: value for change in CHANGES.values() for name, value in change.items()}
-SHARES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # strengths that are tried, of lambda_max
+SHARES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)  # strengths to try, relative to lambda_max
 FINISH_GAP = 1e-6
 
 
 def images(data, seed):
-    """Training and held-out images: X, y, X, y."""
+    """Return training and held-out images: X, y, X, y."""
     X, y = bd.tasks.digits() if data == "digits" else bd.tasks.mnist()
     train, held = SIZES[data]
     rng = np.random.default_rng(seed)
@@ -56,12 +56,12 @@ def images(data, seed):
 
 
 def accuracy(network, X, y):
-    """Share of sequences that a network classifies."""
+    """Return the share of sequences that a network classifies correctly."""
     return float((network.predict(X) == y).mean())
 
 
 def finish(network, X, y):
-    """The network with the optimal readout, and the certified relative gap."""
+    """Return the network with the optimal readout, and the certified relative gap."""
     held = len(y) // 5
     found = {}
     tried = bd.readout_program(network, X[held:], y[held:], strength=1.0, intercept=True)
@@ -80,7 +80,7 @@ def finish(network, X, y):
 
 
 def run(data, depth, seed, settings, width, sweeps, warm_up):
-    """Train, and tell all that the table needs."""
+    """Train a network and return all figures of the table."""
     X, y, X_held, y_held = images(data, seed)
     start = time.perf_counter()
     splitting = bd.ADMMSplitting(hidden=(width,) * depth, **settings)
@@ -105,7 +105,7 @@ def run(data, depth, seed, settings, width, sweeps, warm_up):
 
 
 def rows(depths):
-    """Name of each row, its settings, its depths, and whether it ends after one sweep."""
+    """Yield each row's name, settings and depths, and whether it ends after one sweep."""
     yield "plain", PAPER, depths, False
     ends = tuple(depth for depth in depths if depth in (min(DEPTHS), max(DEPTHS)))
     for name, change in CHANGES.items():
@@ -115,14 +115,14 @@ def rows(depths):
 
 
 def percent(runs, name):
-    """Mean over seeds, and the standard deviation."""
+    """Format the mean over seeds and the standard deviation, in per cent."""
     values = 100 * np.array([found[name] for found in runs])
     return f"{values.mean():.1f} ± {values.std():.1f}"
 
 
 def table(data, kept, depths, seeds):
-    """Print Markdown, each row as it is and with the convex finish."""
-    print(f"\n{data}: train / held out, % (mean ± deviation, of these {len(seeds)} seeds)\n")
+    """Print a Markdown table, each row without and with the convex finish."""
+    print(f"\n{data}: train / held out, % (mean ± deviation over {len(seeds)} seeds)\n")
     print("| | " + " | ".join(f"{depth} hidden" for depth in depths) + " |")
     print("|---" * (len(depths) + 1) + "|")
     for name, _, own, _ in rows(depths):
@@ -137,17 +137,17 @@ def table(data, kept, depths, seeds):
 
 
 def key(data, name, depth, seed):
-    """What a run is kept under."""
+    """Return the key of a run in the cache."""
     return f"{data}, {name}, {depth} hidden, seed {seed}"
 
 
 def main():
-    """Do what is missing of the study, and print the tables."""
+    """Run what the cache lacks, and print the table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", choices=SIZES, default="digits")
-    parser.add_argument("--cache", metavar="FILE", help="keep runs here, and go on from them")
+    parser.add_argument("--cache", metavar="FILE", help="store runs here and skip stored ones")
     parser.add_argument("--depths", type=int, nargs="+", default=DEPTHS)
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--width", type=int, default=64)
@@ -158,9 +158,12 @@ def main():
     path = Path(options.cache) if options.cache else None
     kept = json.loads(path.read_text()) if path and path.exists() else {}
     chosen = [options.width, options.sweeps, options.warm_up, STEPS, SIZES, PAPER, CHANGES, SHARES]
-    settled = json.loads(json.dumps([*chosen, metadata.version("bidual")]))  # as the cache has it
+    settled = json.loads(json.dumps([*chosen, metadata.version("bidual")]))  # as in the cache
     if kept.setdefault("settings", settled) != settled:
-        sys.exit(f"cache: expected runs of {settled}, got those of {kept['settings']}")
+        sys.exit(
+            f"cache: expected runs with the settings {settled}, got {kept['settings']}; name "
+            "another file"
+        )
     for seed in options.seeds:
         for name, settings, depths, one in rows(options.depths):
             for depth in depths:
@@ -181,7 +184,7 @@ def main():
                 if path:
                     whole = path.with_suffix(".part")
                     whole.write_text(json.dumps(kept, indent=1))
-                    whole.replace(path)  # never half a file
+                    whole.replace(path)  # an interruption leaves no partial file
     table(options.data, kept, options.depths, options.seeds)
 
 

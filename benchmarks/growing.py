@@ -1,16 +1,16 @@
-"""What growing a dictionary reaches: the optimum of small classes, and digits beside random ones.
+"""Measure growing: the global optimum of small classes, and digits beside random dictionaries.
 
     python benchmarks/growing.py [--json FILE] [--seconds 20]
 
 First-last-XOR on all strings of length 5 and 6, one LIF layer of leak 0.9, squared and hinge
-loss: rounds and seconds from 50 random atoms to a global gap of 1e-6, every witness being priced,
-and how far the objective is from that over the complete dictionary.
+loss. The script reports rounds and seconds from 50 random atoms to a global gap of 1e-6 with
+exact pricing, and the distance to the objective over the complete dictionary.
 
-Digits (1,797 images of 8 steps, digit >= 5 against the rest, half the sum of squares): the
-objective with at most 200 atoms after so many seconds of search, beside the mean over three
-dictionaries of 200 Gaussian atoms. Strengths are shares of the lambda_max of one fixed Gaussian
-dictionary, since a grown one has a larger lambda_max of its own. A first, short run that is not
-counted compiles the kernels.
+Digits (1,797 images of 8 steps, digit >= 5 against the rest, half the sum of squares). The script
+reports the objective with at most 200 atoms after a search of --seconds, beside the mean over
+three dictionaries of 200 Gaussian atoms. Strengths are shares of the lambda_max of a fixed
+Gaussian dictionary, because a grown dictionary has a larger lambda_max. A first, short run
+compiles the kernels and does not count.
 """
 
 import argparse
@@ -31,7 +31,7 @@ SHARES = 0.1, 0.02
 
 
 def xor() -> list[dict[str, Any]]:
-    """Rounds and seconds to the optimum over all neurons."""
+    """Measure rounds and seconds to the optimum over all neurons."""
     lif = bd.LIF(hidden=(1,), leak=0.9)
     rows = []
     for steps, loss, share in product((5, 6), ("squared", "hinge"), (0.5, 0.1, 0.02, 0.005)):
@@ -65,7 +65,7 @@ def xor() -> list[dict[str, Any]]:
 
 
 def digits(seconds: float) -> list[dict[str, Any]]:
-    """Objectives of grown and of Gaussian dictionaries."""
+    """Measure the objectives of grown and of Gaussian dictionaries."""
     X, digit = bd.tasks.digits()
     y, weights = np.where(digit >= 5, 1.0, -1.0), np.ones(len(digit))
     rows = []
@@ -108,8 +108,8 @@ def digits(seconds: float) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path, help="where to write the figures")
-    parser.add_argument("--seconds", type=float, default=20.0, help="for each run on digits")
+    parser.add_argument("--json", type=Path, help="also write the numbers here")
+    parser.add_argument("--seconds", type=float, default=20.0, help="time per run on digits")
     options = parser.parse_args()
     report = {"machine": machine.describe(), "xor": xor(), "digits": digits(options.seconds)}
     if options.json:

@@ -1,19 +1,22 @@
-"""Products with a packed 0/1 matrix against BLAS on the dense one.
+"""Compare products with a packed 0/1 matrix to BLAS on the dense matrix.
 
     python benchmarks/kernels.py [--json FILE]
 
-BLAS gets float64, one thread, and the faster of the two memory orders; ours
-gets one thread, and two where asked. All candidates take turns, and a ratio is
-one of medians: of processor time against BLAS, since what else runs on a
-machine interrupts a long call and lets a short one pass. One and two threads take
-turns by themselves, thirty calls a turn, so that a core that slept has come up to
-speed, and are compared by the clock, each turn with the one beside it, since cores change
-their speed for seconds: the median of these ratios. Beside it, what the machine itself gives:
-two threads that do thirty calls each and meet only at their end, against sixty in one, and
-the share of both processors' time that other guests of the machine took meanwhile: from
-a few per cent on, threads that meet after each call wait for one that does not run.
-D'r to a number of bits includes rounding r and splitting it into planes; the Gram
-includes gathering its columns.
+BLAS gets float64, one thread, and the faster of the two memory orders. bidual gets one thread,
+and two in the comparison of threads. All candidates take turns.
+
+The ratio to BLAS is one of median processor times, because other processes interrupt long calls
+more often than short ones. The comparison of threads uses the clock. One and two threads take
+turns of thirty calls, so that an idle core reaches full speed. Since cores change their speed
+within seconds, a turn is compared with its neighbour, and the ratio is the median of these.
+
+"apart" shows the machine's own limit: two threads that make thirty calls each and meet only at
+their end, against sixty calls in one thread. "stolen" is the share of both processors' time that
+other guests of the machine took. Above a few per cent, threads that meet after each call wait for
+one that does not run.
+
+D'r to a number of bits includes rounding r and splitting it into planes. The Gram matrix includes
+gathering its columns.
 """
 
 import argparse
@@ -41,7 +44,7 @@ BITS = (12, 24, 48)
 GRAM_COLUMNS = 500
 TARGETS = {"D'r, 12 bits": 15, "D'r, 24 bits": 6, "D'r, 48 bits": 3, "Gram of 500": 10}
 TWO_THREADS_TARGET = 1.6
-CALLS = 30  # of a turn in which threads are compared
+CALLS = 30  # calls per turn in the comparison of threads
 FIRST_CALL_TARGET = 1.0  # seconds
 
 FIRST_CALLS = """
@@ -70,7 +73,7 @@ print(json.dumps(seconds))
 def take_turns(
     candidates: dict[Any, Callable[[], Any]], rounds: int
 ) -> dict[Any, tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Seconds of each candidate's turns, of the processor and of the clock."""
+    """Return the processor and clock seconds of each candidate's turns."""
     seconds: dict[Any, list[tuple[float, float]]] = {name: [] for name in candidates}
     for turn in range(rounds + 1):
         for name, call in candidates.items():
@@ -92,7 +95,7 @@ def in_threads(count: int, call: Callable[[], Any], calls: int = 1) -> Callable[
 
 
 def apart(call: Callable[[], Any]) -> Callable[[], Any]:
-    """Two threads that have nothing to do with each other, CALLS calls in each."""
+    """Return a call that runs two independent threads with CALLS calls each."""
     several = in_threads(1, call, CALLS)
 
     def run() -> None:
@@ -105,7 +108,7 @@ def apart(call: Callable[[], Any]) -> Callable[[], Any]:
 
 
 def measure(rows: int, columns: int, density: float, rounds: int) -> list[dict[str, Any]]:
-    """Measure every product at one shape and density; a record each."""
+    """Measure every product at a shape and density; return a record per product."""
     rng = np.random.default_rng((rows, columns))
     dense = rng.random((rows, columns)) < density
     D = bd.BinaryMatrix.from_dense(dense)
@@ -120,12 +123,14 @@ def measure(rows: int, columns: int, density: float, rounds: int) -> list[dict[s
     ours: dict[str, tuple[str, Callable[[], Any]]] = {}
     largest = int(D.column_sums().max())
     for bits in BITS:
-        # what 2**-k leaves where r takes that many bits, and a little for the last conversion
+        # accuracy of r in that many bits, and a little for the last conversion
         accuracy = 1.1 * largest * 2.0 ** (np.frexp(np.abs(r).max())[1] - bits)
         found, bound = D.rmatvec_within(r, accuracy)
         error = float(np.abs(found - by_column.T @ r).max())
         if error > bound + 1e-11 * rows:
-            raise AssertionError(f"D'r to {bits} bits is off by {error}, its bound is {bound}")
+            raise AssertionError(
+                f"D'r to {bits} bits: expected an error of at most {bound}, got {error}"
+            )
         ours[f"D'r, {bits} bits"] = "D'r", lambda a=accuracy: D.rmatvec_within(r, a)
     ours["D'r, float64"] = "D'r", lambda: D.rmatvec(r)
     ours["D w, float64"] = "D w", lambda: D.matvec(w)
@@ -177,7 +182,7 @@ def measure(rows: int, columns: int, density: float, rounds: int) -> list[dict[s
 
 
 def first_calls() -> dict[str, float]:
-    """Seconds of first calls in a fresh process whose kernels are on disk already."""
+    """Return the seconds of first calls in a new process with kernels cached on disk."""
     for _ in range(2):  # the first process fills the cache
         shown = subprocess.run(
             [sys.executable, "-c", FIRST_CALLS], capture_output=True, text=True, check=True
@@ -188,8 +193,8 @@ def first_calls() -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=15, help="times that each takes its turn")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here too")
+    parser.add_argument("--rounds", type=int, default=15, help="number of rounds")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
     arguments = parser.parse_args()
 
     described = machine.describe()
@@ -209,7 +214,7 @@ def main() -> None:
                     f" {record['two_apart']:6.2f} {record['stolen']:7.1%}",
                     flush=True,
                 )
-    print(f"\ntwo threads: target {TWO_THREADS_TARGET} times one; what the machine gives is apart")
+    print(f"\ntwo threads: target {TWO_THREADS_TARGET} times one; apart: the machine's own limit")
     calls = first_calls()
     print(f"first calls from a warm cache: target below {FIRST_CALL_TARGET:g} s")
     for name, taken in calls.items():

@@ -1,10 +1,10 @@
-"""A dictionary larger than one wants in memory: built into a file, mapped, multiplied.
+"""Build a dictionary too large for memory into a file, map it and multiply with it.
 
     python benchmarks/large.py FILE [--samples 60000] [--subnetworks 1500]
 
-Prints time and peak memory of each step. StopReason or killed, it goes on when it is
-started again; started on a finished file, it verifies, maps and multiplies.
-The sequences are scikit-learn's digits, repeated with pixels changed at random.
+The script prints time and peak memory per step. After an interruption, start it again and it
+continues. With a finished file it verifies, maps and multiplies. The sequences are
+scikit-learn's digits, repeated with random changes of pixels.
 """
 
 import argparse
@@ -20,7 +20,7 @@ import bidual as bd
 
 @contextmanager
 def step(name):
-    """Time a step, and tell the largest memory of the process up to its end."""
+    """Time a step, and print the peak memory of the process up to its end."""
     start = time.perf_counter()
     yield
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -49,7 +49,7 @@ def main():
     with step("build (or verify a finished file)"):
         atoms = bd.SpikeDictionary.build(options.file, X, bank).atoms
     print(f"{atoms}: {atoms.nbytes / 1e9:.2f} GB packed")
-    del atoms  # a map counts as memory as far as it was read
+    del atoms  # pages that were read from the map count as memory
     with step("load, every checksum verified"):
         atoms = bd.SpikeDictionary.load(options.file).atoms
     r, w = rng.normal(size=atoms.shape[0]), rng.normal(size=atoms.shape[1])
@@ -62,7 +62,9 @@ def main():
     with step("D'r to 1e-6"):
         values, bound = atoms.rmatvec_within(r, 1e-6)
     if np.abs(values - exact).max() > bound + 1e-9:
-        raise AssertionError("D'r is off by more than its bound")
+        raise AssertionError(
+            f"D'r: expected an error of at most {bound}, got {np.abs(values - exact).max()}"
+        )
     with step("D w, float64"):
         atoms.matvec(w)
     with step("Gram of 1,000 columns"):

@@ -1,4 +1,4 @@
-"""What a measurement was made on: processor, versions, threads, load and time lost to others."""
+"""Description of the machine: processor, versions, threads, load and stolen time."""
 
 import os
 import platform
@@ -17,7 +17,7 @@ FLAGS = ("popcnt", "avx2", "fma", "avx512f", "avx512vpopcntdq", "neon", "sve")
 
 
 def describe() -> dict[str, Any]:
-    """Describe this machine and process, in values that JSON takes."""
+    """Describe this machine and process, in values that JSON can hold."""
     flags = binding.get_host_cpu_features()
     return {
         "processor": processor(),
@@ -38,7 +38,7 @@ def describe() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """Name of the processor, as the system tells it."""
+    """Return the processor's name as the system reports it."""
     information = Path("/proc/cpuinfo")
     if information.exists():
         for line in information.read_text().splitlines():
@@ -48,7 +48,7 @@ def processor() -> str:
 
 
 def stolen() -> float:
-    """Seconds since the system's start that other guests took from its processors; 0 if untold."""
+    """Return the processor seconds that other guests took since the start; 0 if not reported."""
     times = Path("/proc/stat")
     if not times.exists():
         return 0.0
@@ -57,7 +57,7 @@ def stolen() -> float:
 
 
 def show(machine: dict[str, Any]) -> None:
-    """Print a description, a line an entry."""
+    """Print a description, one line per entry."""
     for name, value in machine.items():
         if isinstance(value, dict):
             value = ", ".join(f"{key} {entry}" for key, entry in value.items())

@@ -1,20 +1,18 @@
-"""A race to certified gaps: every solver on the same program in turn, each with its best setting.
+"""Race solvers to certified gaps on the same programs, each with its best settings.
 
     OMP_WAIT_POLICY=passive python benchmarks/race.py [--programs NAMES] [--cap 120] [--rounds 3]
 
-Solvers take turns, medians over the rounds are compared. A solver is run afresh
-at one tolerance after the other, and its time to a gap is that of its fastest run
-that got there. A run is everything from the program in the solver's own form,
-which is made beforehand, to the answer: for newton all of bd.solve on packed
-columns. Certifying is counted where a solver stops by it, as all bidual's do and
-the adapters of conic solvers. Each solver has a process of its own,
-which is killed when a run takes longer than the cap; "> cap" then makes the
-ratio, of the best peer's time to newton's, a lower bound. Who does not finish a
-round is not asked again. What each is handed and how it is set stands at the end.
-BIDUAL_DATA names the folder of MNIST's test images, BIDUAL_ADELIE a Python of its
-own for adelie, which needs numpy < 2.
+Solvers take turns. The race compares medians over the rounds. A solver runs from the start at one
+tolerance after the other. Its time to a gap is that of its fastest run that reaches the gap. A
+run's time covers all from the program in the solver's own form, built before, to the answer; for
+newton this is all of bd.solve on packed columns. It includes certification for solvers that stop
+by a certificate: bidual's own and the adapters of conic solvers. Each solver has its own process.
+The race kills it if a run exceeds the cap. "> cap" then makes the ratio, of the best peer's time
+to newton's, a lower bound. A solver that does not finish a round skips later rounds. The last
+table shows each solver's format and settings. BIDUAL_DATA names the folder of MNIST's test
+images. BIDUAL_ADELIE names a separate Python for adelie, which needs numpy < 2.
 
-The same solvers and programs are a benchopt benchmark in spiking_lasso.
+spiking_lasso is a benchopt benchmark of the same solvers and programs.
 """
 
 import argparse
@@ -45,14 +43,14 @@ from benchmark_utils import programs
 from benchmark_utils.peers import GAPS, PATHS, PEERS
 
 OURS = "newton"
-PREPARING = 300.0  # seconds that a solver may take to be handed the program, and to compile
+PREPARING = 300.0  # seconds that a solver may take to prepare the program and to compile
 
 
 @dataclass(frozen=True)
 class Race:
-    """A program, who runs beside newton, and the ratio at GAPS[1] to reach.
+    """Program, newton's peers, and the wanted ratio at GAPS[1].
 
-    Of a path, ``shares`` of lambda_max are its strengths, and the gap is the largest.
+    For a path, the strengths are ``shares`` of lambda_max, and the gap is the largest of the path.
     """
 
     data: Callable
@@ -101,7 +99,7 @@ RACES = {
         programs.mnist_classes_lif, "softmax", 0.05, ("scs", "adelie"), 10, penalty="group"
     ),
 }
-# an intercept takes the mean of the targets, and with it most of lambda_max
+# an intercept fits the mean of the targets, which is most of lambda_max
 RACES |= {
     f"{name}-intercept": replace(race, intercept=True)
     for name, race in RACES.items()
@@ -110,7 +108,7 @@ RACES |= {
 
 
 def fit(name, race, program, prepared, tolerance):
-    """Answers (program, weights, intercept, dual point) of one run: one, or one a strength."""
+    """Return the answers (program, weights, intercept, dual point) of a run, one per strength."""
     if not race.shares:
         return [(program, *PEERS[name].fit(program, prepared, tolerance))]
     strengths = program.lambda_max * np.array(race.shares)
@@ -120,7 +118,7 @@ def fit(name, race, program, prepared, tolerance):
 
 
 def certified(answers):
-    """The largest certified relative gap of a run's answers."""
+    """Return the largest certified relative gap of a run's answers."""
     return max(
         bd.certify(program, weights=w, intercept=b, dual_point=v).relative_gap
         for program, w, b, v in answers
@@ -128,14 +126,14 @@ def certified(answers):
 
 
 def run(name, race, program, cap, results):
-    """Put (seconds, certified relative gap) of a solver into a queue, and None as a run begins."""
-    os.setpgid(0, 0)  # so that what it starts ends with it
+    """Put (seconds, certified relative gap) of each run into a queue, and None at its start."""
+    os.setpgid(0, 0)  # child processes end with it
     warnings.simplefilter("ignore")
     peer = PEERS[name]
     peer.warm_up(program)
     begun = time.perf_counter()
     for tolerance in peer.tolerances:
-        prepared = peer.prepare(program)  # anew, for it may keep what it has found
+        prepared = peer.prepare(program)  # again, because it may store earlier results
         results.put(None)
         start = time.perf_counter()
         answers = fit(name, race, program, prepared, tolerance)
@@ -147,7 +145,7 @@ def run(name, race, program, cap, results):
 
 
 def points_of(name, race, program, cap):
-    """(seconds, gap) of the runs of a solver in a process of its own."""
+    """Return (seconds, gap) of a solver's runs in its own process."""
     context = multiprocessing.get_context("fork")
     results = context.Queue()
     child = context.Process(target=run, args=(name, race, program, cap, results))
@@ -172,12 +170,12 @@ def points_of(name, race, program, cap):
             os.killpg(child.pid, signal.SIGKILL)
         child.join()
     if child.exitcode and not late:
-        print(f"{name:<10} ended by itself with code {child.exitcode}: its earlier runs count")
+        print(f"{name:<10} process ended with code {child.exitcode}; its earlier runs count")
     return points
 
 
 def seconds_to(points, cap):
-    """Seconds to each of GAPS, infinity where no run got there under the cap."""
+    """Return the seconds to each of GAPS, infinity if no run reaches it within the cap."""
     return [
         min(
             (seconds for seconds, gap in points if gap <= wanted and seconds <= cap), default=np.inf
@@ -187,12 +185,12 @@ def seconds_to(points, cap):
 
 
 def take_turns(solvers, race, program, options):
-    """Medians of seconds to each of GAPS, and all points, by solver."""
+    """Return the median seconds to each of GAPS, and all points, by solver."""
     rounds = {solver: [] for solver in solvers}
     points = {solver: [] for solver in solvers}
     for _ in range(options.rounds):
         for solver in solvers:
-            # whoever does not finish under the cap is not asked again
+            # a solver that exceeds the cap skips later rounds
             if not rounds[solver] or np.isfinite(rounds[solver][-1][0]):
                 found = points_of(solver, race, program, options.cap)
                 points[solver] += found
@@ -205,7 +203,7 @@ def take_turns(solvers, race, program, options):
 
 
 def ratios_of(medians, cap):
-    """(ratio, who) for each of GAPS; nobody where the ratio is a lower bound, by the cap."""
+    """Return (ratio, best peer) for each of GAPS; the peer is None if the ratio is a bound."""
     ratios = []
     peers = [solver for solver in medians if solver != OURS]
     for k in range(len(GAPS)):
@@ -220,7 +218,7 @@ def ratios_of(medians, cap):
 
 
 def runners(race, program):
-    """Who runs, and why the others do not."""
+    """Return the solvers that run, and the reasons of the others."""
     takes, out = [OURS], {}
     for peer in race.peers:
         if (reason := PEERS[peer].refuses(program)) is not None:
@@ -237,9 +235,9 @@ def main():
     parser.add_argument(
         "--programs", default=",".join(RACES), metavar="NAMES", help=f"of {', '.join(RACES)}"
     )
-    parser.add_argument("--cap", type=float, default=120.0, help="seconds that a run may take")
-    parser.add_argument("--rounds", type=int, default=3, help="times that each takes its turn")
-    parser.add_argument("--json", metavar="FILE", help="write the numbers here too")
+    parser.add_argument("--cap", type=float, default=120.0, help="time limit of a run, seconds")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds")
+    parser.add_argument("--json", metavar="FILE", help="also write the numbers here")
     parser.add_argument("--plot", metavar="FILE", help="draw gaps against seconds, and the ratios")
     options = parser.parse_args()
     names = options.programs.split(",")
@@ -262,7 +260,7 @@ def main():
 
 
 def report(name, options):
-    """Run a race and print it; its numbers, or None where its data are missing."""
+    """Run a race, print it and return its numbers; return None if its data are missing."""
     race = RACES[name]
     try:
         program = race.program()
@@ -295,7 +293,7 @@ def report(name, options):
 
 
 def draw(results, file):
-    """The best gap of all runs as short, a panel a program, and the ratios at GAPS[1]."""
+    """Draw the best gap over time, a panel per program, and the ratios at GAPS[1]."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.ticker import NullFormatter
@@ -312,7 +310,7 @@ def draw(results, file):
         for solver, points in result["points"].items():
             if points:
                 seconds, gaps = np.array(sorted(points)).T
-                best = np.maximum(np.minimum.accumulate(gaps), 1e-13)  # gaps of 0 are drawn there
+                best = np.maximum(np.minimum.accumulate(gaps), 1e-13)  # draws gaps of 0 at 1e-13
                 first = np.r_[True, np.diff(best) < 0]
                 line = {"color": colours[solver], "label": solver, "lw": 0.8}
                 axes.loglog(seconds[first], best[first], ".-", **line)

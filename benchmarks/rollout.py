@@ -1,11 +1,11 @@
-"""Rollouts against snnTorch's step loop: the same networks, the same spikes, in one run.
+"""Compare rollouts with snnTorch's step loop on the same networks: spikes and times.
 
     OMP_WAIT_POLICY=passive python benchmarks/rollout.py [--rounds 15] [--json FILE]
 
-needs torch and snntorch (the extra ``interop``). Arms take turns, medians are
-compared, and snnTorch is taken at its best: float32, and the faster of one and
-all threads. Spikes are compared layer by layer with snnTorch in float64, on
-weights and inputs of the grids (equal bit for bit) and off them (flips).
+The script needs torch and snntorch (the extra ``interop``). The arms take turns; it compares
+medians. snnTorch has its fastest setting: float32, and the faster of one and all threads. The
+script also compares spikes layer by layer with snnTorch in float64. On the grids of weights and
+inputs they are equal bit for bit; off the grids it counts flips.
 """
 
 import argparse
@@ -33,7 +33,7 @@ LAWS = {"fan-in scaled": lambda fan_in: fan_in**-0.5, "unscaled": lambda fan_in:
 
 
 class StepLoop:
-    """The layers in snnTorch: Linear and Leaky, driven step by step as its tutorials do."""
+    """Layers in snnTorch: Linear and Leaky in a step loop, as in its tutorials."""
 
     def __init__(self, layers, sequences, dtype):
         self.dtype = dtype
@@ -50,7 +50,7 @@ class StepLoop:
 
     @torch.no_grad()
     def run(self, keep=False):
-        """Final spikes, or with ``keep`` those of every layer and step."""
+        """Return the final spikes, or with ``keep`` those of every layer and step."""
         membranes = [neuron.init_leaky() for neuron in self.neurons]
         kept = [[] for _ in self.neurons]
         for step in self.sequences:
@@ -64,19 +64,19 @@ class StepLoop:
 
 
 def network(rng, law, on_grid):
-    """Layers and sequences of the comparison, on the grids or on neither."""
+    """Sample layers and sequences, on the grids or off both."""
     widths = (INPUTS, *HIDDEN)
     drawn = [rng.normal(size=shape) * LAWS[law](shape[0]) for shape in pairwise(widths)]
     sequences = rng.random((SAMPLES, STEPS, INPUTS))
     if on_grid:
         drawn = [np.rint(weights * 2.0**14) / 2.0**14 for weights in drawn]
         sequences = np.rint(sequences * 2.0**20) / 2.0**20
-    # snnTorch fires where the membrane is above the threshold
+    # snnTorch fires if the membrane is above the threshold
     return [Layer.build(weights, LEAK, THRESHOLD, strict=True) for weights in drawn], sequences
 
 
 def flips(layers, sequences, dtype):
-    """Share of spikes, by layer, on which snnTorch differs, and the firing rates."""
+    """Return the share of spikes per layer that differ from snnTorch, and the firing rates."""
     ours = roll(sequences, layers)
     theirs = StepLoop(layers, sequences, dtype).run(keep=True)
     differ = [float(np.mean(a != b)) for a, b in zip(ours, theirs, strict=True)]
@@ -84,7 +84,7 @@ def flips(layers, sequences, dtype):
 
 
 def race(layers, sequences, rounds):
-    """Median seconds of each arm, over interleaved rounds."""
+    """Return the median seconds of each arm over interleaved rounds."""
     loop = StepLoop(layers, sequences, torch.float32)
     cores = get_threads()
 
@@ -128,7 +128,7 @@ def main():
 
 
 def compare(law, options):
-    """Spikes, then times, of networks whose Gaussian weights have a law."""
+    """Compare spikes, then times, for Gaussian weights scaled by a law."""
     rng = np.random.default_rng(options.seed)
     layers, sequences = network(rng, law, on_grid=True)
     differ, rates = flips(layers, sequences, torch.float64)
@@ -150,7 +150,7 @@ def compare(law, options):
     }
     ratio = best["snntorch"] / best["bidual"]
     alone = seconds["snntorch", 1] / seconds["bidual", 1]
-    print(f"ratio at each one's best {ratio:.2f} (asked: {TARGET}); on one thread {alone:.2f}")
+    print(f"ratio of the best arms {ratio:.2f} (target {TARGET}); on one thread {alone:.2f}")
     return {
         "ratio": ratio,
         "one_thread_ratio": alone,

@@ -1,16 +1,16 @@
-"""How newton's time grows with the atoms and with the rows, and one program of a million atoms.
+"""Measure newton's time by number of atoms and rows, and solve a program of a million atoms.
 
     python benchmarks/scaling.py [--json FILE] [--plot FILE] [--most 1000000]
     python benchmarks/scaling.py --large FILE
 
-The sequences are scikit-learn's digits, repeated with pixels changed at random; the
-atoms are spikes of one LIF layer, digit 3 against the rest, squared loss with an
-intercept, 0.1 lambda_max, to a certified gap of 1e-6. What passes over all columns
-is timed apart: prices, certificates and sums of columns. The rest should not grow
-with the atoms but for an array of weights.
+The sequences are scikit-learn's digits, repeated with random changes of pixels. The atoms are
+spikes of one LIF layer. The program is digit 3 against the rest, squared loss with an intercept,
+0.1 lambda_max, certified gap 1e-6. "passes" is the time of passes over all columns: prices,
+certificates and sums of columns. The rest should not grow with the atoms, except for an array of
+weights.
 
-With --large it is 20,000 rows and 1.2 million atoms in a file, 3 GB, built there if
-it is not yet (killed, it goes on), solved to 1e-4; the peak memory is told.
+--large solves 20,000 rows and 1.2 million atoms in a file of 3 GB to a gap of 1e-4 and prints
+the peak memory. It builds the file if needed and continues after an interruption.
 """
 
 import argparse
@@ -31,15 +31,15 @@ import numpy as np
 
 import bidual as bd
 
-ROWS, ATOMS = 2_000, 5_000  # what stays where the other grows
+ROWS, ATOMS = 2_000, 5_000  # fixed size while the other grows
 ROUNDS = 3
-LIVE = 1.6  # neurons to sample for an atom: the others are silent, or like another
+LIVE = 1.6  # neurons to sample per atom: some are silent or duplicates
 PASSES = ("rmatvec_within", "rmatvec", "price", "column_sums", "rmatvec_exact")
 LIF = bd.LIF(hidden=(64,), leak=0.95)
 
 
 def sequences(rows: int) -> tuple[Any, Any]:
-    """Digits with noise, and 1 where the digit is a 3, else -1."""
+    """Return noisy digits, and targets 1 for the digit 3, else -1."""
     rng = np.random.default_rng(0)
     images, labels = bd.tasks.digits()
     chosen = rng.integers(0, len(images), rows)
@@ -48,7 +48,7 @@ def sequences(rows: int) -> tuple[Any, Any]:
 
 
 def dictionary(rows: int, atoms: int) -> tuple[bd.BinaryMatrix, Any]:
-    """So many atoms, and the targets."""
+    """Return a matrix of ``atoms`` atoms, and the targets."""
     X, y = sequences(rows)
     subnetworks = int(LIVE * atoms / LIF.hidden[-1]) + 2
     return LIF.sample(X, subnetworks=subnetworks).atoms.take(np.arange(atoms)), y
@@ -56,7 +56,7 @@ def dictionary(rows: int, atoms: int) -> tuple[bd.BinaryMatrix, Any]:
 
 @contextmanager
 def passes(atoms: int) -> Iterator[dict[str, float]]:
-    """Time what passes over all the columns of a matrix of so many."""
+    """Time the methods that pass over all columns of a matrix with ``atoms`` columns."""
     seconds = {"passes": 0.0}
     before = {name: getattr(bd.BinaryMatrix, name) for name in PASSES}
 
@@ -85,7 +85,7 @@ def program(D: bd.BinaryMatrix, y: Any) -> bd.ConvexProgram:
 
 
 def measure(D: bd.BinaryMatrix, y: Any) -> dict[str, Any]:
-    """Medians of seconds, those of passes among them."""
+    """Return the median seconds of solves and of their passes over all columns."""
     stated = program(D, y)
     found = []
     for _ in range(ROUNDS):
@@ -136,7 +136,7 @@ def plot(file: str, by_atoms: list[dict[str, Any]], by_rows: list[dict[str, Any]
 
 
 def large(file: str, rows: int, atoms: int) -> None:
-    """Build, map and solve; each with its time and the peak memory up to there."""
+    """Build, map and solve; print the time and the peak memory of each step."""
 
     def told(name: str, start: float) -> None:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -159,10 +159,10 @@ def large(file: str, rows: int, atoms: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--most", type=int, default=10**6, help="atoms to go up to")
-    parser.add_argument("--most-rows", type=int, default=10**5, help="rows to go up to")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here too")
-    parser.add_argument("--plot", metavar="FILE", help="draw them into a PNG, PDF or SVG")
+    parser.add_argument("--most", type=int, default=10**6, help="largest number of atoms")
+    parser.add_argument("--most-rows", type=int, default=10**5, help="largest number of rows")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
+    parser.add_argument("--plot", metavar="FILE", help="draw the times into a PNG, PDF or SVG")
     parser.add_argument("--large", metavar="FILE", help="solve the large program in this file")
     options = parser.parse_args()
     about = machine.describe()

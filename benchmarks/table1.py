@@ -1,20 +1,21 @@
-"""Table 1 of Udupi, Yang and Zhai (2026) over again: first-last-XOR, primal, dual and gap.
+"""Reproduce Table 1 of Udupi, Yang and Zhai (2026): first-last-XOR, primal, dual and gap.
 
     python benchmarks/table1.py [--json FILE]
 
-Strings of T = 11 bits, two hidden layers (L = 3) of LIF neurons with leak 0.99, threshold 1
-and the reset within the step, K parallel subnetworks that share 128 and 512 neurons, weights
-N(0, 1), hinge loss of two outputs, one against the rest, whose sum is 2 at zero weights, 2,304
-strings. Their strength is beta / sqrt(512), with all final neurons under the root; Theorem
-3.4 has those of one subnetwork, 512 / K, so that it is the program of weight decay beta /
-sqrt(K). beta is 0.01, the one of their grid that gives objectives near theirs.
+The data are 2,304 strings of T = 11 bits. The networks have two hidden layers (L = 3) of LIF
+neurons with leak 0.99, threshold 1 and the reset within the step. K parallel subnetworks share
+128 and 512 neurons; weights are N(0, 1). The loss is the hinge loss of two outputs, one against
+the rest, whose sum is 2 at zero weights. The paper's strength is beta / sqrt(512), with all final
+neurons under the root. Theorem 3.4 has those of a subnetwork, 512 / K, so this is the program of
+weight decay beta / sqrt(K). beta = 0.01 is the value of the paper's grid with the closest
+objectives.
 
-They draw strings with repetition and share them between training and test ("shared" here). Of
-all 2,048 strings "apart" draws those to train on from four fifths, and tests on all others.
+The paper draws strings with repetition and shares them between training and test ("shared"
+here). "apart" draws training strings from four fifths of all 2,048 and tests on all others.
 
-A row has the objective of the weights in integers, the bound on every objective, their
-difference, also as a share of the objective at zero weights, the gap in float64, and by how
-much the objective of the rebuilt network differs.
+A row shows the objective of the weights in integers, the bound on every objective, their
+difference, the same relative to the objective at zero weights, the gap in float64, and the
+difference to the objective of the rebuilt network.
 """
 
 import argparse
@@ -30,7 +31,7 @@ import numpy as np
 import bidual as bd
 
 BETA = 0.01
-GAP = 1e-10  # asked of the float certificate; what is claimed of the exact one is 1e-9
+GAP = 1e-10  # gap of the float certificate; the claim for the exact one is 1e-9
 SUBNETWORKS = (2, 16, 32, 64)
 PAPER = {  # K: (objective, test accuracy in %)
     2: (0.9817, 74.71),
@@ -42,7 +43,7 @@ PAPER = {  # K: (objective, test accuracy in %)
 
 @dataclass(frozen=True)
 class Setting:
-    """Sizes of the table: steps, neurons of each layer in all subnetworks, strings drawn."""
+    """Sizes of the table: steps, neurons per layer in all subnetworks, and strings."""
 
     steps: int = 11
     first: int = 128
@@ -51,12 +52,12 @@ class Setting:
     test: int = 2048
 
     def formulation(self, subnetworks: int) -> bd.LIF:
-        """The class of networks whose K subnetworks share the neurons."""
+        """Return the class of networks whose K subnetworks share the neurons."""
         hidden = (self.first // subnetworks, self.last // subnetworks)
         return bd.LIF(hidden=hidden, leak=0.99, threshold=1.0, reset="immediate")
 
     def strings(self, shared: bool) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-        """Training and test strings with their labels, half of each class where they are drawn."""
+        """Return training and test strings with labels; drawn strings are half of each class."""
         rng = np.random.default_rng(0)
         if shared:
             every = bd.tasks.first_last_xor(steps=self.steps)
@@ -72,7 +73,7 @@ def drawn(X: Any, y: Any, count: int, rng: np.random.Generator) -> tuple[Any, An
 
 
 def one_against_the_rest(y: Any) -> Any:
-    """Targets -1 and +1, (n, 2); labels alone would be one output, for two are mirror images."""
+    """Return targets -1 and +1, (n, 2); from labels bidual would make one output."""
     return np.stack([1.0 - 2.0 * y, 2.0 * y - 1.0], axis=1)
 
 
@@ -81,10 +82,10 @@ def accuracy(network: bd.SpikingNetwork, X: Any, y: Any) -> float:
 
 
 def measure(setting: Setting, subnetworks: int, shared: bool) -> dict[str, Any]:
-    """A row of the table."""
+    """Compute a row of the table."""
     (X, y), held_out = setting.strings(shared)
     lif = setting.formulation(subnetworks)
-    # each output has subnetworks of its own, as theirs have
+    # each output has its own subnetworks, as in the paper
     options = {"beta": BETA / np.sqrt(subnetworks), "penalty": "l1"}
     targets = one_against_the_rest(y)
     start = time.perf_counter()
@@ -145,7 +146,7 @@ def show(row: dict[str, Any]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers here too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the numbers here")
     options = parser.parse_args()
     about = machine.describe()
     machine.show(about)

@@ -8,10 +8,10 @@ import bidual as bd
 
 
 class Objective(BaseObjective):
-    """min mean loss(D w + b, y) + lambda |w|_1, lambda a share of lambda_max.
+    """Objective min mean loss(D w + b, y) + lambda |w|_1, with lambda a share of lambda_max.
 
-    The value is the relative duality gap that bidual certifies in this program,
-    (primal - dual) / (objective at w = 0), from the answer alone.
+    The value is the relative duality gap, (primal - dual) / (objective at w = 0), that bidual
+    certifies from the answer.
     """
 
     name = "Spiking Lasso"
@@ -29,7 +29,7 @@ class Objective(BaseObjective):
         if missing is not None:
             return True, missing
         if self.loss != "squared" and np.unique(target).tolist() != [-1.0, 1.0]:
-            return True, f"the {self.loss} loss takes two classes"
+            return True, f"the {self.loss} loss needs two classes"
         return False, None
 
     def set_data(self, design, target):

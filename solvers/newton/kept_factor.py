@@ -81,7 +81,7 @@ class KeptFactor:
         self._factor, failed = dpotrf(system.T, lower=True, overwrite_a=True)
         if failed:
             raise np.linalg.LinAlgError(
-                f"gram: expected a positive definite matrix, got one whose minor {failed} is not positive"
+                f"gram: expected a positive definite matrix, got one with minor {failed} <= 0"
             )
         self._base, self._scale = columns, scale
 

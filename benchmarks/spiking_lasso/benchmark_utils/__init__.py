@@ -1,1 +1,1 @@
-"""What the benchopt benchmark and ``race.py`` share: programs and solvers."""
+"""Programs and solvers of the benchopt benchmark and of ``race.py``."""

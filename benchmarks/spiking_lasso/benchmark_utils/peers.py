@@ -1,14 +1,13 @@
-"""The solvers that race, each on the program as it likes it best.
+"""Solvers of the race, each with the input format that is fastest for it.
 
-``prepare(program)`` brings a program into a solver's own form and is not timed;
-``fit(program, prepared, tolerance)`` is, and returns weights (P, C), intercept
-(C,) and a dual point (N, C), or None where the solver hands out none. All are
-certified in the original program, by the dual point that belongs to the weights,
-and by that of the solver if it is better.
+``prepare(program)`` converts a program into a solver's own form and is not timed.
+``fit(program, prepared, tolerance)`` is timed. It returns weights (P, C), intercept (C,) and a
+dual point (N, C), or None if the solver has no dual point. All answers are certified in the
+original program, by the dual point of the weights or by that of the solver if it is better.
 
-celer, skglm and scikit-learn's Lasso are handed what is faster: at 0.1 lambda_max,
-where spiking dictionaries are half ones, dense arrays, and where 15 % are ones, CSC.
-Seconds of one core to the same tolerance, dense and CSC, were
+celer, skglm and scikit-learn's Lasso get the faster format at 0.1 lambda_max: dense arrays for
+spiking dictionaries, whose entries are half ones, and CSC for designs with 15 % ones. Seconds of
+one core to the same tolerance, dense and CSC, were
 
     digits-lif, squared     celer 0.09, 0.12    skglm 0.07, 0.09    scikit-learn 1.9, 2.7
     digits-lif, logistic    celer 0.35, 0.37    skglm 0.05, 0.14    liblinear 0.28, 0.23
@@ -33,15 +32,15 @@ from . import apart
 from .programs import small
 
 GAPS = (1e-3, 1e-6, 1e-9)
-TOLERANCES = tuple(10.0**-k for k in range(2, 15))  # of those that know no gap
+TOLERANCES = tuple(10.0**-k for k in range(2, 15))  # for solvers that do not stop by a gap
 
-_DENSE = 0.3  # share of ones from which on dense arrays are the faster ones
-_MOST = 10_000  # iterations of working sets, so that none stops for want of them
+_DENSE = 0.3  # share of ones above which dense arrays are faster
+_MOST = 10_000  # limit on working-set iterations, which no solver reaches
 
 
 @dataclass(frozen=True)
 class Peer:
-    """A solver: its package, what it takes, what it is handed, and how it is set."""
+    """Solver of the race: its package, supported programs, input format and settings."""
 
     package: str
     takes: Callable[[bd.ConvexProgram], str | None]
@@ -52,13 +51,13 @@ class Peer:
     tolerances: tuple[float, ...] = TOLERANCES
 
     def warm_up(self, program: bd.ConvexProgram) -> None:
-        """Compile, and start threads, on a few atoms at a tolerance that takes every path."""
+        """Compile and start threads, on a few atoms, at a tolerance that runs all of its code."""
         few = small(program)
         self.fit(few, self.prepare(few), 1e-4)
 
     @property
     def version(self) -> str | None:
-        """Version of its package; None where that is not installed."""
+        """Version of the solver's package, None if it is not installed."""
         if self.package == "adelie":
             return apart.version()
         try:
@@ -67,7 +66,7 @@ class Peer:
             return None
 
     def refuses(self, program: bd.ConvexProgram) -> str | None:
-        """Why it can't solve a program here, or None if it can."""
+        """Return why the solver cannot solve a program here, or None if it can."""
         return f"{self.package} is not installed" if self.version is None else self.takes(program)
 
 
@@ -84,12 +83,12 @@ def faster(program):
 
 
 def for_saga(program):
-    # on sparse designs it moves the intercept a hundred times slower
+    # on sparse designs saga's intercept converges a hundred times slower
     return dense(program) if program.intercept else csc(program)
 
 
 def only(*losses, intercept=True):
-    """What estimators for one output under the l1 norm, with uniform row weights, take."""
+    """Return the check of estimators for one output, the l1 norm and uniform row weights."""
 
     def takes(program):
         if program.loss.name not in losses:
@@ -106,8 +105,8 @@ def only(*losses, intercept=True):
 
 
 def answer(model):
-    """What an estimator of scikit-learn's kind has found."""
-    # copied, since a warm start may go on in the same array
+    """Return the answer of an estimator with scikit-learn's interface."""
+    # a copy, because a warm start may reuse the array
     return np.reshape(model.coef_, (-1, 1)).copy(), np.reshape(model.intercept_, -1), None
 
 
@@ -122,7 +121,7 @@ def fit_celer(program, design, tolerance):
 
         model = celer.Lasso(program.strength, tol=tolerance, max_iter=_MOST)
         return answer(model.fit(design, program.target[:, 0]))
-    # beneath its estimators, which hand out no dual point; LogisticRegression copies the design
+    # not by its estimators: they return no dual point, and LogisticRegression copies the design
     n = program.design.shape[0]
     lasso = program.loss.name == "squared"
     strength = program.strength if lasso else n * program.strength
@@ -137,12 +136,12 @@ def run_celer_path(program, design, strengths, tolerance):
     lasso = program.loss.name == "squared"
     return celer_path(
         design,
-        program.target[:, 0].copy(),  # which may be written to
+        program.target[:, 0].copy(),  # celer needs a writable array
         "lasso" if lasso else "logreg",
         alphas=strengths,
         tol=tolerance,
         max_iter=_MOST,
-        prune=lasso,  # as its estimators do
+        prune=lasso,  # as in its estimators
         use_PN=not lasso,
         return_thetas=True,
     )
@@ -173,7 +172,7 @@ def fit_logistic(solver):
             l1_ratio=1.0,
             solver=solver,
             fit_intercept=program.intercept,
-            # of liblinear, which penalises the intercept: less, the more is asked
+            # liblinear penalises the intercept, less with a larger scaling
             intercept_scaling=min(1 / tolerance, 1e8),
             tol=tolerance,
             max_iter=10**6,
@@ -185,7 +184,7 @@ def fit_logistic(solver):
 
 
 def ours(name):
-    """A backend of bidual's own: all of ``bd.solve``, compiling included, is timed."""
+    """Return a built-in backend as a peer; the race times all of ``bd.solve``."""
 
     def fit(program, prepared, tolerance):
         solution = bd.solve(program, name, gap=tolerance)
@@ -203,7 +202,7 @@ def ours(name):
 
 
 def adapted(name, package, layout, settings, options=lambda program: {}):
-    """A solver by way of bidual's adapter: lowering the program is not timed."""
+    """Return a solver as a peer through bidual's adapter; lowering the program is not timed."""
     backend = bd.BACKENDS[name]
 
     def fit(program, model, tolerance):
@@ -217,10 +216,10 @@ def adapted(name, package, layout, settings, options=lambda program: {}):
 
 
 def takes_adelie(program):
-    """What is asked of it here; it could do more."""
+    """Accept the programs on which the race runs adelie; adelie itself supports more."""
     fits = program.loss.name == "softmax" and program.penalty.name == "group"
     if not fits or program.intercept or np.ptp(program.row_weights) > 0:
-        return "is asked for the softmax loss under the group norm only"
+        return "runs here for the softmax loss under the group norm only"
     return None
 
 

@@ -1,7 +1,7 @@
-"""Programs to race on: a 0/1 design and a target, from which a loss and a strength make one.
+"""Programs of the race: 0/1 designs and targets; a loss and a strength complete the program.
 
-Spiking dictionaries are those of LIF (64, 32) subnetworks with leak 0.99 and
-threshold 1, sampled with seed 0; targets are -1 and +1.
+Spiking dictionaries come from LIF (64, 32) subnetworks with leak 0.99 and threshold 1, sampled
+with seed 0. Targets are -1 and +1.
 """
 
 import os
@@ -15,54 +15,54 @@ EVERY = bd.LIF(hidden=(64, 32), leak=0.99, threshold=1.0, readout="every")
 
 
 def state(design, target, loss, share, intercept=False, penalty="l1"):
-    """The program at a share of its lambda_max."""
+    """Return the program at a share of its lambda_max."""
     program = bd.ConvexProgram(design, target, loss, 0.0, intercept=intercept, penalty=penalty)
     return program.with_strength(share * program.lambda_max)
 
 
 def small(program):
-    """A few of its atoms, for a run that compiles what a solver compiles."""
+    """Return the program of a few atoms, for a run that compiles the solver's code."""
     few = program.take(np.arange(min(program.design.shape[1], 100)))
     return few.with_strength(0.1 * few.lambda_max)
 
 
 def digits_lif(subnetworks=250):
-    """1,797 images of digits: 3 against the rest; 5,308 atoms of 250 subnetworks."""
+    """Return 1,797 images of digits, 3 against the rest; 250 subnetworks give 5,308 atoms."""
     X, labels = bd.tasks.digits()
     return LAST.sample(X, subnetworks, seed=0).atoms, np.where(labels == 3, 1.0, -1.0)
 
 
 def addition_lif(samples=4096, subnetworks=153):
-    """Base 2, 5 digits: the digit of the sum at each of 6 steps; 24,576 rows, 4,297 atoms."""
+    """Return sums in base 2 of 5 digits, the digit at each of 6 steps: 24,576 rows, 4,297 atoms."""
     X, digits = bd.tasks.addition(samples=samples)
     # rows of the dictionary are the first step of all sequences, then the second, and so on
     return EVERY.sample(X, subnetworks, seed=0).atoms, np.where(digits.T.ravel() == 1, 1.0, -1.0)
 
 
 def xor_lif(steps=11, subnetworks=250):
-    """All strings of 11 bits: the first xor the last; 2,048 rows, 3,927 atoms."""
+    """Return all strings of 11 bits, first bit xor last bit: 2,048 rows, 3,927 atoms."""
     X, labels = bd.tasks.first_last_xor(steps=steps)
     return LAST.sample(X, subnetworks, seed=0).atoms, np.where(labels == 1, 1.0, -1.0)
 
 
 def mnist_lif(images=10_000, subnetworks=250):
-    """The first test images of MNIST: 3 against the rest. The folder is BIDUAL_DATA."""
+    """Return the first test images of MNIST, 3 against the rest; BIDUAL_DATA names the folder."""
     X, labels = bd.tasks.mnist()
     atoms = LAST.sample(X[:images], subnetworks, seed=0).atoms
     return atoms, np.where(labels[:images] == 3, 1.0, -1.0)
 
 
 def mnist_classes_lif(images=6_000, subnetworks=282):
-    """The first test images of MNIST and their ten classes, one-hot. The folder is BIDUAL_DATA."""
+    """Return the first test images of MNIST, ten classes one-hot; BIDUAL_DATA names the folder."""
     X, labels = bd.tasks.mnist()
     return LAST.sample(X[:images], subnetworks, seed=0).atoms, np.eye(10)[labels[:images]]
 
 
 def correlated(n=1_000, atoms=10_000, density=0.15, correlation=0.6, seed=0):
-    """Gaussians, each column correlated with the one before, cut to 0/1 at one density.
+    """Return Gaussian columns, each correlated with the previous, thresholded to 0/1.
 
-    The target is the sign of 1 % of the columns with random weights, plus noise of
-    a third of its deviation.
+    All columns have the same density. The target is the sign of a random combination of 1 % of
+    the columns plus noise, whose deviation is a third of the combination's.
     """
     rng = np.random.default_rng(seed)
     dense = np.zeros((n, atoms), np.uint8)
@@ -78,14 +78,16 @@ def correlated(n=1_000, atoms=10_000, density=0.15, correlation=0.6, seed=0):
 
 
 def libsvm(path=None):
-    """A file in LIBSVM's format, named here or by BIDUAL_LIBSVM; features become value > 0.
+    """Read a file in LIBSVM's format, named here or by BIDUAL_LIBSVM; features become value > 0.
 
-    So 0/1 features stay as they are. Two labels become -1 and +1; of more, as in
-    regression, the numbers are the target.
+    0/1 features are unchanged. Two labels become -1 and +1. More than two values, as in
+    regression, are the target.
     """
     named = path or os.environ.get("BIDUAL_LIBSVM")
     if not named:
-        raise ValueError("path: expected a LIBSVM file, here or in BIDUAL_LIBSVM, got none")
+        raise ValueError(
+            "path: expected a LIBSVM file, got None; give path or set BIDUAL_LIBSVM to the file"
+        )
     from sklearn.datasets import load_svmlight_file
 
     features, labels = load_svmlight_file(named)

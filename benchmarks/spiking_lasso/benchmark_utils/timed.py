@@ -1,4 +1,4 @@
-"""What the solvers of this benchmark have in common: tolerances one after the other, timed."""
+"""Timed: common base of this benchmark's solvers, with a timed run per tolerance."""
 
 from benchopt import BaseSolver
 from benchopt.stopping_criterion import StoppingCriterion
@@ -9,7 +9,7 @@ ENOUGH = 1e-9  # certified relative gap
 
 
 class Certified(StoppingCriterion):
-    """Stop at a small enough certified gap, or where there is no smaller tolerance to try."""
+    """Stopping rule: a small enough certified gap, or the smallest tolerance tried."""
 
     def __init__(self, strategy=None, key_to_monitor="value", minimize=True):
         super().__init__(strategy=strategy, key_to_monitor=key_to_monitor, minimize=minimize)
@@ -21,7 +21,7 @@ class Certified(StoppingCriterion):
 
 
 class Timed(BaseSolver):
-    """One of ``PEERS``, by its name; each tolerance is a run of its own from the start."""
+    """Solver of ``PEERS`` by name; each tolerance is a separate run from the start."""
 
     sampling_strategy = "tolerance"
     stopping_criterion = Certified()
@@ -41,11 +41,11 @@ class Timed(BaseSolver):
         return next((t for t in tolerances if t < stop_val), tolerances[-1])
 
     def pre_run_hook(self, stop_val):
-        # anew for each run, for it may keep what it has found
+        # again for each run, because it may store earlier results
         self.prepared = PEERS[self.name].prepare(self.program)
 
     def run(self, stop_val):
-        # the first that benchopt asks for is infinite
+        # benchopt's first tolerance is infinite
         tolerance = min(stop_val, 1.0)
         self.answer = PEERS[self.name].fit(self.program, self.prepared, tolerance)
 

@@ -1,4 +1,4 @@
-"""Addition, a row for each step of each sum: the dictionary of random LIF networks."""
+"""Addition in a dictionary of random LIF networks, with a row per step of each sum."""
 
 from benchmark_utils.programs import addition_lif
 from benchopt import BaseDataset

@@ -1,4 +1,4 @@
-"""Digits, 1,797 rows: the dictionary of random LIF networks."""
+"""Digits in a dictionary of random LIF networks, 1,797 rows."""
 
 from benchmark_utils.programs import digits_lif
 from benchopt import BaseDataset

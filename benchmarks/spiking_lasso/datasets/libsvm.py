@@ -1,4 +1,4 @@
-"""A file in LIBSVM's format, where the user has one, with features cut to value > 0."""
+"""The user's file in LIBSVM's format, with features thresholded at value > 0."""
 
 from benchmark_utils.programs import libsvm
 from benchopt import BaseDataset

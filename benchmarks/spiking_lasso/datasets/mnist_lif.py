@@ -1,4 +1,4 @@
-"""MNIST's test images, where the user has them: the dictionary of random LIF networks."""
+"""MNIST's test images, from the user's folder, in a dictionary of random LIF networks."""
 
 from benchmark_utils.programs import mnist_lif
 from benchopt import BaseDataset

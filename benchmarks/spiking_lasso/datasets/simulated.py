@@ -1,11 +1,11 @@
-"""Correlated Gaussians, cut to 0 and 1."""
+"""Correlated Gaussian columns, thresholded to 0 and 1."""
 
 from benchmark_utils.programs import correlated
 from benchopt import BaseDataset
 
 
 class Dataset(BaseDataset):
-    """Neighbouring columns are correlated; 1 % of the columns make the target."""
+    """Correlated neighbouring columns; 1 % of the columns determine the target."""
 
     name = "simulated"
     parameters = {"n, atoms, density, correlation": [(1_000, 10_000, 0.15, 0.6)]}

@@ -1,11 +1,11 @@
-"""FIRST-LAST-XOR over all strings of a length: the dictionary of random LIF networks."""
+"""First-last-XOR over all strings of a length, in a dictionary of random LIF networks."""
 
 from benchmark_utils.programs import xor_lif
 from benchopt import BaseDataset
 
 
 class Dataset(BaseDataset):
-    """Is the first bit another than the last?"""
+    """Target: whether the first bit differs from the last."""
 
     name = "xor-lif"
     parameters = {"steps, subnetworks": [(11, 250)]}

@@ -1,4 +1,4 @@
-"""Clarabel, by way of bidual's adapter."""
+"""Clarabel, through bidual's adapter."""
 
 from benchmark_utils.timed import Timed
 

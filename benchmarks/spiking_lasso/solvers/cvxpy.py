@@ -1,4 +1,4 @@
-"""CVXPY's modelling layer with Clarabel, by way of bidual's adapter."""
+"""CVXPY's modelling layer with Clarabel, through bidual's adapter."""
 
 from benchmark_utils.timed import Timed
 

@@ -1,4 +1,4 @@
-"""ECOS, by way of bidual's adapter."""
+"""ECOS, through bidual's adapter."""
 
 from benchmark_utils.timed import Timed
 

@@ -1,4 +1,4 @@
-"""HiGHS, by way of bidual's adapter."""
+"""HiGHS, through bidual's adapter."""
 
 from benchmark_utils.timed import Timed
 

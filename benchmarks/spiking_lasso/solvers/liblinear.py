@@ -1,4 +1,4 @@
-"""liblinear by way of scikit-learn."""
+"""liblinear, through scikit-learn."""
 
 from benchmark_utils.timed import Timed
 

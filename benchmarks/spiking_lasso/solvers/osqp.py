@@ -1,4 +1,4 @@
-"""OSQP, by way of bidual's adapter."""
+"""OSQP, through bidual's adapter."""
 
 from benchmark_utils.timed import Timed
 

@@ -1,4 +1,4 @@
-"""SAGA by way of scikit-learn."""
+"""SAGA, through scikit-learn."""
 
 from benchmark_utils.timed import Timed
 

@@ -1,4 +1,4 @@
-"""SCS, by way of bidual's adapter."""
+"""SCS, through bidual's adapter."""
 
 from benchmark_utils.timed import Timed
 
