@@ -6,7 +6,7 @@ conjugate breaks one of them. By convexity a gradient lies between difference qu
 """
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -21,7 +21,8 @@ _ROWS = 8  # rows of targets in the checks of a loss
 _TOLERANCE = 1e-6  # relative: prox() may come from an iteration
 _CLOSE = 1e-5  # step of difference quotients, in units of the points
 _BENT = 1e-3  # relative error of second derivatives by differences
-_SHAPES = ((4, 1), (5, 3))  # shapes of weights in the checks of a penalty
+_SHAPES = ((4, 1), (5, 3))  # shapes of weights in the checks of a norm
+_FAR = (1.0, 1e2, 1e4, 1e6)  # distances of fits from targets, where a finite domain shows
 
 _checked: weakref.WeakSet[Any] = weakref.WeakSet()
 
@@ -33,27 +34,50 @@ def check_loss(loss: Loss, target: Array) -> None:
     """
     if _known(loss):
         return
+    name = _named("loss", loss)
     y = _tried(loss, target)
-    with np.errstate(all="ignore"):
-        for law in (_values, _gradients, _seconds, _operators, _inequalities, _kernel):
-            if broken := law(loss, y):
-                raise ValueError(f"loss {loss.name}: {broken}")
+    for law in (_values, _gradients, _seconds, _operators, _inequalities, _kernel):
+        _hold(name, law, loss, y)
     _remember(loss)
 
 
-def check_penalty(penalty: Penalty) -> None:
+def check_penalty(penalty: Penalty, shape: tuple[int, int]) -> None:
     """Raise ValueError, naming the method, unless the methods of a penalty agree.
 
-    Each penalty is checked once.
+    Each penalty is checked once, on weights of the program's ``shape`` (P, C): it may have
+    parameters per atom. Norms have none, and are checked on a few weights.
     """
     if _known(penalty):
         return
-    with np.errstate(all="ignore"):
-        for points in _weights():
-            for law in (_shapes, _values_of_weights, _touching, _norm):
-                if broken := law(penalty, points):
-                    raise ValueError(f"penalty {penalty.name}: {broken}")
+    name = _named("penalty", penalty)
+    if not isinstance(getattr(penalty, "separable", None), bool):
+        raise ValueError(f"{name}: expected the class to set separable to True or False")
+    for each in _SHAPES if penalty.norm is not None else (shape,):
+        for points in _weights(each):
+            for law in (_shapes, _values_of_weights, _bounds, _touching, _norm):
+                _hold(name, law, penalty, points)
     _remember(penalty)
+
+
+def _named(kind: str, part: Any) -> str:
+    name = getattr(part, "name", None)
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{kind}: expected the class {type(part).__name__} to set name, a string")
+    return f"{kind} {name}"
+
+
+def _hold(name: str, law: Callable[[Any, Array], str | None], part: Any, values: Array) -> None:
+    """Raise ValueError where a law is broken, or where a method fails on its arguments."""
+    try:
+        with np.errstate(all="ignore"):
+            broken = law(part, values.copy())
+    except Exception as error:
+        raise ValueError(
+            f"{name}: a method failed on arrays of shape {values.shape}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if broken:
+        raise ValueError(f"{name}: {broken}")
 
 
 def _known(part: Any) -> bool:
@@ -115,6 +139,10 @@ def _gradients(loss: Loss, y: Array) -> str | None:
             room = 1e-8 * np.maximum(np.abs(low), np.abs(high)) + 1e-14 * np.abs(at) / h + 1e-12
             if not ((low - room <= slope) & (slope <= high + room)).all():
                 i = int(np.argmax(np.maximum(low - slope, slope - high)))
+                if low[i] > high[i] + room[i]:
+                    return (
+                        f"value() is not convex: its slope falls from {low[i]:.6g} to {high[i]:.6g}"
+                    )
                 return (
                     f"gradient() is {slope[i]:.6g}, expected a number from "
                     f"{low[i]:.6g} to {high[i]:.6g}, the difference quotients of value()"
@@ -157,7 +185,8 @@ def _operators(loss: Loss, y: Array) -> str | None:
             sizes = np.abs(z - points) + np.abs(points)
             if not (np.abs(v - (z - points)) <= _TOLERANCE * sizes).all():
                 return (
-                    "prox() moves a point by a v outside domain(), expected minus a subgradient "
+                    "prox() moves a point by a v outside domain(), or domain() is wrong: expected "
+                    "minus a subgradient "
                     "of the weighted loss"
                 )
             broken = _equality(loss, z, v, y, each)
@@ -194,23 +223,24 @@ def _inequalities(loss: Loss, y: Array) -> str | None:
     lower, upper = loss.domain(y, a)
     if not ((np.broadcast_to(lower, y.shape) <= 0) & (np.broadcast_to(upper, y.shape) >= 0)).all():
         return "domain() does not contain v = 0, where the conjugate is minus the least value"
-    for z in _points(y):
-        v = loss.move_inside(random.normal(size=y.shape), y, a, False)
-        value, conjugate, product = a * loss.value(z, y), loss.conjugate(v, y, a), z * v
-        if not loss.separable:
-            product = product.sum(axis=1, keepdims=True)
-        left, sizes = (
-            value + conjugate + product,
-            np.abs(value) + np.abs(conjugate) + np.abs(product),
-        )
-        if not (left >= -_TOLERANCE * sizes - 1e-12).all():
-            return (
-                f"a value(z) + conjugate(v) + z v is {left.min():.6g}, expected at least 0: "
-                "conjugate() is too small, or domain() too large"
-            )
-        terms = loss.fenchel_young(z, v, y, a)
-        if not (np.abs(terms - left) <= _TOLERANCE * sizes + 1e-12).all():
-            return "fenchel_young() is not a value(z) + conjugate(v) + z v"
+    for size in _FAR:
+        z = y + size * random.normal(size=y.shape)
+        slopes = -a * loss.gradient(z, y)
+        for v in (random.normal(size=y.shape), 0.3 * (y - z), a * (y - z), 3.0 * slopes, -slopes):
+            v = loss.move_inside(v, y, a, False)
+            value, conjugate, product = a * loss.value(z, y), loss.conjugate(v, y, a), z * v
+            if not loss.separable:
+                product = product.sum(axis=1, keepdims=True)
+            left = value + conjugate + product
+            sizes = np.abs(value) + np.abs(conjugate) + np.abs(product)
+            if (left < -_TOLERANCE * sizes - 1e-12).any():
+                return (
+                    f"a value(z) + conjugate(v) + z v is {np.nanmin(left):.6g}, expected at least "
+                    "0: conjugate() is too small, or domain() too large"
+                )
+            terms = loss.fenchel_young(z, v, y, a)
+            if (np.abs(terms - left) > _TOLERANCE * sizes + 1e-12).any():
+                return "fenchel_young() is not a value(z) + conjugate(v) + z v"
     return None
 
 
@@ -235,15 +265,14 @@ def _total(values: Array) -> Array:
     return total
 
 
-def _weights() -> Iterator[Array]:
-    """Yield points of several sizes, with one nonzero entry, and with equal entries."""
+def _weights(shape: tuple[int, int]) -> Iterator[Array]:
+    """Yield points of several sizes and signs, with one nonzero entry, and with equal entries."""
     random = np.random.default_rng(2)
-    for shape in _SHAPES:
-        yield random.normal(size=shape) * np.logspace(-1, 1, shape[0])[:, None]
-        single = np.zeros(shape)
-        single[1, -1] = -2.0
-        yield single
-        yield np.full(shape, 1.5)
+    yield random.normal(size=shape) * np.logspace(-1, 1, shape[0])[:, None]
+    single = np.zeros(shape)
+    single[shape[0] // 2, -1] = -2.0
+    yield single
+    yield np.full(shape, 1.5)
 
 
 def _shapes(penalty: Penalty, points: Array) -> str | None:
@@ -269,6 +298,30 @@ def _values_of_weights(penalty: Penalty, points: Array) -> str | None:
         alone = np.concatenate([penalty.value(points[:, [c]]) for c in range(points.shape[1])])
         if not np.allclose(alone, penalty.value(points), rtol=1e-9):
             return "value() is not a sum over outputs; set separable = False"
+    return None
+
+
+def _bounds(penalty: Penalty, points: Array) -> str | None:
+    """Check strength value(W) + conjugate(prices) >= <W, prices> for all feasible prices."""
+    random = np.random.default_rng(3)
+    axis = 0 if penalty.separable else None
+    for strength in (0.05, 1.0):
+        for prices in (points, -points, random.normal(size=points.shape)):
+            feasible = prices * (penalty.scaling(prices, strength) * (1 - 1e-9))
+            conjugate = penalty.conjugate(feasible, strength)
+            if not np.isfinite(conjugate).all():
+                return "scaling() leads to prices at which conjugate() is infinite"
+            for size in (0.01, 1.0, 100.0):
+                for W in (size * feasible, size * random.normal(size=points.shape)):
+                    value, products = strength * penalty.value(W), W * feasible
+                    left = value + conjugate - products.sum(axis=axis)
+                    sizes = np.abs(value) + np.abs(conjugate) + np.abs(products).sum(axis=axis)
+                    if (left < -_TOLERANCE * sizes - 1e-12).any():
+                        return (
+                            f"strength value(W) + conjugate(prices) - <W, prices> is "
+                            f"{np.nanmin(left):.6g}, expected at least 0: conjugate() is too "
+                            "small, or scaling() too large"
+                        )
     return None
 
 

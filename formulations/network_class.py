@@ -373,7 +373,7 @@ class NetworkClass(ABC):
         """Return the arguments of a network's ``rebuild``, which copies final neurons if it can."""
         self.check_dictionary(dictionary)
         program = getattr(solution, "program", None)
-        if program is None or program.design is not dictionary.atoms:
+        if program is None or not _same(program.design, dictionary.atoms):
             raise ValueError(
                 "solution: belongs to another dictionary; pass the dictionary of its program"
             )
@@ -487,6 +487,14 @@ class RebuiltWitnesses:
             bias = first.bias + first.weights[-1]
             first = replace(first, weights=first.weights[:-1], bias=bias)
         return [first, *others]
+
+
+def _same(design: Any, atoms: BinaryMatrix) -> bool:
+    """Tell whether a program's design is these atoms, maybe read from a file again."""
+    if design is atoms:
+        return True
+    alike = isinstance(design, BinaryMatrix) and design.shape == atoms.shape
+    return alike and np.array_equal(design.words, atoms.words)
 
 
 def dictionary_of(

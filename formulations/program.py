@@ -109,7 +109,7 @@ class ConvexProgram:
         found.check_targets(targets, "target")
         check_loss(found, targets.reshape(n, -1))
         norm = find_penalty(penalty)
-        check_penalty(norm)
+        check_penalty(norm, (atoms, targets.reshape(n, -1).shape[1]))
         weights = np.full(n, 1.0 / n) if row_weights is None else np.array(row_weights, float)
         if weights.shape != (n,):
             raise ValueError(f"row_weights: expected shape ({n},), got {weights.shape}")
@@ -363,6 +363,8 @@ class ConvexProgram:
         high = float(np.abs(prices).max())
         while not attained(high) and high < _ENDLESS * float(np.abs(prices).max()):
             high *= 2.0
+        if not attained(high):
+            return np.inf  # as with a square alone, whose slope at 0 is 0
         low = 0.0
         while high - low > _ROUNDING * high:
             middle = 0.5 * (low + high)

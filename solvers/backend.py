@@ -42,7 +42,9 @@ class Backend(ABC):
     def available(self) -> str | None:
         """Return why the backend cannot solve here and what to do, or None if it can."""
         if self.package is not None and self.version is None:  # looking it up takes 0.5 ms
-            return f"{self.name} is not installed: pip install 'bidual[{self.name}]'"
+            own = type(self).__module__.startswith(f"{__package__}.")
+            wanted = f"'bidual[{self.name}]'" if own else self.package
+            return f"{self.name} is not installed: pip install {wanted}"
         return None
 
     @abstractmethod

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..certificates import Certificate, certify
 from ..certificates.certify import certify_priced
@@ -114,6 +115,10 @@ class Monitor:
         """
         start = time.perf_counter()
         chosen = tuple(range(self.program.outputs)) if outputs is None else tuple(outputs)
+        weights = _shaped("weights", weights, self.program.design.shape[1], len(chosen))
+        intercept = _shaped("intercept", intercept, len(chosen))
+        if dual_point is not None:
+            dual_point = _shaped("dual_point", dual_point, len(self.program.target), len(chosen))
         if not (np.isfinite(weights).all() and np.isfinite(intercept).all()):
             return None
         self.answered = True
@@ -177,3 +182,11 @@ class Monitor:
         self.history.append(progress)
         if self._callback is not None:
             self._callback(progress)
+
+
+def _shaped(name: str, values: ArrayLike, *shape: int) -> Array:
+    """Return float64 of a shape, in which a last axis of 1 may be left out; they may be NaN."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != shape and not (shape[-1] == 1 and array.shape == shape[:-1]):
+        raise ValueError(f"{name}: expected shape {shape} from the backend, got {array.shape}")
+    return array.reshape(shape)

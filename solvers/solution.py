@@ -77,7 +77,7 @@ class Solution:
         if self.program.strength == 0 and self.status is not Status.CERTIFIED:
             bound = "at strength 0 only the bound 0 can be proven"
             return f"{self.backend}: {bound}; primal {self.certificate.primal:.6g} ({self.message})"
-        verdict = f"{self.status.value}: {reached:.2g}"
+        verdict = f"{self.status.value}: relative gap {reached:.2g}"
         if reached > self.asked_gap:
             verdict += f", {reached / self.asked_gap:.2g} times the asked {self.asked_gap:.2g}"
         return f"{self.backend}: {verdict} ({self.message})"

@@ -69,6 +69,10 @@ def choose(backend: str | Backend, program: ConvexProgram) -> Backend:
         )
     chosen = find_backend(backend)
     reason = chosen.accepts(program)
+    if not isinstance(reason, str | None):
+        raise ValueError(
+            f"backend {chosen.name}: expected accepts() to return a reason or None, got {reason!r}"
+        )
     if reason is not None:
         raise ProgramNotAccepted(f"backend {chosen.name}: {reason}")
     missing = chosen.available()

@@ -297,6 +297,26 @@ class NoSuchCode(type(bd.LOSSES["squared"])):
     code = 7
 
 
+class BoundlessHuber(bd.Huber):
+    """Far from 0 its domain is that of the squared loss."""
+
+    name = "boundless huber"
+
+    def domain(self, y, a):
+        bound = np.where(a > 0, np.inf, 0.0) * np.ones_like(y)
+        return -bound, bound
+
+
+class Root(Pinball if DOCS.exists() else object):
+    """The root of the residual, which is not convex."""
+
+    def value(self, z, y):
+        return np.sqrt(np.abs(z - y))
+
+    def gradient(self, z, y):
+        return 0.5 * np.sign(z - y) / np.sqrt(np.abs(z - y))
+
+
 class WrongTerms(type(bd.LOSSES["squared"])):
     """Its Fenchel-Young terms are too small: certificates would be too."""
 
@@ -317,11 +337,14 @@ class WrongTerms(type(bd.LOSSES["squared"])):
         (WrongCode, r"code 3 computes another loss"),
         (NoSuchCode, r"no kernel has the code 7"),
         (WrongTerms, r"fenchel_young\(\)"),
+        (lambda: BoundlessHuber(20.0), r"conjugate\(\) is too small, or domain\(\) too large"),
+        (Root, r"value\(\) is not convex"),
     ],
 )
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_a_loss_that_breaks_a_law_is_refused(kind, law, outputs):
-    loss = kind(0.7) if DOCS.exists() and issubclass(kind, Pinball) else kind()
+    pinball = DOCS.exists() and isinstance(kind, type) and issubclass(kind, Pinball)
+    loss = kind(0.7) if pinball else kind()
     program = random_program("hinge" if loss.labels else "squared", outputs=outputs)
     with pytest.raises(ValueError, match=rf"^loss {loss.name}: .*{law}"):
         bd.ConvexProgram(program.design, program.target, loss)
@@ -375,10 +398,51 @@ class SaysNorm(Half):
     norm = "entries"
 
 
+class Unbounded(Half):
+    """Forgets that prices are bounded: every bound would be a false proof."""
+
+    def conjugate(self, prices, strength):
+        return np.zeros(prices.shape[1])
+
+    def scaling(self, prices, strength):
+        return np.ones(prices.shape[1])
+
+
+class OneSided(Half):
+    """Bounds prices above 0 alone."""
+
+    def conjugate(self, prices, strength):
+        return np.where(prices.max(axis=0) <= 0.5 * strength, 0.0, np.inf)
+
+    def scaling(self, prices, strength):
+        return 0.5 * strength / np.maximum(prices.max(axis=0), 0.5 * strength)
+
+
+class Nothing(Unbounded):
+    """Costs nothing, and says that prices cost nothing either."""
+
+    def value(self, W):
+        return np.zeros(W.shape[1])
+
+    def prox(self, points, step):
+        return points.copy()
+
+
+class Failing(Half):
+    """Cannot take several outputs."""
+
+    def value(self, W):
+        raise IndexError("one column only")
+
+
 @pytest.mark.parametrize(
     ("kind", "law"),
     [
-        (UnscaledElastic, r"conjugate\(\) is wrong"),
+        (Unbounded, r"conjugate\(\) is too small, or scaling\(\) too large"),
+        (OneSided, r"conjugate\(\) is too small, or scaling\(\) too large"),
+        (Nothing, r"conjugate\(\) is too small, or scaling\(\) too large"),
+        (Failing, r"a method failed on arrays of shape .*IndexError: one column only"),
+        (UnscaledElastic, r"conjugate\(\) is (wrong|too small)"),
         (BoundedElastic, r"scaling\(\)"),
         (Unshrunk, r"scaling\(\)"),
         (WrongOperator, r"scaling\(\)|prox\(\)"),
@@ -392,6 +456,171 @@ def test_a_penalty_that_breaks_a_law_is_refused(kind, law):
     program = random_program("squared")
     with pytest.raises(ValueError, match=rf"^penalty {penalty.name}: .*({law})"):
         bd.ConvexProgram(program.design, program.target, penalty=penalty)
+
+
+class Weighted(bd.Penalty):
+    """An l1 norm with a weight per atom (P,)."""
+
+    name, separable = "weighted", True
+
+    def __init__(self, weights):
+        self.weights = np.asarray(weights)[:, None]
+
+    def value(self, W):
+        return (self.weights * np.abs(W)).sum(axis=0)
+
+    def prox(self, points, step):
+        return np.sign(points) * np.maximum(np.abs(points) - step * self.weights, 0)
+
+    def conjugate(self, prices, strength):
+        feasible = (np.abs(prices) <= strength * self.weights).all(axis=0)
+        return np.where(feasible, 0.0, np.inf)
+
+    def scaling(self, prices, strength):
+        limits = strength * self.weights
+        return (limits / np.maximum(np.abs(prices), limits)).min(axis=0)
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_a_penalty_may_have_a_weight_per_atom(outputs):
+    program = random_program("squared", outputs=outputs)
+    atoms = program.design.shape[1]
+    alike, uneven = np.ones(atoms), np.linspace(0.5, 2.0, atoms)
+    parts = program.design, program.target, "squared", program.strength, program.row_weights
+    same = bd.ConvexProgram(*parts, penalty=Weighted(alike))
+    expected = bd.solve(program, gap=1e-9).certificate.primal
+    assert bd.solve(same, gap=1e-9).certificate.primal == pytest.approx(expected, rel=1e-8)
+    # weights of atoms are units of columns
+    other = bd.ConvexProgram(*parts, penalty=Weighted(uneven))
+    scaled = bd.DenseMatrix(program.design.to_dense() / uneven)
+    expected = bd.solve(program.over(scaled), gap=1e-9).certificate.primal
+    assert bd.solve(other, gap=1e-9).certificate.primal == pytest.approx(expected, rel=1e-8)
+
+
+class Ridge(bd.Penalty):
+    """Half the sum of squares, under which W = 0 is never optimal."""
+
+    name, separable = "ridge", True
+
+    def value(self, W):
+        return 0.5 * (W**2).sum(axis=0)
+
+    def prox(self, points, step):
+        return points / (1 + step)
+
+    def conjugate(self, prices, strength):
+        return (prices**2).sum(axis=0) / (2 * strength)
+
+    def scaling(self, prices, strength):
+        return np.ones(prices.shape[1])
+
+
+def test_ridge_is_solved_and_has_no_largest_strength():
+    program = random_program("squared", outputs=1)
+    ridge = bd.ConvexProgram(
+        program.design, program.target, "squared", 0.1, program.row_weights, penalty=Ridge()
+    )
+    assert ridge.lambda_max == np.inf
+    D, a = program.design.to_dense(), program.row_weights[:, None]
+    exact = np.linalg.solve(D.T @ (a * D) + 0.1 * np.eye(D.shape[1]), D.T @ (a * program.target))
+    solution = bd.solve(ridge, gap=1e-10)
+    np.testing.assert_allclose(solution.weights, exact, atol=1e-4)
+    assert solution.certificate.primal == pytest.approx(ridge.primal(exact), rel=1e-9)
+
+
+def test_wrong_terms_prove_nothing_where_no_law_was_tried():
+    # a conjugate that is too small for targets far from those that the laws tried
+    class Late(type(bd.LOSSES["squared"])):
+        name = "late"
+        wrong = False
+        fenchel_young = bd.Loss.fenchel_young
+
+        def conjugate(self, v, y, a):
+            found = super().conjugate(v, y, a)
+            return found - 100.0 if self.wrong else found
+
+    loss = Late()
+    program = random_program("squared", outputs=1)
+    parts = program.design, program.target, loss, program.strength, program.row_weights
+    mine = bd.ConvexProgram(*parts)
+    good = bd.solve(mine)
+    loss.wrong = True
+    proven = bd.certify(mine, weights=good.weights)
+    assert proven.absolute_gap == proven.primal  # that of V = 0
+
+
+@pytest.mark.parametrize("kind", [bd.Loss, bd.Penalty])
+def test_a_class_without_a_name_is_refused(kind):
+    base = Pinball if kind is bd.Loss else Half
+    body = {name: value for name, value in vars(base).items() if not name.startswith("__")}
+    body.pop("name", None)
+    nameless = type("Nameless", (kind,), body | {"__init__": base.__init__})
+    part = nameless(0.5) if kind is bd.Loss else nameless()
+    word = "loss" if kind is bd.Loss else "penalty"
+    with pytest.raises(ValueError, match=rf"^{word}: expected the class Nameless to set name"):
+        bd.ConvexProgram(D2, [1.0, 2.0], **{word: part})
+
+
+D2 = bd.BinaryMatrix.from_dense([[1, 0], [0, 1]])
+
+
+@pytest.mark.parametrize(("word", "given"), [("loss", bd.Huber), ("penalty", bd.L1)])
+def test_a_class_in_place_of_an_instance_is_refused(word, given):
+    with pytest.raises(ValueError, match=rf"^{word}: expected one of .* or an instance of"):
+        bd.ConvexProgram(D2, [1.0, 2.0], **{word: given})
+
+
+class Offers(bd.Backend):
+    """Offers what it was made with."""
+
+    name = "offers"
+
+    def __init__(self, *answer, reason=None):
+        self.answer, self.reason = answer, reason
+
+    def accepts(self, program):
+        return self.reason
+
+    def solve(self, model, monitor, options):
+        monitor.offer(*self.answer)
+        return "offered"
+
+
+def test_offers_of_other_shapes_are_refused_by_name():
+    program = bd.ConvexProgram(D2, [1.0, 2.0], strength=0.1, intercept=True)
+    for answer in (([1.0, 2.0], 0.5), ([[1.0], [2.0]], [0.5], [0.0, 0.0])):
+        assert bd.solve(program, Offers(*answer)).status is not bd.Status.FAILED
+    for named, answer in (
+        ("weights", ([1.0], [0.0])),
+        ("weights", ([[1.0, 2.0]], [0.0])),
+        ("intercept", ([1.0, 2.0], [0.0, 0.0])),
+        ("dual_point", ([1.0, 2.0], [0.0], [0.0])),
+    ):
+        with pytest.raises(ValueError, match=rf"^{named}: expected shape .* from the backend"):
+            bd.solve(program, Offers(*answer))
+
+
+@pytest.mark.parametrize("reason", [True, False, 1])
+def test_a_backend_that_accepts_with_anything_but_a_reason_is_refused(reason):
+    program = bd.ConvexProgram(D2, [1.0, 2.0], strength=0.1)
+    with pytest.raises(ValueError, match=r"^backend offers: expected accepts\(\) to return"):
+        bd.solve(program, Offers([0.0, 0.0], 0.0, reason=reason))
+
+
+def test_a_backend_whose_package_is_missing_names_the_package():
+    class Absent(FISTA):
+        package = "no-such-distribution"
+
+    with pytest.raises(bd.BackendUnavailable, match=r"pip install no-such-distribution$"):
+        bd.solve(bd.ConvexProgram(D2, [1.0, 2.0], strength=0.1), Absent())
+    assert "'bidual[osqp]'" in Unavailable().available()
+
+
+class Unavailable(type(bd.BACKENDS["osqp"])):
+    """OSQP where it is not installed."""
+
+    version = None
+    __module__ = "bidual.solvers.backends.osqp_"
 
 
 @pytest.mark.parametrize("method", ["value", "gradient", "domain", "conjugate", "prox"])

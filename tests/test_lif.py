@@ -471,6 +471,15 @@ def test_a_solution_over_another_dictionary_is_refused():
         LAST.network(ATOMS_LAST, solution)
 
 
+def test_a_dictionary_read_again_rebuilds_the_same_network(tmp_path):
+    ATOMS_LAST.save(tmp_path / "atoms.bd")
+    again = bd.SpikeDictionary.load(tmp_path / "atoms.bd")
+    solution = bd.solve(LAST.program(ATOMS_LAST, CLASSES, strength=0.1))
+    X = sequences()
+    expected = solution.network().decision_function(X)
+    np.testing.assert_array_equal(LAST.network(again, solution).decision_function(X), expected)
+
+
 def test_a_complete_dictionary_holds_all_that_is_sampled_of_one_layer():
     lif = bd.LIF((7,), leak=0.5, readout="every")
     X = np.eye(2)[np.array(list(np.ndindex(2, 2, 2)))]

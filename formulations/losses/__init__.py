@@ -31,7 +31,9 @@ def find_loss(loss: str | Loss) -> Loss:
     if isinstance(loss, Loss):
         return loss
     if not isinstance(loss, str) or loss not in LOSSES:
-        raise ValueError(f"loss: expected one of {sorted(LOSSES)}, got {loss!r}")
+        raise ValueError(
+            f"loss: expected one of {sorted(LOSSES)} or an instance of Loss, got {loss!r}"
+        )
     return LOSSES[loss]
 
 

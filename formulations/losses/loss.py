@@ -24,6 +24,8 @@ from .constants import minimising_constants
 
 _ROUNDING = 8 * float(np.finfo(np.float64).eps)  # relative error of a sum of a few terms
 
+_WRONG = 1e-9  # of a sum of terms: more below 0 than rounding
+
 
 class Loss(ABC):
     """Base class of losses; derive from it to write one.
@@ -133,7 +135,11 @@ class Loss(ABC):
         if not self.separable:
             product = product.sum(axis=1, keepdims=True)
         sizes = np.abs(value) + np.abs(conjugate) + np.abs(product)
-        return np.maximum(value + conjugate + product, 0.0) + _ROUNDING * sizes
+        terms = value + conjugate + product
+        # terms that no rounding makes so negative come of a wrong method: they prove nothing
+        terms = np.where(terms < -_WRONG * sizes, np.inf, np.maximum(terms, 0.0))
+        found: Array = terms + _ROUNDING * sizes
+        return found
 
     def contains(self, v: Array, y: Array, a: Array, room: float) -> bool:
         """Tell whether (a loss)*(-v) is finite; ``room`` is the relative rounding allowed."""
