@@ -55,7 +55,7 @@ FULL, SMALL = Size(200, 150, 34 * 34 * 2, 512), Size(50, 40, 400, 64)
 
 
 def frames(size: Size, noisy: bool) -> tuple[Any, Any]:
-    """Events (n, T, d) and labels."""
+    """Draw events (n, T, d) and their labels."""
     rng = np.random.default_rng(0)
     labels = np.arange(size.samples) % OUTPUTS
     rates = rng.exponential(EVENTS / size.inputs, (OUTPUTS, size.inputs))
