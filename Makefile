@@ -34,9 +34,10 @@ demo: $(VENV)/.all
 test: $(VENV)/.test
 	$(PYTEST) -m "not slow and not night"
 
-# Programs that are run and builds that are killed start processes, which takes a while.
+# Tests that start processes or draw take a while each.
 quick: $(VENV)/.test
-	$(PYTEST) -m "not slow and not night" --first-cases --ignore-glob="*/test_cli.py" --ignore-glob="*/test_packed_file.py"
+	$(PYTEST) -m "not slow and not night" --first-cases \
+	  $(patsubst %,--ignore-glob="*/test_%.py",cli packed_file threads network_plots pretrained)
 
 test-all: $(VENV)/.interop $(VENV)/.bench
 	$(PYTEST) -m "slow and not night"

@@ -382,7 +382,8 @@ def plain(monkeypatch):
     monkeypatch.setattr(Extrapolation, "next", lambda self, state, guess: None)
 
 
-@pytest.mark.parametrize("shape", [*slow("tall"), "wide"])
+@each_shape
+@pytest.mark.slow
 def test_extrapolation_saves_steps_of_the_absolute_loss(shape, monkeypatch):
     programs = [
         random_program("absolute", penalty, intercept, shape, seed)
