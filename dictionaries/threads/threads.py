@@ -1,7 +1,7 @@
 """Threads for products and rollouts: how many, and how the work is split between them.
 
 Kernels release the GIL, so work is split into parts that plain Python threads run
-(``helpers.py``), of which a forked child starts its own; Numba's thread layers, which
+(``pool.py``), of which a forked child starts its own; Numba's thread layers, which
 abort or hang where two threads or a fork meet in them, stay out. Parts never share a
 sum, so that every number of threads gives the same bits.
 
@@ -18,7 +18,7 @@ from itertools import accumulate, pairwise
 from numba import config
 
 from ..validation import check_whole
-from .pool import Helpers
+from .pool import ThreadPool
 
 # Registers (512 bits) handled per thread before a second one pays: waking it takes
 # about 0.1 ms, a register 0.5 ns
@@ -131,17 +131,17 @@ def together(work: Callable[[], None], count: int) -> None:
     if count < 2:
         work()
     else:
-        _helpers.share(work, count - 1)
+        _pool.share(work, count - 1)
 
 
-_helpers = Helpers()  # starts no thread before there is work
+_pool = ThreadPool()  # starts no thread before there is work
 
 
-def _forget_helpers() -> None:
-    global _helpers
-    _helpers = Helpers()
+def _forget_pool() -> None:
+    global _pool
+    _pool = ThreadPool()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_helpers)
-atexit.register(lambda: _helpers.close())
+    os.register_at_fork(after_in_child=_forget_pool)
+atexit.register(lambda: _pool.close())
