@@ -1,18 +1,18 @@
 """BinaryMatrix: an immutable 0/1 matrix with packed columns, and its products.
 
-The only place that knows about bits; everything above sees a matrix. One entry
-costs one bit (columns are padded to 512 rows), 64 times less than float64.
+Only this folder knows the bits. An entry takes one bit, 64 times less than float64; columns are
+padded to 512 rows. The file is long because one class has all the products; the work is done in
+packing.py, packed_products.py, packed_columns.py and integer_operands.py.
 
 Three grades of products: float64 (``matvec``, ``rmatvec``, ``price``), exact in
-int64 (``matvec_exact``, ``rmatvec_exact``, ``gram``), and D' r to an accuracy
-that is asked for and proven (``rmatvec_within``), which needs a few bits of r
-and is the fastest. All give the same bits for any number of threads
+int64 (``matvec_exact``, ``rmatvec_exact``, ``gram``), and D' r within an error bound
+that the caller gives (``rmatvec_within``), which needs a few bits of r and is the
+fastest. All give the same bits for any number of threads
 (``dictionaries/threads/threads.py``).
 """
 
 import math
-from collections.abc import Iterable, Iterator
-from fractions import Fraction
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Literal, Self, overload
 
@@ -24,26 +24,32 @@ from ...kernels import bits
 from ..files.packed_file import open_packed
 from ..files.packed_head import Path, words_for
 from ..files.packed_writer import write_packed
-from ..threads.threads import split
 from .aligned import aligned
+from .integer_operands import carried, check_sums, halves, integer_operand, widest
 from .operands import (
-    check_length,
     check_width,
     column_numbers,
     finite_operand,
     is_frozen,
     places,
     real_operand,
-    two_dimensional,
 )
 from .packed_columns import common_ones, take_columns
-
-_ROWS_PER_BLOCK = 512  # one AVX-512 register of bits; columns start on such a boundary
-_UNPACKED_BYTES = 2**18  # at a time, one byte an entry, in conversions: what a cache holds
+from .packed_products import (
+    add_columns,
+    add_rows,
+    count_halves,
+    count_rows,
+    count_within,
+    padded,
+    price,
+    weighted_gram,
+)
+from .packing import pack, pack_mask, stack, unpack
 
 
 class BinaryMatrix:
-    """An (n, P) matrix of zeros and ones, one bit an entry.
+    """An (n, P) matrix of zeros and ones, one bit per entry.
 
     Build it with :meth:`from_dense`, or from packed ``words`` (the layout is
     that of ``kernels/bits.py``, rows padded with zeros to a multiple of 512).
@@ -53,8 +59,8 @@ class BinaryMatrix:
     words : (P, 8 * max(1, ceil(n / 512))) uint64 array
         The packed columns. Copied, unless it is C-ordered and neither the array
         nor anything it is a view of can be written to (a file mapped with mode
-        "r", bytes, an array whose ``flags.writeable`` was cleared). Who makes
-        such memory writeable again, or changes the mapped file, changes the matrix.
+        "r", bytes, an array whose ``flags.writeable`` was cleared). If you make
+        such memory writeable again, or change the mapped file, the matrix changes.
     n_rows : int
         n, at least 0.
 
@@ -107,7 +113,7 @@ class BinaryMatrix:
 
     @classmethod
     def _own(cls, words: NDArray[np.uint64], n_rows: int) -> Self:
-        """Take over words that this file has made: C-ordered, checked and known to nobody else."""
+        """Take over words that this file has made: C-ordered, checked, with no other reference."""
         matrix = cls.__new__(cls)
         matrix._hold(words, n_rows)
         return matrix
@@ -116,7 +122,7 @@ class BinaryMatrix:
     def from_dense(cls, dense: ArrayLike) -> Self:
         """Pack a dense (n, P) array of zeros and ones (bool or any number type).
 
-        Beside the array and the packed matrix it takes a few times 256 KiB.
+        Beside the array and the packed matrix this takes a few times 256 KiB.
 
         Raises
         ------
@@ -126,23 +132,7 @@ class BinaryMatrix:
         array = np.asarray(dense)
         if array.ndim != 2:
             raise ValueError(f"dense: expected shape (n, P), got {array.shape}")
-        n_rows, n_columns = array.shape
-        words = aligned(np.zeros, (n_columns, words_for(n_rows)), np.uint64)
-        by_column = array.flags.f_contiguous  # and else 64 rows at a time, a word of each column
-        height = max(1, n_rows) if by_column else 64
-        for first in range(0, n_rows, height):
-            for columns in _column_blocks(height, n_columns):
-                tile = array[first : first + height, columns]
-                ones = tile != 0
-                if array.dtype != np.bool_ and not np.array_equal(ones, tile):
-                    raise ValueError("dense: expected zeros and ones only")
-                if by_column:
-                    packed = np.zeros((ones.shape[1], 8 * words.shape[1]), dtype=np.uint8)
-                    packed[:, : -(-n_rows // 8)] = np.packbits(ones.T, axis=1, bitorder="little")
-                    words[columns] = packed.view("<u8")
-                else:
-                    bits.pack(np.ascontiguousarray(ones), words, columns.start, first // 64)
-        return cls._own(words, n_rows)
+        return cls._own(pack(array), len(array))
 
     @classmethod
     def hstack(cls, matrices: Iterable["BinaryMatrix"]) -> Self:
@@ -171,19 +161,8 @@ class BinaryMatrix:
         columns = {matrix.shape[1] for matrix in matrices}
         if len(columns) != 1:
             raise ValueError(f"matrices: expected one number of columns, got {sorted(columns)}")
-        n_rows = sum(matrix.shape[0] for matrix in matrices)
-        words = aligned(np.zeros, (columns.pop(), words_for(n_rows)), np.uint64)
-        above = 0
-        for matrix in matrices:
-            start, shift = divmod(above, 64)
-            part = matrix._words[:, : -(-matrix.shape[0] // 64)]
-            words[:, start : start + part.shape[1]] |= part << np.uint64(shift)
-            if shift:
-                after = words[:, start + 1 : start + 1 + part.shape[1]]
-                # narrower than the part only where nothing is left to carry
-                after |= (part >> np.uint64(64 - shift))[:, : after.shape[1]]
-            above += matrix.shape[0]
-        return cls._own(words, n_rows)
+        heights = [matrix.shape[0] for matrix in matrices]
+        return cls._own(stack([matrix.words for matrix in matrices], heights), sum(heights))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -320,10 +299,7 @@ class BinaryMatrix:
                 f"rows: expected a boolean mask of shape ({self._n_rows},), got {mask.dtype} of "
                 f"shape {mask.shape}"
             )
-        padded = np.zeros(64 * self._words.shape[1], dtype=np.bool_)
-        padded[: self._n_rows] = mask
-        packed = np.packbits(padded, bitorder="little").view("<u8").astype(np.uint64)
-        return BinaryMatrix._own(self._words & packed, self._n_rows)
+        return BinaryMatrix._own(self._words & pack_mask(mask, self._words.shape[1]), self._n_rows)
 
     def unique(self) -> tuple["BinaryMatrix", NDArray[np.intp]]:
         """Drop all-zero columns and repeats.
@@ -340,30 +316,24 @@ class BinaryMatrix:
         return self.take(first), first
 
     def matvec(self, weights: ArrayLike) -> NDArray[np.float64]:
-        """D @ weights for weights of shape (P,) or (P, C); float64.
+        """Return D @ weights in float64, for weights of shape (P,) or (P, C).
 
         Each row is summed in column order; columns of zero weight cost nothing.
         """
         operand = real_operand("weights", weights, self.shape[1], self.shape)
-        out = self._add_columns(operand)
+        out = add_columns(self._words, self._n_rows, operand)
         return out if np.ndim(weights) == 2 else out[:, 0]
 
     def __matmul__(self, weights: ArrayLike) -> NDArray[np.float64]:
         return self.matvec(weights)
 
     def rmatvec(self, rows: ArrayLike) -> NDArray[np.float64]:
-        """D' @ rows for rows of shape (n,) or (n, C); float64.
+        """Return D' @ rows in float64, for rows of shape (n,) or (n, C).
 
-        ``kernels/bits.py`` says in which fixed order each column is summed.
+        Each column is summed in a fixed order, which ``kernels/bits.py`` describes.
         """
         operand = real_operand("rows", rows, self._n_rows, self.shape)
-        padded = self._padded(operand)
-        out = np.empty((self.shape[1], operand.shape[1]))
-
-        def part(first: int, last: int) -> None:
-            bits.rmatvec(self._words[first:last], padded, out[first:last])
-
-        split(part, self.shape[1], 8 * self._words.size * operand.shape[1])
+        out = add_rows(self._words, padded(operand, self._words))
         return out if np.ndim(rows) == 2 else out[:, 0]
 
     @overload
@@ -378,12 +348,12 @@ class BinaryMatrix:
     def matvec_exact(
         self, weights: ArrayLike, pairs: bool = False
     ) -> NDArray[np.int64] | tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """D @ weights in exact integers, for int64 weights of shape (P,) or (P, C).
+        """Return D @ weights in exact integers, for int64 weights of shape (P,) or (P, C).
 
         Parameters
         ----------
         weights : (P,) or (P, C) integer array
-            What fits in int64.
+            Integers that fit in int64.
         pairs : bool
             Return (high, low) with D @ weights = high * 2**32 + low and
             0 <= low < 2**32: exact for any int64 weights, at twice the cost.
@@ -406,12 +376,14 @@ class BinaryMatrix:
         >>> int(high[1]) * 2**32 + int(low[1]) == 2**64 - 2
         True
         """
-        operand = self._integers("weights", weights, self.shape[1], pairs)
+        operand = integer_operand("weights", weights, self.shape[1], self.shape, pairs)
         chosen = slice(None) if np.ndim(weights) == 2 else 0
+        parts = halves(operand) if pairs else (operand,)
+        sums = [add_columns(self._words, self._n_rows, part) for part in parts]
         if pairs:
-            high, low = _carried(*(self._add_columns(part) for part in _halves(operand)))
+            high, low = carried(*sums)
             return high[:, chosen], low[:, chosen]
-        return self._add_columns(operand)[:, chosen]
+        return sums[0][:, chosen]
 
     @overload
     def rmatvec_exact(
@@ -425,14 +397,14 @@ class BinaryMatrix:
     def rmatvec_exact(
         self, rows: ArrayLike, pairs: bool = False
     ) -> NDArray[np.int64] | tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """D' @ rows in exact integers, for int64 rows of shape (n,) or (n, C).
+        """Return D' @ rows in exact integers, for int64 rows of shape (n,) or (n, C).
 
         The time is in proportion to the bits of the largest entry.
 
         Parameters
         ----------
         rows : (n,) or (n, C) integer array
-            What fits in int64.
+            Integers that fit in int64.
         pairs : bool
             Return (high, low) with D' @ rows = high * 2**32 + low and
             0 <= low < 2**32: exact for any int64 rows.
@@ -452,27 +424,27 @@ class BinaryMatrix:
         >>> D.rmatvec_exact([1, -2, 3])
         array([-1,  1])
         """
-        operand = self._integers("rows", rows, self._n_rows, pairs)
+        operand = integer_operand("rows", rows, self._n_rows, self.shape, pairs)
         chosen = slice(None) if np.ndim(rows) == 2 else 0
-        padded = self._padded(operand)
+        held = padded(operand, self._words)
         if pairs:
-            high, low = self._count_halves(padded)
+            high, low = count_halves(self._words, held)
             return high[:, chosen], low[:, chosen]
-        return self._count_planes(padded, _widest(padded))[:, chosen]
+        return count_rows(self._words, held, widest(held))[:, chosen]
 
     def rmatvec_within(self, rows: ArrayLike, accuracy: float) -> tuple[NDArray[np.float64], float]:
-        """D' @ rows to a given accuracy, with as few bits of the rows as it takes.
+        """Return D' @ rows within an error bound, from as few bits of the rows as it needs.
 
-        Rows are rounded to a multiple of 2**-k, which moves a price by at most
-        the largest column sum times 2**-(k + 1), and summed exactly. At least 12
-        bits are taken, and at most 52.
+        Rounds rows to a multiple of 2**-k and sums them exactly. Rounding moves a
+        product by at most the largest column sum times 2**-(k + 1). From 12 to 52
+        bits of a row are used.
 
         Parameters
         ----------
         rows : (n,) or (n, C) array
             Finite.
         accuracy : float
-            Largest error wanted of any entry, absolute, positive.
+            Largest absolute error allowed in any entry; positive.
 
         Returns
         -------
@@ -503,35 +475,23 @@ class BinaryMatrix:
         kind = np.asarray(rows).dtype
         if (kind.kind in "iu" and size >= 2**53) or (kind.kind == "f" and kind.itemsize > 8):
             raise ValueError(
-                "rows: expected float64, or integers below 2**53, whose rounding no bound has to "
-                f"tell of, got {kind} up to {size:.6g}; rmatvec_exact takes any int64"
+                "rows: expected float64, or integers below 2**53, which float64 holds exactly, "
+                f"got {kind} up to {size:.6g}; rmatvec_exact takes any int64"
             )
-        digits, bound = _grid(size, self._largest_column_sum, accuracy)
-        scale, more = 2.0 ** (digits // 2), 2.0 ** (digits - digits // 2)  # 2**digits may be none
-        padded = self._padded(operand)
-        grid = padded.view(np.int64)  # in place: more memory would push the columns out of caches
-        bits.round_scaled(padded, scale, more, grid)
-        unit = 2.0**-digits  # subnormal at the least
-        widest = int(np.rint(size * scale * more))
-        largest = self._largest_column_sum * widest
-        if largest < 2**63:
-            values = self._count_planes(grid, widest, unit)
-        else:
-            high, low = self._count_halves(grid)
-            values = high.astype(np.float64) * 2.0**32 + low  # rounded once: 53 bits hold either
-            with np.errstate(over="ignore"):
-                values *= unit
-        if not (math.isfinite(float(largest) * unit) or np.isfinite(values).all()):
-            raise OverflowError("rows: expected products within float64, got a larger one")
+        held = padded(operand, self._words)
+        values, bound = count_within(self._words, held, size, self._largest_column_sum, accuracy)
         return (values if np.ndim(rows) == 2 else values[:, 0]), bound
 
     def finest_accuracy(self, rows: NDArray[np.float64]) -> float:
-        """An accuracy that :meth:`rmatvec_within` reaches for finite rows, that of float64."""
+        """Return an error bound that :meth:`rmatvec_within` reaches for finite rows.
+
+        It is about the rounding of float64.
+        """
         rounding = 1e-15 * np.abs(rows).max() * len(rows)
         return max(float(rounding), float(np.finfo(np.float64).tiny))
 
     def column_dot(self, column: int, rows: ArrayLike) -> float:
-        """Product of one column with rows of shape (n,): the very float of :meth:`rmatvec`.
+        """Return the product of one column with rows of shape (n,): the float of :meth:`rmatvec`.
 
         Raises
         ------
@@ -541,10 +501,8 @@ class BinaryMatrix:
         operand = real_operand("rows", rows, self._n_rows, self.shape)
         if operand.shape[1] != 1:
             raise ValueError(f"rows: expected shape ({self._n_rows},), got {np.shape(rows)}")
-        out = np.empty((1, 1))
-        j = self._column(column)
-        bits.rmatvec(self._words[j : j + 1], self._padded(operand), out)
-        return float(out[0, 0])
+        j = range(self.shape[1])[column]
+        return float(add_rows(self._words[j : j + 1], padded(operand, self._words))[0, 0])
 
     def add_column(self, column: int, scale: float, out: NDArray[np.float64]) -> None:
         """Add ``scale`` times a column to ``out`` (n,) in place.
@@ -567,7 +525,7 @@ class BinaryMatrix:
                 f"out: expected a contiguous, writeable float64 array of shape ({self._n_rows},), "
                 f"got {getattr(out, 'dtype', type(out).__name__)} of shape {np.shape(out)}"
             )
-        bits.add_column(self._words[self._column(column)], float(scale), out)
+        bits.add_column(self._words[range(self.shape[1])[column]], float(scale), out)
 
     def price(
         self, duals: ArrayLike, columns: ArrayLike, width: int = 1
@@ -581,7 +539,7 @@ class BinaryMatrix:
         columns : (A,) int array
             Columns whose prices are wanted, each once.
         width : int
-            How many dual points next to each other make a group; it divides K.
+            How many adjacent dual points make a group; it divides K.
 
         Returns
         -------
@@ -600,22 +558,13 @@ class BinaryMatrix:
         operand = finite_operand("duals", duals, self._n_rows, self.shape)
         kept = places(columns, self.shape[1])
         check_width(width, operand.shape[1])
-        padded = self._padded(operand)
-        prices = np.empty((np.size(columns), operand.shape[1]))
-        largest: list[NDArray[np.float64]] = []
-
-        def part(first: int, last: int) -> None:
-            found = np.empty(operand.shape[1] // width)
-            bits.price(self._words[first:last], padded, kept[first:last], width, found, prices)
-            largest.append(found)
-
-        split(part, self.shape[1], 8 * self._words.size * operand.shape[1])
-        return np.max(largest, axis=0), prices
+        held = padded(operand, self._words)
+        return price(self._words, held, kept, width, np.size(columns))
 
     def gram(
         self, columns: ArrayLike | None = None, others: ArrayLike | None = None
     ) -> NDArray[np.int64]:
-        """D[:, columns]' D[:, others] in exact integers: common ones of pairs of columns.
+        """Count the common ones of pairs of columns: D[:, columns]' D[:, others] in exact integers.
 
         Parameters
         ----------
@@ -643,7 +592,7 @@ class BinaryMatrix:
         return common_ones(self._words, chosen, paired)
 
     def weighted_gram(self, weights: ArrayLike) -> NDArray[np.int64]:
-        """D' diag(weights) D in exact integers, for int64 weights (n,) of rows.
+        """Return D' diag(weights) D in exact integers, for int64 weights (n,) of rows.
 
         The time is in proportion to the bits of the largest weight.
 
@@ -666,25 +615,14 @@ class BinaryMatrix:
         array([[11,  1],
                [ 1, -4]])
         """
-        operand = self._integers("weights", weights, self._n_rows, pairs=True)
+        operand = integer_operand("weights", weights, self._n_rows, self.shape, pairs=True)
         if operand.shape[1] != 1:
             raise ValueError(f"weights: expected shape ({self._n_rows},), got {np.shape(weights)}")
-        _check_sums("weights", operand)
-        padded = self._padded(operand)
-        planes = self._planes(padded, _widest(padded))
-        columns = self.shape[1]
-        out = np.empty((columns, columns), dtype=np.int64)
-
-        def part(first: int, last: int) -> None:
-            # a triangle: equal areas
-            ends = math.isqrt(first * columns), math.isqrt(last * columns)
-            bits.weighted_gram(self._words, planes, *ends, out)
-
-        split(part, columns, self._words.size * columns * planes.shape[1] // 8)
-        return out
+        check_sums("weights", operand)
+        return weighted_gram(self._words, padded(operand, self._words))
 
     def as_linear_operator(self) -> Any:
-        """SciPy's ``LinearOperator`` of this matrix, for its iterative methods.
+        """Return SciPy's ``LinearOperator`` of this matrix, for iterative methods.
 
         Examples
         --------
@@ -707,16 +645,10 @@ class BinaryMatrix:
 
     def to_dense(self, dtype: Any = np.float64) -> NDArray[Any]:
         """Unpack into a Fortran-ordered (n, P) array: 64 times the memory for float64."""
-        out = np.empty(self.shape, dtype=dtype, order="F")
-        packed = self._words.astype("<u8", copy=False).view(np.uint8)
-        for block in _column_blocks(*self.shape):
-            out[:, block] = np.unpackbits(
-                packed[block], axis=1, count=self._n_rows, bitorder="little"
-            ).T
-        return out
+        return unpack(self._words, self._n_rows, dtype)
 
     def packed_bytes(self, first: int, last: int) -> NDArray[np.uint8]:
-        """Columns ``first`` to ``last`` as bytes (k, ceil(n / 8)).
+        """Return columns ``first`` to ``last`` as bytes (k, ceil(n / 8)).
 
         Row i is bit i % 8 of byte i // 8.
 
@@ -738,167 +670,11 @@ class BinaryMatrix:
         bits.row_numbers(self._words, rows)
         return sparse.csc_array((np.ones(ones), rows, pointers.astype(index)), shape=self.shape)
 
-    def _integers(
-        self, name: str, values: ArrayLike, length: int, pairs: bool
-    ) -> NDArray[np.int64]:
-        """Turn an operand into a (length, C) int64 array whose sums cannot overflow."""
-        array = np.asarray(values)
-        check_length(name, array, length, self.shape)
-        if array.dtype.kind not in "iub" and array.size:  # an empty list is an array of floats
-            raise ValueError(f"{name}: expected integers that fit in int64, got {array.dtype}")
-        if pairs and length >= 2**30:
-            raise OverflowError(
-                f"{name}: expected fewer than 2**30 of them for pairs, got {length}"
-            )
-        if array.dtype == np.uint64 and int(array.max(initial=0)) >= 2**63:
-            raise ValueError(f"{name}: expected integers that fit in int64, got {array.max()}")
-        operand = two_dimensional(array.astype(np.int64, copy=False))
-        if not pairs:
-            _check_sums(name, operand, "; pass pairs=True for results in two int64")
-        return operand
-
-    def _column(self, column: int) -> int:
-        """Column number from the start; IndexError where there is no such column."""
-        return range(self.shape[1])[column]
-
-    def _padded(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """Turn (n, C) rows into (C, 64 n_words), as kernels read them."""
-        padded = aligned(np.empty, (rows.shape[1], 64 * self._words.shape[1]), rows.dtype)
-        padded[:, : self._n_rows] = rows.T
-        padded[:, self._n_rows :] = 0
-        return padded
-
-    def _add_columns(self, weights: NDArray[Any]) -> NDArray[Any]:
-        """D @ weights for (P, C) weights, float64 or int64."""
-        n_words, outputs = self._words.shape[1], weights.shape[1]
-        used = np.flatnonzero(weights.any(axis=1))
-        weights = np.take(weights, used, axis=0)  # and contiguous, writeable: one kernel for all
-        out = np.empty((self._n_rows, outputs), dtype=weights.dtype)
-
-        def part(first: int, last: int) -> None:
-            # memory of its own: where two threads write side by side, prefetching makes them wait
-            sums = aligned(np.zeros, (outputs, 64 * (last - first)), weights.dtype)
-            bits.matvec(self._words, used, weights, first, last, sums)
-            rows = out[64 * first : 64 * last]
-            rows[...] = sums.T[: len(rows)]
-
-        # of each column a part reads its own words: few of them would not fill lines of a cache
-        split(part, n_words, 8 * used.size * n_words * outputs, shortest=16)
-        return out
-
-    def _count_planes(self, rows: NDArray[np.int64], widest: int, unit: float = 1) -> NDArray[Any]:
-        """D' @ rows for int64 rows as :meth:`_padded`, modulo 2**64, by bit planes.
-
-        Times a float, a power of 2, they are float64, rounded once.
-        """
-        planes = self._planes(rows, widest)
-        outputs, pairs = planes.shape[:2]
-        out = np.empty((self.shape[1], outputs), dtype=type(unit))
-
-        def part(first: int, last: int) -> None:
-            bits.integer_rmatvec(self._words[first:last], planes, unit, out[first:last])
-
-        split(part, self.shape[1], self._words.size * outputs * pairs // 4)
-        return out
-
-    def _count_halves(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """D' @ rows as high and low, for any int64 rows as :meth:`_padded`."""
-        return _carried(*(self._count_planes(half, _widest(half)) for half in _halves(rows)))
-
-    def _planes(self, rows: NDArray[np.int64], widest: int) -> NDArray[np.uint64]:
-        """Split int64 rows as :meth:`_padded` into pairs of bit planes, as kernels read them.
-
-        ``widest`` has as many bits as any of them.
-        """
-        pairs = (widest.bit_length() + 2) // 2  # one of the planes is the sign
-        shape = rows.shape[0], pairs, self._words.shape[1] // 8, 2, 8
-        planes = aligned(np.empty, shape, np.uint64)
-        bits.bit_planes(rows, planes)
-        return planes
-
-
-def _column_blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
-    """Slices over all columns, each of a bounded number of entries."""
-    size = max(1, _UNPACKED_BYTES // max(1, n_rows))
-    return (slice(first, first + size) for first in range(0, n_columns, size))
-
 
 def _matrices(matrices: Iterable["BinaryMatrix"]) -> list["BinaryMatrix"]:
-    """List what is to be stacked; ValueError unless there are some, all of them matrices."""
+    """List the matrices to stack; raise ValueError unless there is one, and all are matrices."""
     listed = list(matrices)
     if not listed or not all(isinstance(matrix, BinaryMatrix) for matrix in listed):
         kinds = sorted({type(matrix).__name__ for matrix in listed})
         raise ValueError(f"matrices: expected one or more BinaryMatrix, got {kinds}")
     return listed
-
-
-def _check_sums(name: str, values: NDArray[np.int64], advice: str = "") -> None:
-    """Refuse (length, C) values of which some sum might not fit in an int64."""
-    sizes = np.abs(values).view(np.uint64)  # abs(-2**63) overflows to its own bits, 2**63
-    if int(sizes.max(initial=0)) * values.shape[0] < 2**63:
-        return
-    low, high = ((sizes >> np.uint64(s) & np.uint64(2**32 - 1)).sum(axis=0) for s in (0, 32))
-    largest = max(int(h) * 2**32 + int(i) for h, i in zip(high, low, strict=True))
-    if largest >= 2**63:
-        raise OverflowError(
-            f"{name}: expected a sum of |{name}| below 2**63, so that no sum overflows, got "
-            f"2**{math.log2(largest):.6g}{advice}"
-        )
-
-
-def _widest(values: NDArray[np.int64]) -> int:
-    """The largest entry, or what a negative one is in bits where it takes more of them."""
-    return max(int(values.max(initial=0)), ~int(values.min(initial=0)))
-
-
-def _halves(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """High and low with values = high * 2**32 + low and 0 <= low < 2**32."""
-    return values >> 32, values & (2**32 - 1)
-
-
-def _carried(
-    high: NDArray[np.int64], low: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The same sum with low brought back to 0 <= low < 2**32."""
-    carry, low = _halves(low)
-    return high + carry, low
-
-
-def _grid(size: float, ones: int, accuracy: float) -> tuple[int, float]:
-    """Fewest binary digits after the point for an accuracy, and the error that they leave.
-
-    ``size`` is that of the largest row, ``ones`` the largest column sum.
-    """
-    accuracy = float(accuracy)
-    if not accuracy > 0.0:
-        raise ValueError(f"accuracy: expected a positive number, got {accuracy!r}")
-    if size == 0.0 or ones == 0:
-        return -min(math.frexp(size)[1], 1023), 0.0
-    exponent = math.frexp(size)[1]
-
-    def error(digits: int) -> float | Fraction:
-        if ones.bit_length() + exponent + digits <= 52:  # sums that float64 holds
-            return ones * 2.0 ** -(digits + 1)  # exact
-        half = Fraction(2) ** -(digits + 1)
-        largest = ones * (Fraction(size) + half)
-        rounding = ones * half if digits < 1074 else Fraction(0)  # 2**-1074 divides every float64
-        conversion = largest / 2**53 if largest / half > 2**54 else Fraction(0)
-        return rounding + conversion
-
-    coarsest, finest = (min(bits - 1 - exponent, 1074) for bits in (12, 52))
-    digits = coarsest
-    if math.isfinite(accuracy):  # fewer digits than these leave a larger error
-        digits = max(coarsest, ones.bit_length() - 2 - math.frexp(accuracy)[1])
-        digits = min(digits, finest)
-    while digits < finest and error(digits) > accuracy:
-        digits += 1
-    left = error(digits)
-    bound = float(left)
-    if bound < left:
-        bound = math.nextafter(bound, math.inf)
-    if left > accuracy:
-        raise ValueError(
-            f"accuracy: expected at least {bound:.17g}, which 52 bits of rows as large as "
-            f"{size:.6g} give, got {accuracy!r}"
-        )
-    return digits, bound
