@@ -291,7 +291,7 @@ def test_verify_tells_a_line_a_file_and_fails_if_one_is_refused(comparison, tmp_
     assert [line.split()[0] for line in lines] == ["proven", *["refused"] * 3]
     assert "not a readable certificate" in lines[1]
     assert "no such file" in lines[2]
-    assert "a folder, expected a file" in lines[3]
+    assert "or a folder" in lines[3]
 
 
 @pytest.mark.parametrize("loss", ["squared", "hinge"])

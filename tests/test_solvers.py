@@ -403,6 +403,6 @@ def test_a_solution_tells_by_how_much_a_gap_was_missed():
     missed = solution.certificate.relative_gap / 1e-9
     assert str(solution) == (
         f"clarabel: the backend ended before the asked gap was certified: "
-        f"{solution.certificate.relative_gap:.2g}, {missed:.2g} times the asked 1e-09 "
+        f"relative gap {solution.certificate.relative_gap:.2g}, {missed:.2g} times the asked 1e-09 "
         f"(MaxIterations)"
     )
