@@ -120,6 +120,12 @@ def certify(
             raise ValueError("intercept, dual_point: can be given only together with weights=")
         weights, intercept = solution.weights, solution.intercept
         dual_point = solution.dual_point
+        shape = program.design.shape[1], program.outputs
+        if np.shape(weights) != shape or np.shape(dual_point) != program.target.shape:
+            raise ValueError(
+                f"solution: expected weights of shape {shape} and a dual point of shape "
+                f"{program.target.shape}, got a solution of another program"
+            )
     W, b = program.checked_answer(weights, 0.0 if intercept is None else intercept)
     if program.intercept and intercept is None:
         b = best_intercept(program.loss, program.affine(W, b), program.target, program.row_weights)
@@ -134,6 +140,8 @@ def certify(
         given = finite_array("dual_point", dual_point, *program.target.shape)
         candidates.append(program.into_domain(given))
     if program.penalty.norm is None:
+        if program.strength == 0:
+            return _proven(program, W, fit, [])  # V = 0 alone, as there is no price to pay with
         return _proven(program, W, fit, [_scaled(program, W, v) for v in candidates])
     active = np.flatnonzero(W.any(axis=1))
     largest, prices = program.price(np.hstack(candidates), active)

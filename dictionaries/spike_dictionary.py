@@ -76,8 +76,7 @@ class SpikeDictionary:
             does not belong to the class of ``record``, or no final-layer neuron fires.
         """
         sequences = check_readout(X, witnesses, readout)
-        if record is not None:
-            record.check(witnesses, readout)
+        _check_record(record, witnesses, readout)
         n, steps, _ = sequences.shape
         found = list(distinct_atoms(sequences, witnesses, readout, DistinctColumns()))
         rows = n * steps if readout == "every" else n
@@ -126,8 +125,7 @@ class SpikeDictionary:
             If the file can't be written; the finished chunks stay.
         """
         sequences = check_readout(X, witnesses, readout)
-        if record is not None:
-            record.check(witnesses, readout)
+        _check_record(record, witnesses, readout)
         bank, arrays = to_record(witnesses)
         n, steps, _ = sequences.shape
         rows = n * steps if readout == "every" else n
@@ -231,6 +229,15 @@ class SpikeDictionary:
             f"SpikeDictionary({columns} atoms on {rows} rows, density {self.atoms.density:.3f}, "
             f"from {self.witnesses.subnetworks} subnetworks {self.witnesses.hidden})"
         )
+
+
+def _check_record(record: ClassRecord | None, witnesses: Witnesses, readout: Readout) -> None:
+    """Refuse a record of another class than the bank's, or of a complete dictionary."""
+    if record is None:
+        return
+    if record.complete:
+        raise ValueError("record: expected complete=False, a sampled dictionary may lack atoms")
+    record.check(witnesses, readout)
 
 
 NOTHING_FIRES = (

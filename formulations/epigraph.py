@@ -7,7 +7,7 @@ The weighted loss at z is the least value of
 over x with  bounds - on_argument z - on_auxiliary x  in the cone, for every block.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -84,11 +84,11 @@ def half_squares(
         np.vstack([ends, -centre]),
     )
     beside = tuple(
-        Block(
-            block.cone,
-            block.on_argument,
-            sparse.hstack([block.on_auxiliary, sparse.csc_array((block.bounds.shape[0], 1))]),
-            block.bounds,
+        replace(
+            block,
+            on_auxiliary=sparse.hstack(
+                [block.on_auxiliary, sparse.csc_array((block.bounds.shape[0], 1))]
+            ),
         )
         for block in blocks
     )
@@ -108,11 +108,10 @@ def stack(parts: list[Epigraph]) -> Epigraph:
     for k, part in enumerate(parts):
         for block in part.blocks:
             blocks.append(
-                Block(
-                    block.cone,
-                    _placed(block.on_argument, k, len(parts)),
-                    _placed(block.on_auxiliary, k, len(parts)),
-                    block.bounds,
+                replace(
+                    block,
+                    on_argument=_placed(block.on_argument, k, len(parts)),
+                    on_auxiliary=_placed(block.on_auxiliary, k, len(parts)),
                 )
             )
     return Epigraph(

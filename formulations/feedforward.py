@@ -151,7 +151,7 @@ class Feedforward(NetworkClass):
             )
         record, sequences = dictionary.record, dictionary.sequences
         ones = sequences is not None and bool((sequences[..., -1] == 1).all())
-        if self.bias and record is not None and not (record.bias or ones):
+        if self.bias and not (ones or (record is not None and record.bias)):
             raise ValueError(
                 f"{name}: expected a dictionary of inputs with a column of ones, the bias of this "
                 "class; make it by sample() or complete() of the class"

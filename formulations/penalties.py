@@ -56,6 +56,10 @@ class Penalty(ABC):
                 return f"the {self.name} penalty does not define {method}()"
         return None
 
+    def take(self, columns: Any) -> "Penalty":
+        """Return the penalty of some atoms, by index; itself unless it has parameters per atom."""
+        return self
+
     @abstractmethod
     def value(self, W: Array) -> Array:
         """Return the penalty of each column of W (P, C), shape (C,), or of all together, (1,)."""
@@ -90,7 +94,7 @@ class Penalty(ABC):
         terms = value + conjugate - products.sum(axis=axis)
         # terms that no rounding makes so negative come of a wrong method: they prove nothing
         terms = np.where(terms < -_WRONG * sizes, np.inf, np.maximum(terms, 0.0))
-        gap: Array = terms + _ROUNDING * len(W) ** 0.5 * sizes
+        gap: Array = terms + _ROUNDING * len(W) * sizes
         return gap
 
     def epigraph(self, atoms: int, width: int) -> PenaltyEpigraph:

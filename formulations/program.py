@@ -110,10 +110,9 @@ class ConvexProgram:
         check_loss(found, targets.reshape(n, -1))
         norm = find_penalty(penalty)
         check_penalty(norm, (atoms, targets.reshape(n, -1).shape[1]))
-        weights = np.full(n, 1.0 / n) if row_weights is None else np.array(row_weights, float)
-        if weights.shape != (n,):
-            raise ValueError(f"row_weights: expected shape ({n},), got {weights.shape}")
-        if not np.isfinite(weights).all() or weights.min() < 0 or weights.max() == 0:
+        given = np.full(n, 1.0 / n) if row_weights is None else row_weights
+        weights = finite_array("row_weights", given, n).copy()
+        if weights.min() < 0 or weights.max() == 0:
             raise ValueError("row_weights: expected finite numbers >= 0, at least one above 0")
         # a Design; Any, so that callers who have checked for 0/1 need no cast for mypy
         self.design: BinaryMatrix | Any = design
@@ -175,9 +174,13 @@ class ConvexProgram:
     def take(self, columns: ArrayLike) -> "ConvexProgram":
         """Return the program over some atoms, chosen by the design's ``take``."""
         if self.dictionary is None:
-            return self.over(self.design.take(columns))
-        some = self.dictionary.take(columns)
-        return self.over(some.atoms).stated_by(self.source, some)
+            other = self.over(self.design.take(columns))
+        else:
+            some = self.dictionary.take(columns)
+            other = self.over(some.atoms).stated_by(self.source, some)
+        other.penalty = self.penalty.take(columns)
+        check_penalty(other.penalty, (other.design.shape[1], self.outputs))
+        return other
 
     def over(self, design: Design) -> "ConvexProgram":
         """Return the same program over another design with N rows, without a network class."""
@@ -251,6 +254,8 @@ class ConvexProgram:
             feasible = self.largest_prices(v).max() <= self.strength + self._price_room(v)
             return 0.0 if feasible else np.inf
         prices = self.design.rmatvec(v)
+        if self.strength == 0:
+            return np.inf if prices.any() else 0.0
         scaling = self.penalty.scaling(prices, self.strength)
         if not (scaling >= 1.0 - _ROUNDING).all():
             return np.inf

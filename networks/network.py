@@ -183,7 +183,12 @@ class Network:
             If it can't be read.
         """
         name, fields = read_network(path)
-        known = {kind.__name__: kind for kind in (cls, *cls.__subclasses__())}
+        known: dict[str, type[Self]] = {}
+        waiting = [cls]
+        while waiting:
+            kind = waiting.pop()
+            known[kind.__name__] = kind
+            waiting += kind.__subclasses__()
         if name not in known or known[name] is Network:
             expected = " or ".join(sorted(set(known) - {"Network"}))
             raise ValueError(f"{os.fspath(path)}: expected a {expected}, got a {name:.200}")

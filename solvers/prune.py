@@ -200,4 +200,6 @@ def evaluated(program: ConvexProgram, W: Array, b: Array) -> tuple[float, float]
         slopes += program.loss.curvature * rate * np.linalg.norm(reach)
     moved = float((program.row_weights @ (slopes * reach)).sum())
     value = float(program.objectives(W, fit).sum())
-    return value, rate * (value + moved)
+    error = rate * (value + moved)
+    # no bound is known where the curvature is not: then no push can be judged
+    return value, error if np.isfinite(error) else 0.0

@@ -50,10 +50,10 @@ class Listening(Monitor):
         super().__init__(program, gap, np.inf)
         self.offered = {}
 
-    def offer(self, weights, intercept, dual_point=None, outputs=None, largest_price=None):
+    def offer(self, weights, intercept, dual_point=None, outputs=None, largest_prices=None):
         if dual_point is not None:
             self.offered[None if outputs is None else tuple(outputs)] = dual_point.copy()
-        return super().offer(weights, intercept, dual_point, outputs, largest_price)
+        return super().offer(weights, intercept, dual_point, outputs, largest_prices)
 
 
 @cache
