@@ -151,7 +151,9 @@ class Feedforward(NetworkClass):
             )
         record, sequences = dictionary.record, dictionary.sequences
         ones = sequences is not None and bool((sequences[..., -1] == 1).all())
-        if self.bias and not (ones or (record is not None and record.bias)):
+        # a file of before there were records, without its sequences, cannot be asked
+        known = record.bias if record is not None else sequences is None
+        if self.bias and not (ones or known):
             raise ValueError(
                 f"{name}: expected a dictionary of inputs with a column of ones, the bias of this "
                 "class; make it by sample() or complete() of the class"

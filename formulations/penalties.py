@@ -12,9 +12,7 @@ from scipy import sparse
 from ..dictionaries.validation import Array
 from ..kernels import proximal
 from .epigraph import Block, PenaltyEpigraph
-
-_ROUNDING = 8 * float(np.finfo(np.float64).eps)  # relative error of a sum of a few terms
-_WRONG = 1e-9  # of the same: more below 0 than rounding
+from .rounding import rounded_up
 
 
 class Penalty(ABC):
@@ -85,17 +83,13 @@ class Penalty(ABC):
     def fenchel_young(self, W: Array, prices: Array, strength: float) -> Array:
         """Return strength * value(W) + conjugate(prices) - sum(W * prices), rounded up.
 
-        The result has the shape of values. The default subtracts and adds a bound on rounding.
+        The result has the shape of values. The default adds a bound on rounding.
         """
         value, conjugate = strength * self.value(W), self.conjugate(prices, strength)
         products = W * prices
         axis = 0 if self.separable else None
         sizes = np.abs(value) + np.abs(conjugate) + np.abs(products).sum(axis=axis)
-        terms = value + conjugate - products.sum(axis=axis)
-        # terms that no rounding makes so negative come of a wrong method: they prove nothing
-        terms = np.where(terms < -_WRONG * sizes, np.inf, np.maximum(terms, 0.0))
-        gap: Array = terms + _ROUNDING * len(W) * sizes
-        return gap
+        return rounded_up(value + conjugate - products.sum(axis=axis), sizes, len(W))
 
     def epigraph(self, atoms: int, width: int) -> PenaltyEpigraph:
         """State the penalty of W (atoms, width) in cones, W stacked output by output."""

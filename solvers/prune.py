@@ -201,5 +201,5 @@ def evaluated(program: ConvexProgram, W: Array, b: Array) -> tuple[float, float]
     moved = float((program.row_weights @ (slopes * reach)).sum())
     value = float(program.objectives(W, fit).sum())
     error = rate * (value + moved)
-    # no bound is known where the curvature is not: then no push can be judged
+    # without a bound, as where the curvature is unknown, no push may raise the objective at all
     return value, error if np.isfinite(error) else 0.0

@@ -16,9 +16,10 @@ from numpy._core._multiarray_umath import __cpu_dispatch__, __cpu_features__
 
 # Tests whose numbers are rounded; what the others compare is counted, or sums exactly.
 FILES = (
-    "admm admm_splitting anderson best_intercept certificates complete_arrangement conic dense_design exact "
-    "extensions gram_steps growing heads lasso losses modelling newton penalties pricing program proximal "
-    "proximal_newton prune references scales solvers splitting statuses theorems warm_starts"
+    "admm admm_splitting anderson best_intercept certificates complete_arrangement conic "
+    "dense_design exact extensions gram_steps growing heads lasso losses modelling newton "
+    "penalties pricing program proximal proximal_newton prune references scales solvers "
+    "splitting statuses theorems warm_starts"
 )
 
 RUNS = {

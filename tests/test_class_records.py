@@ -297,6 +297,9 @@ def test_a_record_and_a_bank_that_contradict_are_refused_before_sampling(tmp_pat
         SpikeDictionary.sample(X, lif.witnesses(D, 2), "every", lif.record())
     with pytest.raises(ValueError, match=r"^record: expected layers of \(5, 3\) neurons, got"):
         SpikeDictionary.sample(X, lif.witnesses(D, 2), record=replace(lif, hidden=(3,)).record())
+    whole = bd.complete_lif(SHORT, "9/10").record
+    with pytest.raises(ValueError, match=r"^record: expected complete=False"):
+        SpikeDictionary.sample(X, lif.witnesses(D, 2), record=whole)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(TypeError, match=r"^record: expected the ClassRecord .* got NoneType"):
         bd.class_of(None)

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 
 import bidual as bd
+from bidual.formulations.epigraph import Block, Epigraph
 from bidual.formulations.losses.loss import kernel_prox
 from bidual.kernels import descent
 
@@ -264,6 +266,13 @@ class WrongDomain(Pinball if DOCS.exists() else object):
         return 2 * lower, 2 * upper
 
 
+class WeightlessDomain(Pinball if DOCS.exists() else object):
+    name = "weightless domain"
+
+    def domain(self, y, a):
+        return super().domain(y, np.maximum(a, 0.1))
+
+
 class WrongSecond(type(bd.LOSSES["logistic"])):
     """Its second derivative is the first."""
 
@@ -331,6 +340,7 @@ class WrongTerms(type(bd.LOSSES["squared"])):
         (WrongConjugate, r"conjugate\(\) is wrong"),
         (WrongProx, r"prox\(\)"),
         (WrongDomain, r"conjugate\(\) is too small, or domain\(\) too large"),
+        (WeightlessDomain, r"domain\(\) must be 0 where the row weight a is 0"),
         (WrongSecond, r"second\(\)"),
         (WrongValue, r"gradient\(\)"),
         (Negative, r"value\(\) is -"),
@@ -495,6 +505,129 @@ def test_a_penalty_may_have_a_weight_per_atom(outputs):
     scaled = bd.DenseMatrix(program.design.to_dense() / uneven)
     expected = bd.solve(program.over(scaled), gap=1e-9).certificate.primal
     assert bd.solve(other, gap=1e-9).certificate.primal == pytest.approx(expected, rel=1e-8)
+
+
+class Rounded(bd.Loss):
+    """sqrt(1 + (z - y)^2), whose cone form has one small second-order cone per row."""
+
+    name, curvature, continuous_second = "rounded", 1.0, True
+
+    def value(self, z, y):
+        return np.sqrt(1 + (z - y) ** 2)
+
+    def gradient(self, z, y):
+        return (z - y) / self.value(z, y)
+
+    def second(self, z, y):
+        return self.value(z, y) ** -3
+
+    def domain(self, y, a):
+        return np.broadcast_to(-a, y.shape), np.broadcast_to(a, y.shape)
+
+    def conjugate(self, v, y, a):
+        return -v * y - np.sqrt(np.maximum(a**2 - v**2, 0))
+
+    def prox(self, points, y, steps):
+        far = np.abs(points - y)
+        low, high = np.zeros_like(far), far
+        for _ in range(80):
+            middle = (low + high) / 2
+            short = middle + steps[:, None] * middle / np.sqrt(1 + middle**2) < far
+            low, high = np.where(short, middle, low), np.where(short, high, middle)
+        return y + np.sign(points - y) * high
+
+    def epigraph(self, y, a, quadratic):
+        n = len(y)  # (t_i, z_i - y_i, 1) in the cone, and the costs are a_i t_i
+        first = 3 * np.arange(n)
+        shape, one = (3 * n, n), (-np.ones(n))
+        bounds = np.zeros((3 * n, y.shape[1]))
+        bounds[1::3], bounds[2::3] = -y, 1.0
+        cones = Block(
+            "second_order",
+            sparse.csc_array((one, (first + 1, np.arange(n))), shape=shape),
+            sparse.csc_array((one, (first, np.arange(n))), shape=shape),
+            bounds,
+            3,
+        )
+        costs = np.repeat(a.reshape(-1, 1), y.shape[1], axis=1)
+        still = np.zeros(n), np.zeros_like(y), np.zeros(n)
+        return Epigraph(*still, costs, np.zeros(y.shape[1]), (cones,))
+
+
+@pytest.mark.parametrize("penalty", ["l1", "group"])
+@pytest.mark.parametrize("outputs", [1, 2])
+@pytest.mark.parametrize("backend", ["clarabel", "scs", "ecos"])
+def test_a_loss_of_many_small_cones_is_solved_with_several_outputs(backend, outputs, penalty):
+    pytest.importorskip(backend)
+    program = with_parts(Rounded(), penalty, outputs, True)
+    expected = bd.solve(program, "newton", gap=1e-8).certificate.primal
+    found = bd.solve(program, backend, gap=LOOSE.get(backend, GAP)).certificate
+    assert found.relative_gap <= LOOSE.get(backend, GAP)
+    assert found.primal == pytest.approx(expected, rel=1e-4)
+
+
+class Chosen(Weighted):
+    """The same, which follows a choice of atoms."""
+
+    name = "chosen"
+
+    def take(self, columns):
+        return Chosen(self.weights[columns, 0])
+
+
+def test_a_penalty_with_a_weight_per_atom_follows_chosen_atoms():
+    program = random_program("squared", outputs=1)
+    weights = np.linspace(0.5, 2.0, program.design.shape[1])
+    parts = program.target, "squared", program.strength, program.row_weights
+    columns = np.array([4, 1, 2])
+    some = bd.ConvexProgram(program.design, *parts, penalty=Chosen(weights)).take(columns)
+    expected = bd.ConvexProgram(
+        program.design.take(columns), *parts, penalty=Chosen(weights[columns])
+    )
+    W = np.array([[1.0], [-2.0], [0.5]])
+    assert some.primal(W) == expected.primal(W)
+    assert bd.solve(some, gap=1e-9).certificate.relative_gap <= 1e-9
+    forgetful = bd.ConvexProgram(program.design, *parts, penalty=Weighted(weights))
+    with pytest.raises(ValueError, match=r"^penalty weighted: "):
+        forgetful.take(columns)
+
+
+class OneOutput(Half):
+    """Right for one output, and not for several."""
+
+    name = "one output"
+
+    def conjugate(self, prices, strength):
+        return super().conjugate(prices, strength) - (prices.shape[1] > 1)
+
+
+class OneColumn(Pinball if DOCS.exists() else object):
+    """The same, a loss."""
+
+    name = "one column"
+
+    def gradient(self, z, y):
+        return super().gradient(z, y) * (1 if y.shape[1] == 1 else -1)
+
+
+@pytest.mark.parametrize("part", [{"penalty": OneOutput}, {"loss": lambda: OneColumn(0.5)}])
+def test_an_instance_is_tried_again_at_other_numbers_of_outputs(part):
+    parts = {word: make() for word, make in part.items()}
+    one, three = (random_program("squared", outputs=outputs) for outputs in (1, 3))
+    bd.ConvexProgram(one.design, one.target, **parts)
+    with pytest.raises(ValueError, match=r"^(penalty one output|loss one column): "):
+        bd.ConvexProgram(three.design, three.target, **parts)
+
+
+def test_at_strength_zero_a_penalty_that_is_no_norm_pays_for_no_price():
+    program = random_program("squared", outputs=1)
+    free = bd.ConvexProgram(program.design, program.target, "squared", 0.0, penalty=Ridge())
+    proven = bd.certify(free, weights=np.zeros((program.design.shape[1], 1)))
+    assert proven.dual == 0.0  # that of V = 0
+    assert proven.primal == pytest.approx(free.primal(np.zeros((program.design.shape[1], 1))))
+    priced = np.ones_like(program.target)
+    assert free.dual(priced) == -np.inf
+    assert free.dual(0 * priced) == 0.0
 
 
 class Ridge(bd.Penalty):

@@ -20,11 +20,8 @@ from numpy.typing import NDArray
 from ...dictionaries.validation import Array
 from ...kernels import proximal
 from ..epigraph import Epigraph
+from ..rounding import rounded_up
 from .constants import minimising_constants
-
-_ROUNDING = 8 * float(np.finfo(np.float64).eps)  # relative error of a sum of a few terms
-
-_WRONG = 1e-9  # of a sum of terms: more below 0 than rounding
 
 
 class Loss(ABC):
@@ -129,17 +126,13 @@ class Loss(ABC):
     def fenchel_young(self, z: Array, v: Array, y: Array, a: Array) -> Array:
         """Return a loss(z) + (a loss)*(-v) + z v, for v in the domain, rounded up.
 
-        The default subtracts and adds a bound on rounding.
+        The default adds a bound on rounding.
         """
         value, conjugate, product = a * self.value(z, y), self.conjugate(v, y, a), z * v
         if not self.separable:
             product = product.sum(axis=1, keepdims=True)
         sizes = np.abs(value) + np.abs(conjugate) + np.abs(product)
-        terms = value + conjugate + product
-        # terms that no rounding makes so negative come of a wrong method: they prove nothing
-        terms = np.where(terms < -_WRONG * sizes, np.inf, np.maximum(terms, 0.0))
-        found: Array = terms + _ROUNDING * sizes
-        return found
+        return rounded_up(value + conjugate + product, sizes)
 
     def contains(self, v: Array, y: Array, a: Array, room: float) -> bool:
         """Tell whether (a loss)*(-v) is finite; ``room`` is the relative rounding allowed."""
