@@ -25,7 +25,7 @@ then moves the results outward. The checker computes all four values of a file a
 compares them with the integers that the file claims.
 
 docs/certificate_format.md describes the format. This file imports nothing but the
-standard library, on purpose: you can copy it, read it and run it anywhere.
+standard library. The file is long because you can copy it, read it and run it alone.
 """
 
 import hashlib

@@ -27,7 +27,8 @@ from ..dictionaries import (
 )
 from ..dictionaries.class_record import Gauge, Kind
 from ..networks import ThresholdNetwork
-from .network_class import NetworkClass, dictionary_of
+from .network_class import NetworkClass
+from .pattern_dictionary import dictionary_of
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from ..dictionaries import Layer, Readout, SampledWitnesses, SpikeDictionary
 from ..dictionaries.class_record import check_layers, layers_of
-from ..networks.network import hears_others
+from ..networks.copies import hears_others
 
 
 def check_member(

@@ -22,7 +22,7 @@ with lambda = beta / m**(1/q) for the first and lambda = beta for the second.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -37,10 +37,8 @@ from ..dictionaries import (
     SpikeDictionary,
     Witnesses,
     check_sequences,
-    roll_columns,
 )
 from ..dictionaries.class_record import Gauge, Kind
-from ..dictionaries.spike_dictionary import NOTHING_FIRES
 from ..dictionaries.validation import Array, check_number, finite_array
 from .dual import Dual
 from .heads import Heads, head_programs
@@ -49,6 +47,7 @@ from .membership import check_member, some_hear_others
 from .penalties import PENALTIES, Penalty, find_penalty
 from .primal import Primal
 from .program import ConvexProgram
+from .rebuilt_witnesses import RebuiltWitnesses
 from .targets import encode
 
 StepWeights = ArrayLike | Literal["ramp"]
@@ -453,80 +452,12 @@ class NetworkClass(ABC):
 _RECORDED = {part.name for part in fields(ClassRecord)}
 
 
-@dataclass(frozen=True, eq=False)
-class RebuiltWitnesses:
-    """View of a bank for rebuilding: the bias is folded in, and the final layer is copied.
-
-    Attributes
-    ----------
-    bank : Witnesses
-    hidden : tuple of int
-        Widths of the class; the last is the number of copies of a neuron.
-    reads_ones : bool
-        Whether the last input is a column of ones. Its weights become the first layer's biases.
-    """
-
-    bank: Witnesses
-    hidden: tuple[int, ...]
-    reads_ones: bool = False
-
-    @property
-    def inputs(self) -> int:
-        """Inputs d, without the ones."""
-        return self.bank.inputs - self.reads_ones
-
-    @property
-    def subnetworks(self) -> int:
-        """K."""
-        return self.bank.subnetworks
-
-    def layers(self, index: int) -> list[Layer]:
-        """Return the layers of subnetwork ``index``; the last has the width of the bank."""
-        first, *others = self.bank.layers(index)
-        if self.reads_ones:
-            bias = first.bias + first.weights[-1]
-            first = replace(first, weights=first.weights[:-1], bias=bias)
-        return [first, *others]
-
-
 def _same(design: Any, atoms: BinaryMatrix) -> bool:
     """Tell whether a program's design is these atoms, maybe read from a file again."""
     if design is atoms:
         return True
     alike = isinstance(design, BinaryMatrix) and design.shape == atoms.shape
     return alike and np.array_equal(design.words, atoms.words)
-
-
-def dictionary_of(
-    sequences: Array,
-    patterns: BinaryMatrix,
-    witnesses: Witnesses,
-    readout: Readout,
-    record: ClassRecord | None,
-) -> SpikeDictionary:
-    """Make a dictionary of patterns; the first neuron of subnetwork k fires pattern k.
-
-    The all-zero pattern is not an atom and is left out.
-
-    Raises
-    ------
-    ValueError
-        If no neuron fires, or a subnetwork fires another pattern in float64.
-    """
-    kept = np.flatnonzero(patterns.column_sums())
-    if not kept.size:
-        raise ValueError(NOTHING_FIRES)
-    atoms = patterns.take(kept)
-    for k, subnetwork in enumerate(kept):
-        fired = roll_columns(sequences, witnesses.layers(int(subnetwork)), readout == "every")
-        if not np.array_equal(fired[0], atoms.words[k]):
-            raise ValueError(
-                "X: expected patterns whose whole-number networks float64 can hold, got one whose "
-                "network fires another pattern; round X to fewer bits"
-            )
-    origin = np.stack([kept, np.zeros_like(kept)], axis=1).astype(np.int64)
-    n, steps, _ = sequences.shape
-    return SpikeDictionary(atoms, witnesses, origin, readout, n, steps, record, sequences)
 
 
 def _by_step(samples: int, steps: int, step_weights: StepWeights) -> Array:

@@ -24,13 +24,13 @@ from ..dictionaries.validation import Array, check_number, finite_array
 from .conic import ConicForm, lower
 from .epigraph import Cone
 from .laws import check_loss, check_penalty
+from .least_strength import least_strength
 from .losses import Loss, find_loss
 from .losses.loss import balance_sums
 from .penalties import Penalty, find_penalty
 from .qp import QuadraticProgram, from_form
 
 _ROUNDING = 1e-12  # relative rounding allowed in the constraints of the dual
-_ENDLESS = 2.0**60  # strengths above this multiple of the largest price count as infinite
 
 
 class ConvexProgram:
@@ -349,32 +349,10 @@ class ConvexProgram:
         start = np.broadcast_to(self.null_intercept, self.target.shape)
         v = self.dual_at(start)
         if self.penalty.norm is None:
-            return self._least_strength(self.design.rmatvec(v))
+            return least_strength(self.penalty, self.design.rmatvec(v))
         largest = float(self.largest_prices(v).max())
         # with an intercept and constant columns the prices are rounding only
         return largest if largest > self._price_room(v) else 0.0
-
-    def _least_strength(self, prices: Array) -> float:
-        """Return the strength from which on the conjugate is 0 at ``prices``, rounded up.
-
-        At such strengths W = 0 attains the supremum that defines the conjugate.
-        """
-
-        def attained(strength: float) -> bool:
-            return bool((self.penalty.conjugate(prices, strength) <= 0).all())
-
-        if not prices.any():
-            return 0.0
-        high = float(np.abs(prices).max())
-        while not attained(high) and high < _ENDLESS * float(np.abs(prices).max()):
-            high *= 2.0
-        if not attained(high):
-            return np.inf  # as with a square alone, whose slope at 0 is 0
-        low = 0.0
-        while high - low > _ROUNDING * high:
-            middle = 0.5 * (low + high)
-            low, high = (low, middle) if attained(middle) else (middle, high)
-        return high
 
     def _price_room(self, V: Array) -> float:
         """Bound the rounding of a price at V."""

@@ -16,6 +16,8 @@ that it has in common with a column counts 2^p. Floats are summed by masked
 additions: each bit of a column enables one lane. The time of both does not depend
 on the density. The register type below is an LLVM vector; LLVM splits it on a
 machine with narrower registers.
+
+The file is long because a kernel calls only kernels of its own file.
 """
 
 # mypy: disable-error-code="var-annotated, no-untyped-call"

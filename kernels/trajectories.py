@@ -13,6 +13,8 @@ each entry of a row, 20 for an entry of a cross product, 90 for the sum of the p
 the additions. So beyond 2**-46 the sign of the float is right. Otherwise the true determinant
 is below 2**-45 * B**3, where B bounds the entries. It is then computed modulo 2**128, which
 gives it exactly for B <= 2**57, although intermediate products may wrap.
+
+The file is long because a kernel calls only kernels of its own file.
 """
 
 import numpy as np

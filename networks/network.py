@@ -1,4 +1,4 @@
-"""Network: K parallel subnetworks of spiking layers with a linear readout; what all kinds share."""
+"""Network: K parallel subnetworks of spiking layers with a linear readout; all kinds share it."""
 
 import dataclasses
 import os
@@ -14,7 +14,9 @@ from ..dictionaries.files.packed_head import Path
 from ..dictionaries.rollout import spike_counts
 from ..dictionaries.validation import check_whole, is_number
 from ..dictionaries.witnesses.sampled import check_widths
+from .copies import subnetworks_of_atoms
 from .files import read_network, write_network
+from .labels import checked_labels, chosen_labels
 from .membranes import roll_membranes
 from .operations import SynapticOperations, count_operations
 from .plots import draw_membranes, draw_raster
@@ -26,31 +28,31 @@ _SAMPLES_PER_BLOCK = 4096  # bounds the spikes of a simulation
 class Network:
     """f(X) = sum_k s_k(X) R_k + b, with s_k the final spikes of subnetwork k.
 
-    Where the readout leaks, s_k at a step is their sum so far, leaking.
+    If the readout leaks, s_k is the leaking sum of the spikes of all steps so far.
 
     Attributes
     ----------
     subnetworks : sequence of K sequences of Layer
-        Hidden layers of each subnetwork; the last is of width m.
+        Hidden layers of each subnetwork; the last has width m.
     inputs : int
-        Inputs d of a step.
+        Number d of inputs per step.
     hidden : tuple of int
         Width of each hidden layer of a subnetwork.
     readout_weights : (K, m, C) array
         R_k for each subnetwork.
     intercept : (C,) array
     readout : {"last", "every"}
-        Whether outputs are read at the last step or at every step.
+        Whether the outputs are those of the last step or of every step.
     classes : array or None
-        Labels: two for one output, else one an output; None for regression.
+        Labels: two for one output, else one per output; None for regression.
     readout_leak : float
-        Share of the outputs, without their intercept, that stays from step to step, in
-        [0, 1]: above 0 the readout integrates what the spikes of all steps bring.
+        Share of the outputs, without the intercept, that the readout keeps from step to step,
+        in [0, 1]. Above 0 the readout integrates the spikes of all steps.
 
     Raises
     ------
     ValueError
-        If a part does not fit the others, or layers are not of the kind of the network.
+        If a part does not fit the others, or a layer is not of the network's kind.
     """
 
     subnetworks: Sequence[Sequence[Layer]]
@@ -62,7 +64,7 @@ class Network:
     classes: NDArray[np.generic] | None
     readout_leak: float = 0.0
 
-    _across = "step"  # what plots have across
+    _across = "step"  # label of the horizontal axis of plots
 
     def __post_init__(self) -> None:
         check_whole("inputs", self.inputs, 1)
@@ -98,14 +100,7 @@ class Network:
                 raise ValueError(f"{name}: expected finite numbers of shape {shape}, got {what}")
             object.__setattr__(self, name, array)
         if self.classes is not None:
-            labels = np.asarray(self.classes)
-            if labels.shape != (max(outputs, 2),):
-                raise ValueError(
-                    f"classes: expected shape ({max(outputs, 2)},), got {labels.shape}"
-                )
-            if any(isinstance(label, float) and np.isnan(label) for label in labels.tolist()):
-                raise ValueError("classes: expected labels, got NaN")
-            object.__setattr__(self, "classes", labels)
+            object.__setattr__(self, "classes", checked_labels(self.classes, outputs))
 
     @classmethod
     def rebuild(
@@ -117,12 +112,10 @@ class Network:
     ) -> Self:
         """Build the network that computes D W + b.
 
-        Each active atom becomes one subnetwork: its witness, whose final layer
-        is m copies of the neuron that fires the atom, with c / m on each copy.
-        The readout then has the norm |c| / m**(1/q) that the program charges
-        (Udupi, Yang and Zhai 2026, section 3.4). In a recurrent final layer a neuron
-        that hears itself alone is copied too, each copy hearing itself; neurons that
-        hear others need them: such a layer stays whole, with c on the one neuron.
+        Each active atom becomes one subnetwork: its witness, whose final layer becomes m copies
+        of the neuron that fires the atom, with c / m on each copy. The readout then has the norm
+        |c| / m**(1/q) that the program charges (Udupi, Yang and Zhai 2026, section 3.4). A final
+        layer of neurons with recurrent input from others stays whole, with c on one neuron.
 
         Parameters
         ----------
@@ -135,9 +128,8 @@ class Network:
         Raises
         ------
         ValueError
-            If ``weights`` has another number of rows than the dictionary has
-            atoms, intercept or classes do not fit its outputs, or the
-            dictionary is not one of this kind of network.
+            If ``weights`` does not have one row per atom, if intercept or classes do not fit
+            its outputs, or if the dictionary belongs to another kind of network.
         """
         atoms = dictionary.atoms.shape[1]
         if weights.ndim != 2 or weights.shape[0] != atoms:
@@ -145,19 +137,7 @@ class Network:
         outputs = weights.shape[1]
         if np.shape(intercept) != (outputs,):
             raise ValueError(f"intercept: expected shape ({outputs},), got {np.shape(intercept)}")
-        active = np.flatnonzero(weights.any(axis=1))
-        copies = dictionary.witnesses.hidden[-1]
-        subnetworks = []
-        readout_weights = np.zeros((active.size, copies, outputs))
-        for k, atom in enumerate(active):
-            subnetwork, neuron = (int(index) for index in dictionary.origin[atom])
-            *below, final = dictionary.witnesses.layers(subnetwork)
-            if hears_others(final):
-                subnetworks.append([*below, final])
-                readout_weights[k, neuron] = weights[atom]
-            else:
-                subnetworks.append([*below, _copied(final, neuron, copies)])
-                readout_weights[k] = weights[atom] / copies
+        subnetworks, readout_weights = subnetworks_of_atoms(dictionary, weights)
         return cls(
             subnetworks=subnetworks,
             inputs=dictionary.witnesses.inputs,
@@ -170,17 +150,17 @@ class Network:
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read a network that :meth:`save` wrote, all its checksums verified: the same bits.
+        """Read a network that :meth:`save` wrote, with the same bits; verify all checksums.
 
         ``Network.load`` reads a network of any class; a subclass reads its own.
 
         Raises
         ------
         ValueError
-            If the file is truncated or altered, of a newer version, or holds
-            something else, a network of another class among it.
+            If the file is truncated, altered or of a newer version, or if it holds no network
+            of this class.
         OSError
-            If it can't be read.
+            If the file cannot be read.
         """
         name, fields = read_network(path)
         known: dict[str, type[Self]] = {}
@@ -205,15 +185,15 @@ class Network:
         )
 
     def simulate(self, X: ArrayLike) -> Iterator[list[NDArray[np.uint8]]]:
-        """Spikes of every subnetwork in turn: for each layer an (n, T, width) array of 0 and 1.
+        """Iterate over the subnetworks' spikes: per layer an (n, T, width) array of 0 and 1.
 
-        An iterator: memory is that of one subnetwork, a byte a spike. Where n is
-        large, hand X in by slices; samples are independent.
+        The iterator holds one subnetwork at a time, with one byte per spike. Samples are
+        independent: if n is large, pass slices of X.
 
         Raises
         ------
         ValueError
-            If X is not finite, of the network's shape and number of inputs.
+            If X is not finite, or has another shape or number of inputs than the network takes.
         """
         sequences = self._sequences(X)
         return (
@@ -222,17 +202,16 @@ class Network:
         )
 
     def membranes(self, X: ArrayLike) -> Iterator[list[NDArray[np.float64]]]:
-        """Membranes of every subnetwork in turn: for each layer an (n, T, width) array of float64.
+        """Iterate over the subnetworks' membranes: per layer an (n, T, width) float64 array.
 
-        Entry (i, t, j) is u of neuron j at step t before any reset of that step,
-        the very number that is compared with its threshold:
+        Entry (i, t, j) is u of neuron j at step t, which the neuron compares with its threshold
+        before it resets:
 
             u[t] = leak * v[t-1] + current[t] - reset * s[t-1],
 
-        where v is u, or 0 after a spike of a hard reset. So
-        ``membranes >= threshold`` (>, of strict layers) is :meth:`simulate`.
-        An iterator: memory is that of one subnetwork, 9 bytes a neuron, sample and
-        step, and work arrays of 256 samples.
+        where v is u, or 0 after a spike with a hard reset. So ``membranes >= threshold`` (> for
+        strict layers) equals :meth:`simulate`. The iterator holds one subnetwork at a time, with
+        9 bytes per neuron, sample and step, and work arrays for 256 samples.
 
         Raises
         ------
@@ -246,9 +225,9 @@ class Network:
         )
 
     def rates(self, X: ArrayLike) -> list[NDArray[np.float64]]:
-        """Firing rates: for each layer a (K, width) array, spikes per sample and step.
+        """Return the firing rates, spikes per sample and step: per layer a (K, width) array.
 
-        Memory is that of 256 samples of one subnetwork, a bit a spike.
+        The method holds 256 samples of one subnetwork at a time, with one bit per spike.
 
         Raises
         ------
@@ -263,7 +242,7 @@ class Network:
         return rates
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Outputs for sequences X (n, T, d): (n, C), or (n, T, C) when read at every step.
+        """Return the outputs for X (n, T, d): (n, C), or (n, T, C) with readout "every".
 
         Raises
         ------
@@ -275,10 +254,10 @@ class Network:
         return outputs[:, -1] if self.readout == "last" else outputs
 
     def traces(self, X: ArrayLike) -> NDArray[np.float64]:
-        """What the readout weighs: (n, K m), or (n, T, K m) when it is read at every step.
+        """Return the readout's inputs: (n, K m), or (n, T, K m) with readout "every".
 
-        The final spikes of all subnetworks side by side, 0 and 1; where the readout leaks,
-        their leaking sums. Outputs are its product with the readout weights, plus the intercept.
+        They are the final spikes of all subnetworks side by side, or their leaking sums if the
+        readout leaks. Times the readout weights, plus the intercept, they give the outputs.
 
         Raises
         ------
@@ -297,9 +276,9 @@ class Network:
         return side_by_side[:, -1] if self.readout == "last" else side_by_side
 
     def predict(self, X: ArrayLike) -> NDArray[np.generic]:
-        """Labels of sequences X, one each, or one a step.
+        """Return the label of each sequence of X, or of each step with readout "every".
 
-        In regression the outputs themselves, without the last axis where there is one.
+        In regression return the outputs, without the last axis if C = 1.
 
         Raises
         ------
@@ -309,17 +288,12 @@ class Network:
         outputs = self.decision_function(X)
         if self.classes is None:
             return outputs[..., 0] if self.intercept.size == 1 else outputs
-        if outputs.shape[-1] == 1:
-            chosen = (outputs[..., 0] >= 0).astype(np.intp)
-        else:
-            chosen = outputs.argmax(axis=-1)
-        labels: NDArray[np.generic] = self.classes[chosen]
-        return labels
+        return chosen_labels(outputs, self.classes)
 
     def synaptic_operations(self, X: ArrayLike) -> SynapticOperations:
-        """Count the synaptic operations of running the network on all of X, as it is read out.
+        """Count the synaptic operations of running the network on all of X with its readout.
 
-        Memory is that of 4,096 samples of one subnetwork, a byte a spike.
+        The method holds 4,096 samples of one subnetwork at a time, with one byte per spike.
 
         Raises
         ------
@@ -336,15 +310,14 @@ class Network:
         )
 
     def merge(self, *others: Self) -> Self:
-        """Return the network of all subnetworks of this one and the others: the sum of them.
+        """Return the sum of this network and others: the network of all their subnetworks.
 
         Decision functions and intercepts add up.
 
         Raises
         ------
         ValueError
-            Unless all are of the same class of network, inputs, hidden widths,
-            readout, number of outputs and classes.
+            If two of them differ in kind, inputs, hidden widths, readout, outputs or classes.
         """
         networks = (self, *others)
         for other in others:
@@ -362,7 +335,7 @@ class Network:
         intercept: NDArray[np.float64],
         classes: NDArray[np.generic] | None = None,
     ) -> Self:
-        """Return the network with another readout of the same :meth:`traces`.
+        """Return this network with another readout of the same :meth:`traces`.
 
         Parameters
         ----------
@@ -387,17 +360,17 @@ class Network:
         )
 
     def save(self, path: Path) -> None:
-        """Write the network to one file, whole or not at all, in place of what is there.
+        """Write the network to one file, whole or not at all; replace a file of that name.
 
         Raises
         ------
         ValueError
-            If a layer is recurrent in some subnetworks alone.
+            If a layer is recurrent in some subnetworks only.
         TypeError
-            If a label is not a string, whole number, finite float or bool, or their dtype is
-            NumPy's StringDType.
+            If a label is not a string, whole number, finite float or bool, or if the labels'
+            dtype is NumPy's StringDType.
         OSError
-            If the file can't be written; what was there stays.
+            If the file cannot be written; the earlier file then stays.
         """
         fields = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
         write_network(path, type(self).__name__, fields)
@@ -405,18 +378,18 @@ class Network:
     def raster(self, x: ArrayLike, figure: Any = None) -> Any:
         """Draw the spikes of all neurons on one sequence (T, d), and return the figure.
 
-        Axes for each layer: step across; neuron j of subnetwork k in row k * width + j.
+        Each layer has its axes. Row k * width + j shows neuron j of subnetwork k over the steps.
 
         Parameters
         ----------
         x : (T, d) array
         figure : matplotlib figure, optional
-            Drawn on, instead of on a new one.
+            The figure to draw on, by default a new one.
 
         Raises
         ------
         ValueError
-            If x is not finite, of that shape and the network's number of inputs.
+            If x is not finite, or has another shape or number of inputs.
         ModuleNotFoundError
             If matplotlib (the extra ``report``) is not installed.
         """
@@ -434,21 +407,21 @@ class Network:
     def membrane_plot(self, x: ArrayLike, subnetwork: int = 0, figure: Any = None) -> Any:
         """Draw the membranes of one subnetwork on one sequence (T, d), and return the figure.
 
-        Axes for each layer: u of each neuron as :meth:`membranes` gives it, a dot
-        where it fires, and the thresholds.
+        Each layer has its axes. They show the thresholds, u of each neuron as :meth:`membranes`
+        returns it, and a dot for each spike.
 
         Parameters
         ----------
         x : (T, d) array
         subnetwork : int
-            Which one, from 0.
+            Index of the subnetwork, from 0.
         figure : matplotlib figure, optional
-            Drawn on, instead of on a new one.
+            The figure to draw on, by default a new one.
 
         Raises
         ------
         ValueError
-            If x is as :meth:`raster` refuses it, or there is no such subnetwork.
+            As :meth:`raster`, or if the network lacks this subnetwork.
         ModuleNotFoundError
             If matplotlib (the extra ``report``) is not installed.
         """
@@ -470,19 +443,19 @@ class Network:
 
     @staticmethod
     def refuses(layer: Layer) -> str:
-        """Tell what this kind of network expects of a layer, where it is not that; else nothing."""
+        """Describe the layers of this kind of network if ``layer`` is another; else return ""."""
         return ""
 
     def _sequences(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return X as sequences (n, T, d); ValueError unless it is what the network takes."""
+        """Return X as sequences (n, T, d); raise ValueError if the network cannot take it."""
         return check_sequences(X, self.inputs)
 
     def _shown(self, array: NDArray[Any]) -> NDArray[Any]:
-        """Return an (n, T, width) array as the network shows it."""
+        """Return an (n, T, width) array in the shape that the network returns."""
         return array
 
     def _drawn(self, x: ArrayLike) -> NDArray[np.float64]:
-        """Return what plots draw as sequences: one of T steps, or n of one."""
+        """Return the sequences that plots draw: one sequence of T steps, or n of one step."""
         if np.ndim(x) != 2:
             raise ValueError(f"x: expected one sequence of shape (T, d), got {np.shape(x)}")
         return self._sequences(np.expand_dims(x, 0))
@@ -490,7 +463,7 @@ class Network:
     def _traced(
         self, sequences: NDArray[np.float64], layers: Sequence[Layer]
     ) -> NDArray[np.float64]:
-        """Return traces of a subnetwork at the steps that are read, (n, steps, m)."""
+        """Return the traces (n, steps, m) of a subnetwork at the steps of the readout."""
         first = -1 if self.readout == "last" else 0
         spikes = roll(sequences, layers)[-1]
         if self.readout_leak == 0:
@@ -508,7 +481,7 @@ class Network:
         return total + self.intercept
 
     def _refuse_to_merge(self, other: Any) -> None:
-        """Raise ValueError, with the reason, unless the sum of both is a network of this class."""
+        """Raise ValueError, with the reason, if the sum of both is no network of this class."""
         mine, others = type(self).__name__, type(other).__name__
         if type(other) is not type(self):
             raise ValueError(f"others: expected a {mine}, got a {others}")
@@ -523,22 +496,6 @@ class Network:
         labels = [None if n.classes is None else n.classes.tolist() for n in (self, other)]
         if labels[0] != labels[1]:
             raise ValueError(f"others: expected classes {labels[0]}, got {labels[1]}")
-
-
-def hears_others(layer: Layer) -> bool:
-    """Whether the spikes of some neuron feed back into another, so that no copies are a layer."""
-    if layer.recurrent is None:
-        return False
-    return bool((layer.recurrent != np.diag(layer.recurrent.diagonal())).any())
-
-
-def _copied(layer: Layer, neuron: int, copies: int) -> Layer:
-    """Return the layer of copies of a neuron that hears no other."""
-    layer_of_copies = replace(layer, recurrent=None).take(np.full(copies, neuron))
-    if layer.recurrent is None:
-        return layer_of_copies
-    on_itself = np.diag(np.full(copies, layer.recurrent[neuron, neuron]))
-    return replace(layer_of_copies, recurrent=on_itself)
 
 
 def _blocks(sequences: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:

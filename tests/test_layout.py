@@ -57,6 +57,14 @@ def test_root_holds_no_other_module():
     assert {path.name for path in ROOT.glob("*.py")} == {"__init__.py", "__main__.py"}
 
 
+def test_a_module_of_more_than_500_lines_gives_its_reason():
+    for path in (*MODULES, *ROOT.glob("*.py")):
+        text = path.read_text()
+        if len(text.splitlines()) > 500:
+            docstring = " ".join((ast.get_docstring(ast.parse(text)) or "").split())
+            assert "The file is long because" in docstring, f"{path}: split it by noun"
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_imports_are_relative_and_fall(path):
     folders = path.relative_to(ROOT).parts[:-1]

@@ -58,7 +58,7 @@ def test_every_number_of_threads_gives_the_same_bits(rows, columns, small_parts,
 
 
 def test_one_thread_counts_what_was_meant_for_several():
-    # helpers may come late or not at all: whoever comes counts all blocks that nobody has begun
+    # other threads may come late or never: a thread that comes counts all blocks not yet begun
     rng = np.random.default_rng(0)
     dense = rng.random((700, 150)) < 0.4
     words = bd.BinaryMatrix.from_dense(dense).words

@@ -1,1 +1,1 @@
-"""Threads of products and rollouts: how many there are, and how work is shared among them."""
+"""Threads of products and rollouts: their number, and the split of work among them."""

@@ -1,8 +1,9 @@
 """A thread pool that no Ctrl-C can leave locked.
 
-An executor of ``concurrent.futures`` waits on semaphores and conditions, which are Python code:
-a KeyboardInterrupt just after one took its lock leaves it taken, and the next call waits forever.
-The locks and queues here are those of C, which an interrupt comes before or after.
+An executor of ``concurrent.futures`` waits on semaphores and conditions, which are Python code.
+If a KeyboardInterrupt comes just after one has acquired its lock, the lock is never released, and
+the next call waits forever. This pool uses locks and queues written in C: an interrupt comes
+before or after their calls, not within.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from threading import Lock, Thread
 
 
 class _Job:
-    """Work, how many threads took it, and the error that it ended with in each, or None."""
+    """Work, the number of threads that took it, and the error or None of each that has ended."""
 
     def __init__(self, work: Callable[[], None]) -> None:
         self.work = work
@@ -20,7 +21,7 @@ class _Job:
 
 
 class ThreadPool:
-    """Threads, as many as were ever asked for at once, that all callers share.
+    """Threads that all callers share, as many as the largest call so far asked for.
 
     Examples
     --------
@@ -33,32 +34,32 @@ class ThreadPool:
     """
 
     def __init__(self) -> None:
-        self._lock = Lock()  # of threads and jobs
+        self._lock = Lock()  # guards threads and jobs
         self._threads: list[Thread] = []
         self._closed = False
-        self._jobs: list[_Job] = []  # each as often as threads may still take it
-        self._calls: SimpleQueue[bool] = SimpleQueue()  # to threads: look at jobs, or end
+        self._jobs: list[_Job] = []  # each job once per thread that may still take it
+        self._calls: SimpleQueue[bool] = SimpleQueue()  # True: take jobs, False: end
 
     def share(self, work: Callable[[], None], count: int) -> None:
-        """Call ``work`` in this thread and in up to ``count`` others that come before it ends.
+        """Call ``work`` in this thread and in up to ``count`` others that begin before it ends.
 
-        Returns when all calls have ended; then the first error of any is raised.
+        Return when all calls have ended, or raise the first error of any of them.
         """
         job = _Job(work)
         try:
             self._offer(job, count)
             work()
-        finally:  # no call may outlive this
+        finally:  # no other call may go on after this one, even after an error
             ended = [job.ended.get() for _ in range(self._withdraw(job))]
         errors = [error for error in ended if error is not None]
         if errors:
             try:
                 raise errors[0]
             finally:
-                del ended, errors, job, work  # all that the error's traceback would keep
+                del ended, errors, job, work  # the error's traceback would keep them alive
 
     def close(self) -> None:
-        """End all threads; later calls run in the caller's thread."""
+        """End all threads; later work runs in the caller's thread only."""
         with self._lock:
             self._closed = True
             threads, self._threads = self._threads, []
@@ -71,18 +72,18 @@ class ThreadPool:
         with self._lock:
             try:
                 while len(self._threads) < count and not self._closed:
-                    # a daemon, for the interpreter would wait for others before it ends
+                    # a daemon, as the interpreter waits for all other threads before it ends
                     thread = Thread(target=self._serve, name="bidual thread", daemon=True)
                     thread.start()
                     self._threads.append(thread)
-            except RuntimeError:  # no more threads, or the interpreter ends: fewer will do
-                pass
+            except RuntimeError:  # the system is out of threads, or the interpreter ends
+                pass  # fewer threads do the same work
             self._jobs += [job] * count
             for _ in range(min(count, len(self._threads) - self._calls.qsize())):
                 self._calls.put(True)
 
     def _withdraw(self, job: _Job) -> int:
-        """Offer a job to no more threads; return how many have taken it."""
+        """Stop offering a job; return how many threads have taken it."""
         with self._lock:
             self._jobs = [other for other in self._jobs if other is not job]
             return job.taken
@@ -93,7 +94,7 @@ class ThreadPool:
                 pass
 
     def _run(self) -> bool:
-        """Take a job and do its work; False where there is none."""
+        """Take a job and do its work; return False if no job is left."""
         with self._lock:
             if not self._jobs:
                 return False
@@ -105,7 +106,7 @@ class ThreadPool:
         except BaseException as raised:  # the caller raises it
             error = raised
         ended = job.ended
-        del job  # first, so that the caller frees what the work held
+        del job  # before the caller wakes, so that nothing else holds the work's arrays
         ended.put(error)
-        del error  # its traceback holds this frame
+        del error  # the error's traceback holds this frame
         return True

@@ -1,11 +1,11 @@
-"""Threads for products and rollouts: how many, and how the work is split between them.
+"""Threads for products and rollouts: their number, and the split of work among them.
 
-Kernels release the GIL, so work is split into parts that plain Python threads run
-(``pool.py``), of which a forked child starts its own; Numba's thread layers, which
-abort or hang where two threads or a fork meet in them, stay out. Parts never share a
-sum, so that every number of threads gives the same bits.
+Kernels release the GIL, so plain Python threads (``pool.py``) can run parts of the work at the
+same time. A forked child starts threads of its own. Numba's thread layers are not used: they
+abort or hang if two threads use them at once, or after a fork. Two parts never add to the same
+sum, so every number of threads gives the same bits.
 
-BLAS and the solvers have threads of their own, which this does not change.
+BLAS and the solvers have their own threads, which this module does not change.
 """
 
 import atexit
@@ -20,12 +20,12 @@ from numba import config
 from ..validation import check_whole
 from .pool import ThreadPool
 
-# Registers (512 bits) handled per thread before a second one pays: waking it takes
+# Registers (512 bits) of work per thread from which on another thread pays: waking a thread takes
 # about 0.1 ms, a register 0.5 ns
 _REGISTERS_PER_THREAD = 500_000
-_PARTS_PER_THREAD = 8  # whoever is free takes the next: a thread that wakes late has fewer
-# Taking a part costs 5 us, much of little work: up to this many registers per thread, each has a
-# large part, and a few small ones even them out
+_PARTS_PER_THREAD = 8  # a free thread takes the next part, so a late thread takes fewer
+# Taking a part costs 5 us, which is much of little work: below _LONG registers per thread, each
+# thread gets one large part, and a few small parts even out the ends
 _LONG, _LARGE, _SMALL_PER_THREAD = 10_000_000, 20, 3
 
 _for_all: int | None = None
@@ -33,14 +33,14 @@ _for_this: ContextVar[int | None] = ContextVar("bidual_threads", default=None)
 
 
 def get_threads() -> int:
-    """How many threads a large product may take: by default as many as cores may be used."""
+    """Return how many threads a large product may use, by default one per available core."""
     chosen = _for_this.get() or _for_all
     default: int = config.NUMBA_NUM_THREADS  # type: ignore[attr-defined]  # set at run time
     return default if chosen is None else chosen
 
 
 def set_threads(count: int | None) -> None:
-    """Set the number of threads of every product in this process; None restores the default.
+    """Set the number of threads for all products of this process; None restores the default.
 
     Raises
     ------
@@ -63,7 +63,7 @@ def set_threads(count: int | None) -> None:
 
 @contextmanager
 def use_threads(count: int) -> Iterator[None]:
-    """Set the number of threads within a ``with``, for products of the calling thread alone.
+    """Set the number of threads within a ``with``, for products of the calling thread only.
 
     Raises
     ------
@@ -86,18 +86,18 @@ def use_threads(count: int) -> Iterator[None]:
 
 
 def split(task: Callable[[int, int], None], length: int, registers: int, shortest: int = 1) -> None:
-    """Call ``task(first, last)`` over consecutive parts of ``range(length)``, in threads.
+    """Split ``range(length)`` into parts and call ``task(first, last)`` for each, in threads.
 
     Parameters
     ----------
     task : callable
-        Does its part and returns nothing; it releases the GIL.
+        Does the work of one part, releases the GIL, and returns nothing.
     length : int
-        What is divided, in a few parts for each thread.
+        Length of the range; each thread gets a few parts.
     registers : int
-        Work of the whole, in 512-bit registers handled; little is not split.
+        Work of the whole range, in registers of 512 bits; little work is not split.
     shortest : int
-        Length below which parts get in each other's way.
+        Least length of a part; shorter parts slow each other down.
     """
     most = max(1, length // shortest)
     count = min(most, worthwhile(registers))
@@ -106,7 +106,7 @@ def split(task: Callable[[int, int], None], length: int, registers: int, shortes
         return
     small, large = count * _SMALL_PER_THREAD, _LARGE
     if registers >= _LONG * count or length < shortest * (count * large + small):
-        # as many for each thread, so that all end together where they are equally fast
+        # equal parts, as many per thread, so that equally fast threads end together
         small, large = count * (min(_PARTS_PER_THREAD, most // count) - 1), 1
     ends = [0, *accumulate([large] * count + [1] * small)]
     left = iter([(length * a // ends[-1], length * b // ends[-1]) for a, b in pairwise(ends)])
@@ -119,14 +119,14 @@ def split(task: Callable[[int, int], None], length: int, registers: int, shortes
 
 
 def worthwhile(registers: int) -> int:
-    """How many threads so much work pays for, at least 1."""
+    """Return how many threads are worth their cost for this work, at least 1."""
     return max(1, min(get_threads(), registers // _REGISTERS_PER_THREAD))
 
 
 def together(work: Callable[[], None], count: int) -> None:
-    """Call ``work``, which shares itself out, here and in ``count`` - 1 other threads.
+    """Call ``work`` in this thread and in ``count`` - 1 others; the calls share the work.
 
-    Those that are busy elsewhere until it has ended here don't call it.
+    A thread that is busy until the call in this thread has ended does not call it.
     """
     if count < 2:
         work()
@@ -134,7 +134,7 @@ def together(work: Callable[[], None], count: int) -> None:
         _pool.share(work, count - 1)
 
 
-_pool = ThreadPool()  # starts no thread before there is work
+_pool = ThreadPool()  # starts its threads when work comes
 
 
 def _forget_pool() -> None:

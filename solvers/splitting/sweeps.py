@@ -1,13 +1,10 @@
 """Sweeps of ADMM splitting: updates of weights, spikes, membranes and multiplier per batch."""
 
 import hashlib
-import tempfile
-import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import reduce
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +31,7 @@ from ..anderson import Anderson
 from ..backend import Backend
 from ..solution import Status
 from ..solve import solve
+from .memory import Memory
 from .settings import SplittingSettings
 
 _BALANCE, _FACTOR = 10.0, 2.0  # residual balancing, as in Boyd et al. (2011), section 3.4.1
@@ -150,7 +148,7 @@ class Training:
             settings.weight_norm == "l1",
         )
         self._size = size = min(batch or n, n)
-        self._memory = _Memory(in_files=size < n)
+        self._memory = Memory(in_files=size < n)
         self._known: list[bytes] = []  # digests of the inputs, batch by batch
         self._batches = [self._batch(X, rows, targets) for rows in self._rows()]
         shapes = list(zip((inputs, *settings.hidden), self._widths, strict=True))
@@ -451,23 +449,6 @@ class Training:
             steps,
             self._memory.allocate(SplitSamples.size(samples, steps, self._widths)),
         )
-
-
-class _Memory:
-    """Allocator of arrays, in memory or in temporary files that are deleted with it."""
-
-    def __init__(self, in_files: bool) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="bidual-") if in_files else None
-        self._names = count()
-        if self._folder is not None:
-            weakref.finalize(self, self._folder.cleanup)
-
-    def allocate(self, size: int) -> Array:
-        """Return an array of ``size`` floats."""
-        if self._folder is None:
-            return np.empty(size)
-        path = Path(self._folder.name) / str(next(self._names))
-        return np.memmap(path, dtype=np.float64, mode="w+", shape=(size,))
 
 
 def _digest(inputs: Any) -> bytes:
