@@ -56,7 +56,8 @@ def test_an_interrupt_at_any_moment_leaves_threads_at_work():
     try:
         for k in range(2000):
             try:
-                signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + k % 300))
+                # again after 0.2 s: an interrupt in a callback of the garbage collector is lost
+                signal.setitimer(signal.ITIMER_REAL, 1e-6 * (1 + k % 300), 0.2)
                 while True:
                     pool.share(lambda: None, 1)
             except KeyboardInterrupt:
