@@ -20,6 +20,7 @@ from .labels import checked_labels, chosen_labels
 from .membranes import roll_membranes
 from .operations import SynapticOperations, count_operations
 from .plots import draw_membranes, draw_raster
+from .summands import check_summand
 
 _SAMPLES_PER_BLOCK = 4096  # bounds the spikes of a simulation
 
@@ -321,7 +322,7 @@ class Network:
         """
         networks = (self, *others)
         for other in others:
-            self._refuse_to_merge(other)
+            check_summand(self, other)
         return replace(
             self,
             subnetworks=[layers for network in networks for layers in network.subnetworks],
@@ -479,23 +480,6 @@ class Network:
         for layers, weights in zip(self.subnetworks, self.readout_weights, strict=True):
             total += self._traced(sequences, layers) @ weights
         return total + self.intercept
-
-    def _refuse_to_merge(self, other: Any) -> None:
-        """Raise ValueError, with the reason, if the sum of both is no network of this class."""
-        mine, others = type(self).__name__, type(other).__name__
-        if type(other) is not type(self):
-            raise ValueError(f"others: expected a {mine}, got a {others}")
-        for name in ("inputs", "hidden", "readout", "readout_leak"):
-            expected, found = getattr(self, name), getattr(other, name)
-            if expected != found:
-                raise ValueError(f"others: expected {name} {expected!r}, got {found!r}")
-        if self.intercept.size != other.intercept.size:
-            raise ValueError(
-                f"others: expected {self.intercept.size} outputs, got {other.intercept.size}"
-            )
-        labels = [None if n.classes is None else n.classes.tolist() for n in (self, other)]
-        if labels[0] != labels[1]:
-            raise ValueError(f"others: expected classes {labels[0]}, got {labels[1]}")
 
 
 def _blocks(sequences: NDArray[np.float64]) -> Iterator[NDArray[np.float64]]:
