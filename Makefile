@@ -32,15 +32,15 @@ demo: $(VENV)/.all
 	$(RUN)/python -I certificates/checker.py out/compare.cert
 
 test: $(VENV)/.test
-	$(PYTEST) -m "not slow and not night"
+	$(PYTEST) --hypothesis-profile=short -m "not slow and not night"
 
 # Tests that start processes or draw take a while each.
 quick: $(VENV)/.test
-	$(PYTEST) -m "not slow and not night" --first-cases \
+	$(PYTEST) --hypothesis-profile=short -m "not slow and not night" --first-cases \
 	  $(patsubst %,--ignore-glob="*/test_%.py",cli packed_file threads network_plots pretrained)
 
 test-all: $(VENV)/.interop $(VENV)/.bench
-	$(PYTEST) -m "slow and not night"
+	$(PYTEST) -m "(slow or hypothesis) and not night"
 	$(RUN)/python tests/on_processors.py
 	$(RUN)/python benchmarks/kernels.py --rounds 2
 	$(RUN)/python benchmarks/rollout.py --rounds 3

@@ -12,6 +12,7 @@ from covering import beyond_pairs
 # a busy machine is slow too: what may take how long, tests of time say themselves
 slow = [HealthCheck.too_slow]
 settings.register_profile("bidual", deadline=None, suppress_health_check=slow)
+settings.register_profile("short", settings.get_profile("bidual"), max_examples=25)
 settings.load_profile("bidual")
 
 

@@ -1,5 +1,6 @@
 """Pairwise coverings: few cells of a grid that have between them every pair of its levels."""
 
+from heapq import heapify, heappop, heapreplace
 from itertools import combinations
 
 import pytest
@@ -27,10 +28,19 @@ def covering(met):
 
     ``met`` holds what each cell meets.
     """
-    left, chosen = set().union(*met.values()), []
+    left, chosen, cells = set().union(*met.values()), [], list(met)
+    # what a cell adds only falls, so a cell that still adds as much as it did is the best
+    best = [(-len(met[cell]), k) for k, cell in enumerate(cells)]
+    heapify(best)
     while left:
-        chosen.append(max(met, key=lambda cell: len(met[cell] & left)))
-        left -= met[chosen[-1]]
+        expected, k = best[0]
+        added = -len(met[cells[k]] & left)
+        if added > expected:
+            heapreplace(best, (added, k))
+            continue
+        chosen.append(cells[k])
+        left -= met[cells[k]]
+        heappop(best)
     return chosen
 
 

@@ -167,7 +167,7 @@ def test_a_start_at_the_optimum_stays_there(loss, penalty, intercept):
 
 @pytest.mark.parametrize(
     "loss",
-    ["squared", *slow("logistic", "softmax")],
+    slow("squared", "logistic", "softmax"),
 )
 def test_balancing_rho_keeps_the_multipliers(loss):
     # at the optimum residuals are rounding, so rho moves wildly; the unscaled V must not
@@ -421,7 +421,7 @@ HARD = [508, 565, 719, 892, 1021, 1087, 1273, 1451, 1564, 6633, 8733, 12261]
 
 @pytest.mark.parametrize(
     "number",
-    [*range(20), *HARD, *slow(*range(20, 100))],
+    [*range(8), *HARD[:-1], *slow(HARD[-1], *range(8, 100))],
 )
 def test_tiny_programs_are_certified(number):
     program = tiny_program(number)

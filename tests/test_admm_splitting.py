@@ -553,7 +553,7 @@ OPTIONS = (
 )
 
 
-@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("options", [*OPTIONS[:2], *slow(OPTIONS[2])])
 @pytest.mark.parametrize("batch", [None, 25])
 def test_going_on_is_the_same_as_never_having_stopped(options, batch):
     X, y = digits(50)

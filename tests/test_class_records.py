@@ -19,6 +19,8 @@ from bidual.dictionaries import ClassRecord, SpikeDictionary
 from bidual.dictionaries.files.packed_file import open_packed
 from bidual.dictionaries.files.packed_writer import write_packed
 
+from covering import slow
+
 N, T, D = 9, 4, 3
 X = (np.arange(N * T * D).reshape(N, T, D) * 5 % 13 - 6) / 4
 POINTS = X[:, 0]
@@ -446,7 +448,7 @@ def test_a_program_of_a_design_alone_says_how_to_rebuild():
 # growing
 
 
-@pytest.mark.parametrize("atoms", [6, "sampled", "loaded"])
+@pytest.mark.parametrize("atoms", ["sampled", *slow(6, "loaded")])
 def test_grown_dictionaries_are_of_the_class_and_their_solutions_have_networks(atoms, tmp_path):
     for name in ("LIF", "Feedforward bias", "Recurrent every step"):
         formulation, dictionary = sampled(name)

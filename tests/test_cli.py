@@ -219,7 +219,7 @@ def test_the_grid_of_the_page_on_backends_is_the_one_that_is_printed(capsys):
     assert grid in page.read_text()
 
 
-@pytest.mark.parametrize("penalty", ["l1", *slow("group")])
+@pytest.mark.parametrize("penalty", slow("l1", "group"))
 def test_compare_trains_a_softmax_readout(tmp_path, capsys, penalty):
     arguments = ["--loss", "softmax", "--penalty", penalty, "--backends", "admm,lasso"]
     assert main([*SMALL, *arguments, "--gap", "1e-2", "--out", str(tmp_path)]) == 0

@@ -13,6 +13,8 @@ from bidual.solvers.growing import column_generation
 from bidual.solvers.growing.grow import Growth, StopReason, grow
 from bidual.solvers.growing.pricing import Question, RefinementPricing, SearchPricing
 
+from covering import slow
+
 LIF = bd.LIF(hidden=(1,), leak=0.9)
 GAP = 1e-6
 
@@ -64,7 +66,7 @@ def check_optimum(grown, best, X, bias=False):
     assert len(grown.history) <= 40
 
 
-@pytest.mark.parametrize("share", [0.5, 0.1, 0.02])
+@pytest.mark.parametrize("share", [0.5, *slow(0.1, 0.02)])
 @pytest.mark.parametrize("loss", ["squared", "hinge"])
 def test_first_last_xor_grows_to_the_optimum_over_all_neurons(loss, share):
     X, y = strings(5)
@@ -75,8 +77,8 @@ def test_first_last_xor_grows_to_the_optimum_over_all_neurons(loss, share):
     assert grown.dictionary.atoms.shape[1] < 500  # of 5,299
 
 
-@pytest.mark.parametrize("inputs", [1, 2, 3])
-@pytest.mark.parametrize("loss", ["squared", "hinge", "logistic"])
+@pytest.mark.parametrize("inputs", [1, 2, *slow(3)])
+@pytest.mark.parametrize("loss", ["squared", *slow("hinge"), "logistic"])
 def test_threshold_networks_grow_to_the_optimum_over_all_neurons(inputs, loss):
     rng = np.random.default_rng(inputs)
     X = np.round(rng.normal(size=(60, inputs)), 3)

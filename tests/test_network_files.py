@@ -183,6 +183,7 @@ def refused(network_class, path):
     return False
 
 
+@pytest.mark.slow
 def test_a_change_of_any_byte_is_refused(path):
     network_of(RecurrentNetwork).save(path)
     whole = path.read_bytes()

@@ -128,7 +128,7 @@ def test_branch_and_bound_takes_one_input_and_scaled_ones():
     assert np.abs(found.atoms.rmatvec(v)).max() == pytest.approx(largest_price, rel=1e-12)
 
 
-@pytest.mark.parametrize("pricing", [RefinementPricing, *slow(ThresholdMILPPricing)])
+@pytest.mark.parametrize("pricing", slow(RefinementPricing, ThresholdMILPPricing))
 def test_bounding_oracles_answer_with_no_more_than_they_are_asked_for(pricing):
     if pricing is RefinementPricing:
         X, record = check_sequences(strings(5)), lif().record()

@@ -185,6 +185,7 @@ def test_squares_past_float64_are_no_obstacle(intercept):
     assert found[1] / 1e304 == pytest.approx(found[0], rel=1e-7)
 
 
+@pytest.mark.slow
 def test_a_block_that_went_to_rows_stays_with_them(monkeypatch):
     ways = ""
 

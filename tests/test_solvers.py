@@ -12,6 +12,7 @@ import pytest
 import bidual as bd
 from bidual.solvers import Backend, path, solve
 
+from covering import slow
 from programs import KNOWN, random_program
 from tolerances import GAPS
 
@@ -339,7 +340,14 @@ def _ctrl_c_is_heard():
 
 
 @pytest.mark.usefixtures("_ctrl_c_is_heard")
-@pytest.mark.parametrize("name", [name for name in READY if name not in {"cvxpy", "sklearn"}])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "newton",
+        "admm",
+        *slow(*(each for each in READY if each not in {"newton", "admm", "cvxpy", "sklearn"})),
+    ],
+)
 def test_ctrl_c_reaches_the_solver(name, monkeypatch):
     rng = np.random.default_rng(0)
     D = bd.BinaryMatrix.from_dense(rng.random((400, 1200)) < 0.4)
