@@ -6,6 +6,9 @@ RUN := $(VENV)/bin
 # Where BLAS, solvers and Numba meet, spinning threads put each other to sleep.
 export OMP_WAIT_POLICY ?= passive
 
+# Tests start many processes; without bytecode on disk each would compile all modules anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 PIP := $(RUN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 # A worker for each core, as most tests use no more than one, but no more than memory holds.

@@ -7,7 +7,7 @@ from importlib import import_module
 import pytest
 from hypothesis import HealthCheck, settings
 
-from covering import beyond_pairs
+from covering import left_out
 
 # a busy machine is slow too: what may take how long, tests of time say themselves
 slow = [HealthCheck.too_slow]
@@ -24,7 +24,7 @@ def pytest_addoption(parser):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(config, items):
-    for item in beyond_pairs(items):
+    for item in left_out(items):
         item.add_marker(pytest.mark.slow)
     yield  # -m and -k choose
     if config.getoption("first_cases"):

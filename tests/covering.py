@@ -1,4 +1,4 @@
-"""Pairwise coverings: few cells of a grid that have between them every pair of its levels."""
+"""Coverings: few cells of a grid that have between them every level, or every pair of levels."""
 
 from heapq import heapify, heappop, heapreplace
 from itertools import combinations
@@ -61,12 +61,22 @@ def parameters(programs):
     return [pytest.param(name, marks=marks) for name, marks in marked(programs).items()]
 
 
-def beyond_pairs(items):
-    """Tests that a covering goes without: of each function, all pairs of parameters remain."""
+def factors(item):
+    """Values of a test's parameters, those of one ``parametrize`` together."""
+    values, found = dict(item.callspec.params), set()
+    for mark in item.iter_markers("parametrize"):
+        names = mark.args[0]
+        names = [name.strip() for name in names.split(",")] if isinstance(names, str) else names
+        # a value is one object in all the tests that take it
+        found.add(tuple((name, id(values.pop(name))) for name in names if name in values))
+    return found | {((name, id(value)),) for name, value in values.items()}
+
+
+def left_out(items):
+    """Tests that a covering goes without: every value of a factor that is not slow remains."""
     functions = {}
     for item in items:
-        if hasattr(item, "callspec"):
-            # a value is one object in all the tests that take it
-            values = {name: id(value) for name, value in item.callspec.params.items()}
-            functions.setdefault(item.nodeid.split("[")[0], {})[item] = pairs_of(values)
+        long = item.get_closest_marker("slow") or item.get_closest_marker("night")
+        if hasattr(item, "callspec") and not long:
+            functions.setdefault(item.nodeid.split("[")[0], {})[item] = factors(item)
     return [item for met in functions.values() for item in set(met).difference(covering(met))]

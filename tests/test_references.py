@@ -102,7 +102,9 @@ def steps(shape):
     return [sign * step / np.abs(step).max() for step in found for sign in (1, -1)]
 
 
-@pytest.mark.parametrize("name", [name for name in REFERENCES if REFERENCES[name].unique])
+@pytest.mark.parametrize(
+    "name", parameters({name: PROGRAMS[name] for name in REFERENCES if REFERENCES[name].unique})
+)
 def test_unique_weights_are_a_sharp_minimum(name):
     reference, program = REFERENCES[name], PROGRAMS[name]
     for step, size in itertools.product(steps(reference.weights.shape), (0.01, 1.0)):

@@ -153,10 +153,10 @@ class ConicBackend(Backend):
         missing = program.loss.lacks("epigraph") or program.penalty.lacks("epigraph")
         if missing:
             return f"needs a loss and a penalty in conic form, and {missing}"
-        charged = {block.cone for block in program.penalty.epigraph(1, program.block_width).blocks}
         for cone in sorted(program.cones(self.quadratic) - self.takes):
+            blocks = program.penalty.epigraph(1, program.block_width).blocks
             penalty, loss = f"{program.penalty.name} penalty", f"{program.loss.name} loss"
-            part = penalty if cone in charged else loss
+            part = penalty if cone in {block.cone for block in blocks} else loss
             return f"does not support the {cone.replace('_', '-')} cone, which the {part} needs"
         return None
 
