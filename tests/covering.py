@@ -1,9 +1,13 @@
-"""Coverings: few cells of a grid that have between them every level, or every pair of levels."""
+"""How much of the tests ``make test`` runs: coverings of grids, and shares of examples.
+
+A covering has few cells of a grid, and between them every level, or every pair of levels.
+"""
 
 from heapq import heapify, heappop, heapreplace
 from itertools import combinations
 
 import pytest
+from hypothesis import settings
 
 
 def levels(program):
@@ -61,14 +65,20 @@ def parameters(programs):
     return [pytest.param(name, marks=marks) for name, marks in marked(programs).items()]
 
 
+def examples(count):
+    """Settings of a property test of ``count`` examples, or of the profile's share of them."""
+    return settings(max_examples=-(-count * settings().max_examples // 100))
+
+
 def factors(item):
-    """Values of a test's parameters, those of one ``parametrize`` together."""
+    """Values of a test's parameters, and pairs of those that one ``parametrize`` gives."""
     values, found = dict(item.callspec.params), set()
     for mark in item.iter_markers("parametrize"):
         names = mark.args[0]
         names = [name.strip() for name in names.split(",")] if isinstance(names, str) else names
         # a value is one object in all the tests that take it
-        found.add(tuple((name, id(values.pop(name))) for name in names if name in values))
+        given = [(name, id(values.pop(name))) for name in names if name in values]
+        found.update(combinations(given, min(2, len(given))))
     return found | {((name, id(value)),) for name, value in values.items()}
 
 

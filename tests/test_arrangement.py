@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
@@ -35,7 +35,7 @@ from bidual.dictionaries.complete.integer_rows import (
 )
 from bidual.kernels import arrangement as kernels
 
-from covering import slow
+from covering import examples, slow
 
 
 def lp_patterns(X):
@@ -162,7 +162,7 @@ def test_faces_of_sign_vectors_outnumber_their_cells():
     assert len(listed(strings(3, (-1, 0, 1)))) == 291
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.integers(1, 9), st.integers(1, 5), st.sampled_from(sorted(KINDS)), st.integers(0, 10**6))
 def test_open_cells_are_counted_as_by_whitney_and_zaslavsky(n, d, kind, seed):
     rows = integer_rows(KINDS[kind](np.random.default_rng(seed), n, d))
@@ -311,7 +311,7 @@ def test_hopeless_ranks_are_refused_without_elimination_in_long_integers(shape, 
     assert told[0].patterns == most_patterns(*shape)
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(st.integers(1, 8), st.integers(1, 4), st.integers(0, 2**32))
 def test_rank_modulo_a_prime_and_fewest_cells_are_lower_bounds(n, d, seed):
     rng = np.random.default_rng(seed)
@@ -384,7 +384,7 @@ def test_an_incomplete_list_is_a_bug(lost, monkeypatch):
         threshold_patterns(X)
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.integers(1, 9), st.integers(1, 4), st.sampled_from(sorted(KINDS)), st.integers(0, 10**6))
 def test_cyclic_part_is_where_one_lp_cancels(n, d, kind, seed):
     X = KINDS[kind](np.random.default_rng(seed), n, d)
@@ -396,7 +396,7 @@ def test_cyclic_part_is_where_one_lp_cancels(n, d, kind, seed):
     assert not members or cancel(np.array(rows)[members])
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.integers(1, 12), st.integers(1, 5), st.integers(0, 10**6))
 def test_gordan_gives_one_certificate(n, d, seed):
     X = np.random.default_rng(seed).integers(-4, 5, (n, d))
@@ -409,7 +409,7 @@ def test_gordan_gives_one_certificate(n, d, seed):
         assert (X @ h > 0).all()
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(st.lists(st.integers(-50, 50), min_size=2, max_size=6).filter(any), st.integers(0, 10**6))
 def test_lattice_of_the_kernel_is_all_of_the_hyperplane(x, seed):
     x = np.array(x) // np.gcd.reduce(x)
@@ -422,7 +422,7 @@ def test_lattice_of_the_kernel_is_all_of_the_hyperplane(x, seed):
     assert minors == np.abs(x).tolist()
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(st.integers(2, 5), st.integers(0, 10**6))
 def test_restricting_and_lifting_belong_together(d, seed):
     rng = np.random.default_rng(seed)
@@ -437,7 +437,7 @@ def test_restricting_and_lifting_belong_together(d, seed):
     assert np.sign(np.dot(restrict(row, normal, at), h)) == np.sign(np.dot(row, lifted))
 
 
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(st.integers(1, 5), st.integers(1, 5), st.integers(0, 10**6))
 def test_orthogonal_basis_spans_what_is_orthogonal(n, d, seed):
     rows = integer_rows(np.random.default_rng(seed).integers(-3, 4, (n, d)))
@@ -450,7 +450,7 @@ def test_orthogonal_basis_spans_what_is_orthogonal(n, d, seed):
 ENDS = [0, 1, -1, 2**60, -(2**60), 2**60 - 1, 2**31, -(2**59) - 1]
 
 
-@settings(deadline=None, max_examples=200)
+@examples(200)
 @given(st.integers(1, 3), st.data())
 def test_kernel_evaluates_sums_of_any_length_exactly(limbs, data):
     entries = st.sampled_from(ENDS) | st.integers(-(2**60), 2**60)

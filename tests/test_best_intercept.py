@@ -2,20 +2,20 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import bidual as bd
 
-from covering import slow
+from covering import examples, slow
 from programs import random_program
 
 OTHERS = [loss for loss in bd.LOSSES if loss not in {"hinge", "softmax"}]
 
 
 @pytest.mark.parametrize("loss", ["hinge", "softmax", *slow(*OTHERS)])
-@settings(deadline=None, max_examples=10)
+@examples(10)
 @given(seed=st.integers(0, 2**32), outputs=st.sampled_from([2, 3]))
 def test_weights_without_an_intercept_get_the_best_one(loss, seed, outputs):
     program = random_program(loss, True, outputs=outputs)

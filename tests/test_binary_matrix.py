@@ -5,12 +5,14 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import sparse
 from scipy.sparse import linalg
 
 import bidual as bd
+
+from covering import examples
 
 SHAPES = [(n, p) for n in (0, 63, 64, 65, 511, 512, 513, 1024) for p in (0, 1, 63, 64, 65)]
 # more than one block of what is packed or unpacked at a time, and a last one cut short
@@ -42,7 +44,7 @@ def dense_matrices(draw):
 
 def on_matrices(test):
     """Run a test on drawn matrices, and on every shape around a word or a register of bits."""
-    test = settings(deadline=None, max_examples=100)(given(dense=dense_matrices())(test))
+    test = examples(100)(given(dense=dense_matrices())(test))
     for rows, columns in SHAPES:
         test = example(dense=bernoulli(rows, columns, 0.5))(test)
     for value in (0, 1):

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import linprog, minimize
@@ -13,9 +13,10 @@ from targets_for import outputs_for, targets_for
 import bidual as bd
 from bidual.certificates.certify import certify_priced
 
+from covering import examples
 from exact_values import exact_dual, exact_primal
 
-some = settings(deadline=None, max_examples=20)
+some = examples(20)
 each_loss = pytest.mark.parametrize("loss", bd.LOSSES)
 each_penalty = pytest.mark.parametrize("penalty", bd.PENALTIES)
 each_intercept = pytest.mark.parametrize("intercept", [False, True], ids=["plain", "intercept"])
@@ -56,7 +57,7 @@ SEEDS, OUTPUTS = st.integers(0, 9), st.integers(1, 3)
 @each_loss
 @each_penalty
 @each_intercept
-@settings(deadline=None, max_examples=12)
+@examples(12)
 @given(seed=SEEDS, outputs=OUTPUTS, data=st.data())
 def test_gap_is_primal_minus_dual_in_exact_arithmetic(
     loss, penalty, intercept, seed, outputs, data
@@ -249,7 +250,7 @@ def best_bound(program, block, candidate):
 @each_loss
 @each_penalty
 @each_intercept
-@settings(deadline=None, max_examples=12)
+@examples(12)
 @given(seed=SEEDS, outputs=OUTPUTS, data=st.data())
 def test_the_best_of_three_bounds_counts_for_every_block(
     loss, penalty, intercept, seed, outputs, data
@@ -281,7 +282,7 @@ def test_a_coupled_program_takes_the_candidate_that_suits_it_as_a_whole(loss, pe
 @each_loss
 @each_penalty
 @each_intercept
-@settings(deadline=None, max_examples=8)
+@examples(8)
 @given(seed=SEEDS, outputs=OUTPUTS, more=st.floats(0, 1), data=st.data())
 def test_prices_that_are_known_prove_what_a_pass_over_the_columns_does(
     loss, penalty, intercept, seed, outputs, more, data

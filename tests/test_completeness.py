@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.optimize import linprog
@@ -29,10 +29,10 @@ from bidual.certificates import checker
 from bidual.certificates import completeness as module
 from bidual.certificates.complete_statement import completeness, inputs_digest
 
-from covering import slow
+from covering import examples, slow
 
 SOURCE = Path(module.__file__)
-drawn = settings(deadline=None, max_examples=60)
+drawn = examples(60)
 leaks = st.sampled_from(["0", "1/3", "1/2", "9/10", "1"])
 resets = st.sampled_from(["delayed", "immediate"])
 
@@ -684,7 +684,7 @@ def test_files_of_long_integers_end_within_the_bounds_promised(name, tmp_path):
     assert done.stdout.startswith(f"REFUSED {path}: "), done.stderr
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(st.lists(st.integers(1, 9), min_size=4, max_size=4), st.integers(-9, 9))
 def test_inputs_up_to_what_moves_no_sign_have_one_digest(factors, x):
     X = np.array([[x, 1], [2, 3], [-4, 6], [0, 0]])

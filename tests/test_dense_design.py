@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import sparse
@@ -19,13 +19,13 @@ from bidual.solvers.newton.linear_system import OutputSystems
 from bidual.solvers.prune import evaluated
 from bidual.solvers.units import Units
 
-from covering import marked, parameters
+from covering import examples, marked, parameters
 from exact_values import exact_dual, exact_primal
 from programs import RANDOM
 from tolerances import GAPS, gap_for
 
 READY = [name for name, backend in bd.BACKENDS.items() if backend.available() is None]
-some = settings(deadline=None, max_examples=40)
+some = examples(40)
 
 eighths = st.integers(-64, 64).map(lambda k: k / 8)  # sums of products of a few are exact
 
@@ -146,7 +146,7 @@ def test_a_bound_does_not_underflow_before_its_product():
     assert abs(Fraction(values[0]) - Fraction(D[0, 0]) * Fraction(rows[0])) <= Fraction(bound)
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(dense=matrices(anything, least=1), data=st.data())
 def test_no_product_is_farther_from_the_exact_one_than_its_bound(dense, data):
     rows = data.draw(arrays(float, len(dense), elements=anything), label="rows")

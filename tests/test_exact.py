@@ -16,7 +16,7 @@ from types import SimpleNamespace
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from targets_for import outputs_for, targets_for
@@ -26,7 +26,7 @@ from bidual.certificates import checker, integer_logs
 from bidual.certificates.exact_terms import Scaled, integer_array, total_bound, total_loss
 from bidual.formulations.losses.regression import Huber, Squared
 
-from covering import parameters, slow
+from covering import examples, parameters, slow
 from programs import KNOWN, random_program
 
 CONTEXT = mpmath.MPContext()
@@ -387,7 +387,7 @@ SIZES = st.sampled_from([1e-300, 1e-20, 1e-3, 1.0, 1e3, 1e20])
 @each_loss
 @pytest.mark.parametrize("intercept", [False, True], ids=["plain", "intercept"])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
-@settings(deadline=None, max_examples=12)
+@examples(12)
 @given(data=st.data(), penalty=st.sampled_from(list(bd.PENALTIES)), outputs=st.integers(1, 3))
 def test_any_weights_and_any_dual_point_are_proven(
     loss, intercept, penalty, outputs, data, tmp_path_factory
@@ -590,7 +590,7 @@ def programs_of_integers(draw):
     )
 
 
-@settings(deadline=None, max_examples=600)
+@examples(600)
 @given(program=programs_of_integers(), copies=st.integers(1, 3))
 @pytest.mark.slow
 def test_sums_are_the_checkers_whatever_the_lengths(program, copies):

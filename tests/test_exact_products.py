@@ -10,10 +10,12 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import bidual as bd
+
+from covering import examples
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 int64s = st.one_of(
@@ -72,7 +74,7 @@ def check(product, values, expected):
         assert np.array_equal(found, expected)
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(case=products())
 @example(case=(np.ones((1, 1), int), np.array([[LOWEST]]), np.array([[LOWEST]])))
 @example(case=(np.ones((200, 200), int), np.full((200, 1), LOWEST), np.full((200, 1), HIGHEST)))
@@ -214,7 +216,7 @@ def real_products(draw):
     return dense, rows, draw(st.integers(10, 51))
 
 
-@settings(deadline=None, max_examples=300)
+@examples(300)
 @given(case=real_products())
 @example(case=(np.ones((200, 1), int), np.full((200, 1), 1 - 2.0**-53), 11))
 @example(case=(np.ones((200, 2), int), np.full((200, 1), 1 - 2.0**-53), 50))
@@ -298,7 +300,7 @@ def test_a_product_past_the_largest_float_is_refused():
 # ---- Gram matrices with weights
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(data=st.data(), dense=binary_arrays(columns=40))
 @example(data=None, dense=np.ones((200, 3), int))
 def test_weighted_gram_matrices_equal_those_of_python(data, dense):
@@ -326,6 +328,7 @@ EVERY_PRODUCT = """
 import hashlib
 import numpy as np, bidual as bd
 from bidual.kernels import bits
+from covering import examples
 
 digest = hashlib.sha256()
 for n, columns in ((1, 1), (200, 13), (1100, 70)):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
@@ -20,7 +20,7 @@ from bidual.formulations.epigraph import Block, Epigraph
 from bidual.formulations.losses.loss import kernel_prox
 from bidual.kernels import descent
 
-from covering import slow
+from covering import examples, slow
 from programs import random_program
 
 DOCS = Path(bd.__file__).parent / "docs"
@@ -223,7 +223,7 @@ def test_lambda_max_is_where_zero_weights_become_optimal(loss, penalty):
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_no_bound_is_above_the_optimum_whatever_the_dual_point(data):
     parts = data.draw(st.sampled_from(["squared + elastic net", "hinge + half", "squared + rows"]))
     program = with_parts(*PARTS[parts](), 2, data.draw(st.booleans()))

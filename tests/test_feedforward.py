@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bidual as bd
 from bidual.formulations import Feedforward
 from bidual.networks import ThresholdNetwork
+
+from covering import examples
 
 X = np.random.default_rng(0).normal(size=(12, 3))
 Y = np.where(X[:, 0] * X[:, 1] > 0, 1.0, -1.0)
@@ -40,7 +42,7 @@ def test_atoms_are_the_patterns_of_sampled_threshold_units(hidden, bias):
         np.testing.assert_array_equal(dictionary.atoms.to_dense()[:, atom], pattern)
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(
     bias=st.booleans(),
     hidden=st.sampled_from([(1,), (5,), (4, 3)]),

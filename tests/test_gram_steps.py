@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bidual as bd
@@ -11,7 +11,9 @@ from bidual.solvers.newton.gram_steps import GramSteps, Quadratic
 from bidual.solvers.newton.kept_factor import KeptFactor
 from bidual.solvers.newton.proximal_steps import Scales, follow
 
-few = settings(deadline=None, max_examples=40)
+from covering import examples
+
+few = examples(40)
 
 
 def never():

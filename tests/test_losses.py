@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.optimize import minimize, minimize_scalar
@@ -17,6 +17,8 @@ from targets_for import outputs_for, targets_for
 import bidual as bd
 from bidual.formulations.epigraph import stack
 from bidual.formulations.losses import Loss, find_loss
+
+from covering import examples
 
 DELTA = 0.375
 SOFTMAX = bd.LOSSES["softmax"]
@@ -182,7 +184,7 @@ SEPARABLE = [name for name, case in TABLE.items() if case.loss.separable]
 
 each_loss = pytest.mark.parametrize("name", TABLE)
 each_separable = pytest.mark.parametrize("name", SEPARABLE)
-few = settings(deadline=None, max_examples=25)
+few = examples(25)
 FITS = st.floats(-1e3, 1e3)
 WEIGHTS = st.floats(1e-6, 1e3)
 
@@ -446,7 +448,7 @@ def test_fenchel_young_is_loss_plus_conjugate_plus_product(name, a, data):
 
 
 @each_loss
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(a=WEIGHTS, move=st.floats(-1e-6, 1e-6), data=st.data())
 def test_fenchel_young_is_never_negative(name, a, move, data):
     loss = TABLE[name].loss
@@ -570,7 +572,7 @@ def test_every_entry_of_an_array_stands_alone(name):
 
 
 @each_loss
-@settings(deadline=None, max_examples=60)
+@examples(60)
 @given(exponent=st.floats(-6, 7), data=st.data())
 @precise
 def test_prox_minimises_its_objective(name, exponent, data):
@@ -627,7 +629,7 @@ def least_total(loss, y, a):
 
 
 @each_loss
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(data=st.data())
 def test_best_constant_is_least_of_all_constants(name, data):
     loss = TABLE[name].loss

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -16,6 +16,8 @@ import bidual as bd
 from bidual.dictionaries.files.packed_file import open_packed
 from bidual.dictionaries.files.packed_writer import write_packed
 from bidual.networks import RecurrentNetwork, SpikingNetwork, ThresholdNetwork
+
+from covering import examples
 
 CLASSES = (SpikingNetwork, ThresholdNetwork, RecurrentNetwork)
 PARTS = ("weights", "leak", "threshold", "reset", "bias", "recurrent")
@@ -131,7 +133,7 @@ def path(tmp_path):
     return tmp_path / "network"
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(network=networks())
 def test_every_network_comes_back_bit_for_bit(network, tmp_path_factory):
     folder = tmp_path_factory.mktemp("networks")

@@ -8,12 +8,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bidual as bd
 from bidual.dictionaries import check_sequences, smallest_margins
 from bidual.networks import RecurrentNetwork, ThresholdNetwork
+
+from covering import examples
 
 # Each network class with the formulation that samples its dictionaries. A new class joins here.
 NETWORKS = {
@@ -74,7 +76,7 @@ def test_each_copy_of_each_subnetwork_fires_its_atom_bit_for_bit(name, readout):
 
 @on_every_network
 @on_both_readouts
-@settings(deadline=None, max_examples=15)
+@examples(15)
 @given(
     outputs=st.sampled_from([1, 2, 10]),
     share=st.sampled_from([0.0, 0.2, 1.0]),
@@ -392,7 +394,7 @@ def in_steps(array):
 
 
 @on_every_kind
-@settings(deadline=None, max_examples=10)
+@examples(10)
 @given(
     hidden=st.lists(st.integers(1, 70), min_size=1, max_size=3),
     n=st.integers(1, 5),
@@ -423,7 +425,7 @@ def test_networks_of_every_kind_fire_and_rest_in_every_layer(kind):
 
 
 @on_every_kind
-@settings(deadline=None, max_examples=10)
+@examples(10)
 @given(seed=st.integers(0, 2**32 - 1), scale=st.floats(1e-3, 1e3))
 def test_membranes_are_what_the_rollout_compared_off_the_grids_too(kind, seed, scale):
     # there another order of sums would move the smallest margins that the kernel reports
@@ -651,7 +653,7 @@ def test_a_threshold_network_is_read_at_its_only_step():
 
 
 @on_every_kind
-@settings(deadline=None, max_examples=10)
+@examples(10)
 @given(seeds=st.lists(st.integers(0, 99), min_size=1, max_size=4))
 def test_merging_adds_decision_functions_exactly(kind, seeds):
     # readout weights are whole numbers, so that sums are exact in any order

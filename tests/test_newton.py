@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from targets_for import outputs_for, targets_for
 
@@ -24,11 +24,13 @@ from bidual.solvers.newton.proximal_steps import Scales
 from bidual.solvers.newton.tuning import TUNING
 from bidual.solvers.newton.working_set import descend
 
+from covering import examples
+
 GAP = 1e-10
 LOSSES = list(bd.LOSSES)
 KINKED = [name for name, loss in bd.LOSSES.items() if np.isinf(loss.curvature)]
 SMOOTH = [name for name in LOSSES if name not in KINKED]
-few = settings(deadline=None, max_examples=25)
+few = examples(25)
 
 
 def never():

@@ -21,14 +21,14 @@ from contextlib import suppress
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bidual as bd
 from bidual.dictionaries.files.packed_file import open_packed
 from bidual.dictionaries.files.packed_writer import PackedWriter, write_packed
 
-from covering import slow
+from covering import examples, slow
 
 METADATA = {"seed": 7, "chunk": 4, "what": "spikes", "share": 0.1}
 
@@ -160,7 +160,7 @@ def builds(draw):
     return n_rows, width, chunks, arrays, draw(objects), draw(st.none() | objects)
 
 
-@settings(deadline=None, max_examples=80)
+@examples(80)
 @given(built=builds(), stops=st.sets(st.integers(0, 6)))
 def test_a_file_holds_what_was_written_in_the_documented_format(built, stops, tmp_path_factory):
     n_rows, width, chunks, arrays, metadata, state = built
@@ -1290,7 +1290,7 @@ def test_json_of_more_than_16_mib_is_refused(path):
         open_packed(path)
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(contents=st.binary(max_size=300), prefix=st.integers(0, len(EXPECTED)))
 def test_any_bytes_are_refused(contents, prefix, tmp_path_factory):
     path = tmp_path_factory.mktemp("packed") / "file"

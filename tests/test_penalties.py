@@ -5,12 +5,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 import bidual as bd
 from bidual.formulations.penalties import find_penalty
+
+from covering import examples
 
 L1, GROUP = bd.L1(), bd.Group()
 NUMBERS = st.floats(-1e6, 1e6)
@@ -22,7 +24,7 @@ SIZEABLE = st.just(0.0) | st.floats(1e-3, 1e3) | st.floats(-1e3, -1e-3)
 ROWS = arrays(float, SHAPES, elements=SIZEABLE)
 COLUMNS = arrays(float, st.tuples(st.integers(1, 5), st.just(1)), elements=SIZEABLE)
 EPS = np.finfo(float).eps
-some = settings(deadline=None, max_examples=60)
+some = examples(60)
 each_penalty = pytest.mark.parametrize("penalty", bd.PENALTIES.values(), ids=bd.PENALTIES)
 
 

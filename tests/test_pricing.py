@@ -5,7 +5,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bidual as bd
@@ -19,7 +19,7 @@ from bidual.solvers.growing.pricing import (
     ThresholdMILPPricing,
 )
 
-from covering import slow
+from covering import examples, slow
 
 LEAK = 0.9
 
@@ -147,7 +147,7 @@ def test_bounding_oracles_answer_with_no_more_than_they_are_asked_for(pricing):
     check_atoms(again, asked(V, 0.1, most=100, known=known), X, "last")
 
 
-@settings(deadline=None, max_examples=15)
+@examples(15)
 @given(st.integers(0, 2**32), st.integers(2, 3), st.integers(4, 14), st.booleans())
 def test_mixed_integer_bounds_hold_for_every_threshold_pattern(seed, inputs, n, bias):
     rng = np.random.default_rng(seed)

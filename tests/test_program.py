@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.linalg import block_diag
@@ -13,9 +13,11 @@ from targets_for import outputs_for, targets_for
 
 import bidual as bd
 
+from covering import examples
+
 LOSSES = bd.LOSSES
 SMOOTH = [name for name, loss in LOSSES.items() if np.isfinite(loss.curvature)]
-some = settings(deadline=None, max_examples=16)
+some = examples(16)
 
 each_loss = pytest.mark.parametrize("loss", LOSSES)
 each_penalty = pytest.mark.parametrize("penalty", bd.PENALTIES)

@@ -5,7 +5,7 @@ from decimal import Decimal, localcontext
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numba.core.dispatcher import Dispatcher
@@ -13,6 +13,8 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.special import logsumexp
 
 from bidual.kernels import proximal
+
+from covering import examples
 
 DELTA = 0.75  # of the Huber loss
 CODES = {
@@ -29,7 +31,7 @@ LABELLED = ("hinge", "logistic", "squared_hinge")
 
 each_loss = pytest.mark.parametrize("name", CODES)
 each_scalar_loss = pytest.mark.parametrize("name", SCALAR)
-some = settings(deadline=None, max_examples=150)
+some = examples(150)
 STEPS = st.just(0.0) | st.floats(-8, 8).map(lambda exponent: 10.0**exponent)
 POINTS = st.floats(-1e6, 1e6) | st.floats(-10, 10)
 EPS = np.finfo(float).eps

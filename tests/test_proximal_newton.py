@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bidual as bd
@@ -14,7 +14,9 @@ from bidual.solvers.newton.proximal_newton import _Model, descend_by_quadratics,
 from bidual.solvers.newton.proximal_steps import Scales, follow
 from bidual.solvers.newton.working_set import descend
 
-few = settings(deadline=None, max_examples=30)
+from covering import examples
+
+few = examples(30)
 
 
 def never():

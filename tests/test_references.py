@@ -8,14 +8,14 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 import bidual as bd
 
 import exact_values
-from covering import parameters
+from covering import examples, parameters
 from exact_values import exact_dual, exact_primal, feasible, root_above
 from programs import KNOWN, RANDOM
 from references import REFERENCES
@@ -198,7 +198,7 @@ def test_exact_dual_is_the_least_lagrangian(loss, penalty, intercept, outputs):
     assert found >= float(exact_dual(program, v)) - ROUNDING
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(small_programs, st.integers(0, 2**32), st.sampled_from([1e-3, 1.0, 1e3]))
 def test_exact_dual_is_never_above_an_exact_primal(program, seed, size):
     rng = np.random.default_rng(seed)
@@ -212,7 +212,7 @@ def test_exact_dual_is_never_above_an_exact_primal(program, seed, size):
         assert exact_dual(program, V) <= primal
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(small_programs, st.integers(0, 2**32), st.sampled_from([1e-3, 1.0, 1e3]))
 def test_moved_dual_points_are_exactly_feasible(program, seed, size):
     v = feasible(program, size * np.random.default_rng(seed).normal(size=program.target.shape))
@@ -235,7 +235,7 @@ def test_moved_dual_points_are_exactly_feasible(program, seed, size):
         assert (v <= upper).all()
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.sampled_from(CERTIFIED), st.integers(0, 2**32))
 def test_a_dual_point_off_by_rounding_loses_no_more_than_rounding(name, seed):
     program, reference = PROGRAMS[name], REFERENCES[name]

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -22,8 +22,10 @@ from bidual.dictionaries import (
     smallest_margins,
 )
 
+from covering import examples
+
 GRID = 2.0**-20
-drawn = settings(deadline=None, max_examples=100)
+drawn = examples(100)
 
 # Whole multiples of 1/16 with leaks of multiples of 1/8 and 8 steps: a membrane has 4 + 3 * 7
 # bits after the point and fewer than 10 before it, so float64 holds every one exactly.
@@ -145,7 +147,7 @@ def on_grid(seed, n, steps, inputs):
     return check_sequences(np.random.default_rng(seed).normal(size=(n, steps, inputs)))
 
 
-@settings(deadline=None, max_examples=40)
+@examples(40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     shape=st.tuples(st.integers(1, 3), st.integers(1, 6), st.integers(1, 4)),
@@ -434,7 +436,7 @@ def exact_layers(draw):
     return layers
 
 
-@settings(deadline=None, max_examples=150)
+@examples(150)
 @given(layers=exact_layers(), data=st.data())
 def test_every_kind_of_layer_equals_its_twin_in_fractions(layers, data):
     shape = data.draw(st.tuples(st.integers(1, 3), st.integers(1, 6)))

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bidual as bd
 from bidual.solvers.backends.conic import scaled
 
+from covering import examples
 from programs import random_program
 from tolerances import GAPS
 
@@ -108,7 +109,7 @@ def test_extremes_end_in_a_status_or_name_what_is_too_large(name, loss, size, de
     size=st.sampled_from([1e-9, 1e-3, 1.0, 1e4, 1e9]),
     seed=st.integers(0, 2**32 - 1),
 )
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_a_scaled_program_is_the_program_in_other_units(loss, penalty, intercept, size, seed):
     program = random_program(loss, intercept, 2, seed, penalty=penalty)
     if loss in NUMBERS:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import osqp
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.linear_model import Lasso
@@ -24,10 +24,12 @@ from bidual.formulations.splitting import (
     violations,
 )
 
+from covering import examples
+
 EPSILON = float(np.finfo(float).eps)
 LOSSES = ("squared", "hinge", "softmax")
 
-some = settings(deadline=None, max_examples=40)
+some = examples(40)
 seeds = st.integers(0, 2**32 - 1)
 leaks = st.sampled_from([0.0, 0.3, 0.95, 1.0])
 thresholds = st.sampled_from([1.0, 0.3])

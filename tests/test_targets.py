@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bidual as bd
 from bidual.formulations.targets import encode
+
+from covering import examples
 
 SQUARED = bd.LOSSES["squared"]
 LABEL_LOSSES = [loss for loss in bd.LOSSES.values() if loss.labels]
@@ -57,7 +59,7 @@ def test_softmax_takes_a_column_a_class(labels):
     assert targets.tolist() == [[float(label == each) for each in classes] for label in labels]
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(labels=st.lists(st.integers(-(2**62), 2**62), min_size=2, max_size=12))
 def test_every_row_is_on_the_side_of_its_own_class(labels):
     known = sorted(set(labels))

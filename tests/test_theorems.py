@@ -12,7 +12,7 @@ from math import comb
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 from scipy.spatial import ConvexHull
@@ -21,6 +21,8 @@ import bidual as bd
 from bidual.formulations import Feedforward, Recurrent
 from bidual.formulations.primal import scale_hidden, scale_layer
 from bidual.networks import RecurrentNetwork, SpikingNetwork, ThresholdNetwork
+
+from covering import examples
 
 GRID = 64  # weights of random networks are multiples of 1/64, so that all sums are exact
 POINTS = np.array([[-3, 1], [-1, -2], [0, 2], [2, 2], [3, -1]]) / 2
@@ -278,7 +280,7 @@ def test_udupi_theorem_3_4_the_supremum_over_subnetworks_has_the_best_column_m_t
 
 @on_every_class
 @on_both_gauges
-@settings(deadline=None, max_examples=25)
+@examples(25)
 @given(
     p=st.sampled_from(NORMS),
     m=st.sampled_from([1, 2, 3]),
@@ -456,7 +458,7 @@ def deep_training(beta):
     return X, y, deep.primal(X, y, beta=beta), deep.network(atoms, solution), solution.certificate
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(
     beta=st.sampled_from([0.01, 0.1]),
     size=st.sampled_from([0.1, 1.0]),
@@ -503,7 +505,7 @@ def test_ergen_lemma_3_1_the_infimum_of_weight_decay_of_several_layers_is_the_pr
 
 
 @pytest.mark.parametrize("reset", ["delayed", "immediate", "hard", 0.25])
-@settings(deadline=None, max_examples=20)
+@examples(20)
 @given(seed=st.integers(0, 2**32 - 1), exponents=st.lists(st.integers(-8, 8), min_size=6))
 def test_udupi_lemma_3_5_membrane_rescaling_leaves_spikes_as_they_were(reset, seed, exponents):
     lif = bd.LIF((5, 6), leak=(0.3, 0.99), threshold=(0.5, 1.5), reset=reset)

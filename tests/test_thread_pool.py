@@ -45,6 +45,7 @@ def test_all_work_at_once_and_have_ended_when_share_returns(count):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of a timer are of Unix")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_at_any_moment_leaves_threads_at_work():
     # an executor of concurrent.futures hung after some hundreds, in three runs of six
     pool, interrupts = ThreadPool(), 0

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import bidual as bd
@@ -14,6 +14,7 @@ from bidual.solvers import monitor
 from bidual.solvers.backends import ecos_, sklearn_
 from bidual.solvers.backends.conic import TIGHTENINGS, Request
 
+from covering import examples
 from programs import random_program
 
 NEVER = 1e-300  # a gap that no backend reaches
@@ -107,7 +108,7 @@ seconds = st.floats(1e-3, 1e3)
 
 
 @pytest.mark.parametrize("loss", ["squared", "hinge", "logistic"])
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(setup=seconds, each=seconds, limit=seconds)
 def test_ecos_gets_the_iterations_that_fit(loss, setup, each, limit):
     ecos = pytest.importorskip("ecos", reason="ecos is not installed")
@@ -177,7 +178,7 @@ def crawling(patch, clock, setup, each):
     return asked
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(setup=seconds, each=seconds, limit=seconds)
 def test_fits_of_sklearn_begin_with_an_iteration_and_grow_into_the_time(setup, each, limit):
     pytest.importorskip("sklearn", reason="scikit-learn is not installed")
@@ -192,7 +193,7 @@ def test_fits_of_sklearn_begin_with_an_iteration_and_grow_into_the_time(setup, e
     assert limit <= clock.now <= limit + (setup + each) * (1 + 1e-9)
 
 
-@settings(deadline=None, max_examples=50)
+@examples(50)
 @given(
     setup=st.floats(1e-3, 1.0),
     share=st.floats(1e-3, 1.0),

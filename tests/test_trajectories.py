@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from scipy.optimize import linprog
@@ -31,7 +31,9 @@ from bidual.dictionaries.complete.trajectory_counting import (
 )
 from bidual.kernels.trajectories import count_cut_cells, replay
 
-drawn = settings(deadline=None, max_examples=60)
+from covering import examples
+
+drawn = examples(60)
 leaks = st.sampled_from(["0", "1/3", "1/2", "9/10", "1"])
 resets = st.sampled_from(["delayed", "immediate"])
 

@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import ndtri
 from scipy.stats import kstest
@@ -14,6 +14,8 @@ from scipy.stats import kstest
 import bidual as bd
 from bidual.dictionaries.witnesses.sampled import normal_weights
 from bidual.kernels.orthogonal import orthonormalise
+
+from covering import examples
 
 WORDS = 2**24  # a weight is chosen by the top 24 bits of a word
 BLOCK = 2**20  # looked at together; all of them at once would take 128 MB an array
@@ -105,7 +107,7 @@ def test_another_inverse_normal_gives_the_same_weights():
     assert np.array_equal(weights_of(tops) * 2.0**14, expected)
 
 
-@settings(deadline=None, max_examples=100)
+@examples(100)
 @given(top=st.integers(0, WORDS - 1), low=st.integers(0, 2**40 - 1))
 def test_only_the_top_24_bits_of_a_word_matter(top, low):
     words = np.array([top << 40, top << 40 | low], dtype=np.uint64)
@@ -148,7 +150,7 @@ def test_weights_have_the_pinned_digest(case):
     assert digest.hexdigest() == PINNED[case]
 
 
-@settings(deadline=None, max_examples=30)
+@examples(30)
 @given(
     seed=st.integers(0, 2**64 - 1),
     hidden=st.lists(st.integers(1, 9), min_size=1, max_size=3),
