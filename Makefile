@@ -37,10 +37,10 @@ demo: $(VENV)/.all
 test: $(VENV)/.test
 	$(PYTEST) --hypothesis-profile=short -m "not slow and not night"
 
-# Tests that start processes or draw take a while each.
+# Tests that start processes, draw or grow dictionaries take a while each.
 quick: $(VENV)/.test
 	$(PYTEST) --hypothesis-profile=short -m "not slow and not night" --first-cases \
-	  $(patsubst %,--ignore-glob="*/test_%.py",cli packed_file threads network_plots pretrained)
+	  $(patsubst %,--ignore-glob="*/test_%.py",cli packed_file threads network_plots pretrained growing certificate_docs)
 
 test-all: $(VENV)/.interop $(VENV)/.bench
 	$(PYTEST) -m "(slow or hypothesis) and not night"
