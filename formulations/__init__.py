@@ -8,26 +8,27 @@ gradient of the weighted loss at Z. ``strength`` is lambda, the factor of the
 penalty; only :class:`NetworkClass` computes beta / m**(1/q).
 
 ``losses/__init__.py`` says how to add a loss. To add a network class, derive from
-:class:`NetworkClass` in a new file. Add its kind to ``dictionaries/class_record.py`` and
-``class_of.py``, a line below, and a line to the table of ``tests/test_theorems.py``.
+:class:`NetworkClass` in a new file of ``classes/``. Add its kind to
+``dictionaries/class_record.py`` and ``classes/class_of.py``, a line below, and a line to the
+table of ``tests/test_theorems.py``.
 """
 
-from .class_of import class_of
+from .classes.class_of import class_of
+from .classes.dual import Dual, DualPoint
+from .classes.feedforward import Feedforward
+from .classes.heads import Heads
+from .classes.lif import LIF
+from .classes.network_class import NetworkClass
+from .classes.primal import Primal
+from .classes.recurrent import Recurrent
 from .complete_arrangement import CompleteArrangement, complete_arrangement
-from .conic import ConicForm
-from .dual import Dual, DualPoint
 from .epigraph import Block, Epigraph, PenaltyEpigraph
-from .feedforward import Feedforward
-from .heads import Heads
-from .lif import LIF
 from .losses import LOSSES, Huber, Loss
-from .network_class import NetworkClass
+from .lowering.conic import ConicForm
+from .lowering.qp import QuadraticProgram
 from .penalties import L1, PENALTIES, Group, Penalty
-from .primal import Primal
 from .program import ConvexProgram
-from .qp import QuadraticProgram
 from .readout import readout_program
-from .recurrent import Recurrent
 
 __all__ = [
     "L1",

@@ -21,14 +21,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..dictionaries import BinaryMatrix, Design, SpikeDictionary
 from ..dictionaries.validation import Array, check_number, finite_array
-from .conic import ConicForm, lower
 from .epigraph import Cone
 from .laws import check_loss, check_penalty
 from .least_strength import least_strength
 from .losses import Loss, find_loss
 from .losses.loss import balance_sums
+from .lowering.conic import ConicForm, lower
+from .lowering.qp import QuadraticProgram, from_form
 from .penalties import Penalty, find_penalty
-from .qp import QuadraticProgram, from_form
 
 _ROUNDING = 1e-12  # relative rounding allowed in the constraints of the dual
 
@@ -481,7 +481,7 @@ class ConvexProgram:
         >>> round(float(positive.solve(solver="CLARABEL")), 4)
         0.3925
         """
-        from .modelling import state  # needs cvxpy
+        from .lowering.modelling import state  # needs cvxpy
 
         return state(
             self.design,

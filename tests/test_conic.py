@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 import bidual as bd
-from bidual.formulations.qp import from_form
+from bidual.formulations.lowering.qp import from_form
 
 cp = pytest.importorskip("cvxpy", reason="cvxpy is not installed")
 clarabel = pytest.importorskip("clarabel", reason="clarabel is not installed")
@@ -58,7 +58,7 @@ def columns_of(form, program):
 
 
 def build(form, k):
-    """Problem of column k as the first lines of formulations/conic.py describe it."""
+    """Problem of column k as the first lines of formulations/lowering/conic.py describe it."""
     x = cp.Variable(form.matrix.shape[1])
     ends = np.cumsum([form.zero, form.nonnegative, *form.second_order, *[3] * form.exponential])
     assert ends[-1] == form.matrix.shape[0]

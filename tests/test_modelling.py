@@ -169,7 +169,7 @@ def test_a_budget_on_synapses_is_the_strength_of_its_multiplier(loss, penalty):
 
 
 def test_without_cvxpy_its_name_is_told(monkeypatch):
-    monkeypatch.delitem(sys.modules, "bidual.formulations.modelling", raising=False)
+    monkeypatch.delitem(sys.modules, "bidual.formulations.lowering.modelling", raising=False)
     monkeypatch.setitem(sys.modules, "cvxpy", None)
     with pytest.raises(ModuleNotFoundError, match="cvxpy"):
         random_program("squared").to_cvxpy()

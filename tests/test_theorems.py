@@ -19,7 +19,7 @@ from scipy.spatial import ConvexHull
 
 import bidual as bd
 from bidual.formulations import Feedforward, Recurrent
-from bidual.formulations.primal import scale_hidden, scale_layer
+from bidual.formulations.classes.primal import scale_hidden, scale_layer
 from bidual.networks import RecurrentNetwork, SpikingNetwork, ThresholdNetwork
 
 from covering import examples

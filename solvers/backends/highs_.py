@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...formulations import ConicForm
-from ...formulations.qp import from_form
+from ...formulations.lowering.qp import from_form
 from .conic import ConicAnswer, ConicBackend, Part, Request
 from .interrupts import watched
 

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from scipy import sparse
 
 from ...formulations import ConicForm
-from ...formulations.qp import from_form
+from ...formulations.lowering.qp import from_form
 from .conic import MOST_STEPS, ConicAnswer, ConicBackend, Part, Request
 
 # whether the point returned with a status is worth certifying

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..dictionaries import (
+from ...dictionaries import (
     BinaryMatrix,
     ClassRecord,
     Readout,
@@ -10,8 +10,8 @@ from ..dictionaries import (
     Witnesses,
     roll_columns,
 )
-from ..dictionaries.spike_dictionary import NOTHING_FIRES
-from ..dictionaries.validation import Array
+from ...dictionaries.spike_dictionary import NOTHING_FIRES
+from ...dictionaries.validation import Array
 
 
 def dictionary_of(

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from numpy.typing import ArrayLike
 
-from ..dictionaries import (
+from ...dictionaries import (
     Budget,
     Neuron,
     Readout,
@@ -20,10 +20,10 @@ from ..dictionaries import (
     SpikeDictionary,
     complete_lif,
 )
-from ..dictionaries.class_record import Gauge, Kind
-from ..dictionaries.complete.prefix_trie import plain_fraction
-from ..dictionaries.neuron import Range, Reset
-from ..networks import SpikingNetwork
+from ...dictionaries.class_record import Gauge, Kind
+from ...dictionaries.complete.prefix_trie import plain_fraction
+from ...dictionaries.neuron import Range, Reset
+from ...networks import SpikingNetwork
 from .network_class import NetworkClass
 
 

@@ -28,7 +28,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..dictionaries import (
+from ...dictionaries import (
     BinaryMatrix,
     Budget,
     ClassRecord,
@@ -38,17 +38,17 @@ from ..dictionaries import (
     Witnesses,
     check_sequences,
 )
-from ..dictionaries.class_record import Gauge, Kind
-from ..dictionaries.validation import Array, check_number, finite_array
+from ...dictionaries.class_record import Gauge, Kind
+from ...dictionaries.validation import Array, check_number, finite_array
+from ..losses import Loss, find_loss
+from ..penalties import PENALTIES, Penalty, find_penalty
+from ..program import ConvexProgram
+from ..targets import encode
 from .dual import Dual
 from .heads import Heads, head_programs
-from .losses import Loss, find_loss
 from .membership import check_member, some_hear_others
-from .penalties import PENALTIES, Penalty, find_penalty
 from .primal import Primal
-from .program import ConvexProgram
 from .rebuilt_witnesses import RebuiltWitnesses
-from .targets import encode
 
 StepWeights = ArrayLike | Literal["ramp"]
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ..dictionaries import Layer, Readout, SampledWitnesses, SpikeDictionary
-from ..dictionaries.class_record import check_layers, layers_of
-from ..networks.copies import hears_others
+from ...dictionaries import Layer, Readout, SampledWitnesses, SpikeDictionary
+from ...dictionaries.class_record import check_layers, layers_of
+from ...networks.copies import hears_others
 
 
 def check_member(

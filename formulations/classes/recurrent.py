@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..dictionaries import (
+from ...dictionaries import (
     THRESHOLD_UNIT,
     Budget,
     GivenWitnesses,
@@ -29,8 +29,8 @@ from ..dictionaries import (
     Witnesses,
     recurrent_patterns,
 )
-from ..dictionaries.class_record import Gauge, Kind
-from ..networks import RecurrentNetwork
+from ...dictionaries.class_record import Gauge, Kind
+from ...networks import RecurrentNetwork
 from .network_class import NetworkClass
 from .pattern_dictionary import dictionary_of
 

@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ..dictionaries import Design
-from ..dictionaries.validation import Array
-from .epigraph import stack
-from .losses import Loss
-from .penalties import Penalty
+from ...dictionaries import Design
+from ...dictionaries.validation import Array
+from ..epigraph import stack
+from ..losses import Loss
+from ..penalties import Penalty
 
 
 @dataclass(frozen=True, repr=False)

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from ..dictionaries import Layer, Readout
-from ..dictionaries.validation import Array, check_number
-from ..networks import Network
-from .losses import Loss
+from ...dictionaries import Layer, Readout
+from ...dictionaries.validation import Array, check_number
+from ...networks import Network
+from ..losses import Loss
 
 
 @dataclass(frozen=True, eq=False)

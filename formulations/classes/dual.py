@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..dictionaries.validation import finite_array
-from .program import ConvexProgram
+from ...dictionaries.validation import finite_array
+from ..program import ConvexProgram
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from ..dictionaries import Layer, Witnesses
+from ...dictionaries import Layer, Witnesses
 
 
 @dataclass(frozen=True, eq=False)

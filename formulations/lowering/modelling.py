@@ -5,9 +5,9 @@ from typing import Any
 import cvxpy as cp
 import numpy as np
 
-from ..dictionaries import Design
-from .losses import Loss
-from .penalties import Penalty
+from ...dictionaries import Design
+from ..losses import Loss
+from ..penalties import Penalty
 
 
 def state(

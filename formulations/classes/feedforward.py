@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..dictionaries import (
+from ...dictionaries import (
     THRESHOLD_UNIT,
     Budget,
     GivenWitnesses,
@@ -25,8 +25,8 @@ from ..dictionaries import (
     complete_thresholds,
     deep_patterns,
 )
-from ..dictionaries.class_record import Gauge, Kind
-from ..networks import ThresholdNetwork
+from ...dictionaries.class_record import Gauge, Kind
+from ...networks import ThresholdNetwork
 from .network_class import NetworkClass
 from .pattern_dictionary import dictionary_of
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dictionaries.validation import Array
+from ...dictionaries.validation import Array
 from .conic import ConicForm
 
 

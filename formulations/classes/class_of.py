@@ -2,7 +2,7 @@
 
 from dataclasses import fields
 
-from ..dictionaries import ClassRecord
+from ...dictionaries import ClassRecord
 from .feedforward import Feedforward
 from .lif import LIF
 from .network_class import NetworkClass

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..dictionaries import SpikeDictionary
-from ..dictionaries.validation import check_number, is_number
-from .losses import Loss
-from .program import ConvexProgram
+from ...dictionaries import SpikeDictionary
+from ...dictionaries.validation import check_number, is_number
+from ..losses import Loss
+from ..program import ConvexProgram
 
 
 class Heads(Mapping[str, ConvexProgram]):

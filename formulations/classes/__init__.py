@@ -1,0 +1,1 @@
+"""Network classes: the training problem, its reduction to the program, and the rebuilt network."""

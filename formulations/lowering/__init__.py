@@ -1,0 +1,1 @@
+"""Lowering of programs: to cones, to quadratic programs and to CVXPY."""
