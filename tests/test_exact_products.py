@@ -328,7 +328,6 @@ EVERY_PRODUCT = """
 import hashlib
 import numpy as np, bidual as bd
 from bidual.kernels import bits
-from covering import examples
 
 digest = hashlib.sha256()
 for n, columns in ((1, 1), (200, 13), (1100, 70)):

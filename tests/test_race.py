@@ -131,7 +131,7 @@ def test_a_libsvm_file_becomes_zeros_and_ones(tmp_path, monkeypatch):
     monkeypatch.setenv("BIDUAL_LIBSVM", str(file))
     assert programs.libsvm()[1].tolist() == [0.5, 1.5, -2]
     monkeypatch.delenv("BIDUAL_LIBSVM")
-    with pytest.raises(ValueError, match=r"^path: expected .* got none$"):
+    with pytest.raises(ValueError, match=r"^path: .* got None; give path or set BIDUAL_LIBSVM"):
         programs.libsvm()
 
 
