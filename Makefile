@@ -37,7 +37,7 @@ demo: $(VENV)/.all
 test: $(VENV)/.test
 	$(PYTEST) --hypothesis-profile=short -m "not slow and not night"
 
-# Tests that start processes, draw or grow dictionaries take a while each.
+# Files whose tests take a while each: they start processes, draw pictures or grow dictionaries.
 quick: $(VENV)/.test
 	$(PYTEST) --hypothesis-profile=short -m "not slow and not night" --first-cases \
 	  $(patsubst %,--ignore-glob="*/test_%.py",cli packed_file threads network_plots pretrained growing certificate_docs)

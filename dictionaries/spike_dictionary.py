@@ -73,7 +73,8 @@ class SpikeDictionary:
         ------
         ValueError
             If :func:`check_sequences` refuses X, ``readout`` is another string, the bank
-            does not belong to the class of ``record``, or no final-layer neuron fires.
+            does not belong to the class of ``record``, ``record`` is complete, or no
+            final-layer neuron fires.
         """
         sequences = check_readout(X, witnesses, readout)
         _check_record(record, witnesses, readout)
@@ -236,7 +237,10 @@ def _check_record(record: ClassRecord | None, witnesses: Witnesses, readout: Rea
     if record is None:
         return
     if record.complete:
-        raise ValueError("record: expected complete=False, a sampled dictionary may lack atoms")
+        raise ValueError(
+            "record: expected complete=False for sampled subnetworks, which may lack atoms, got "
+            "complete=True; pass network_class.record()"
+        )
     record.check(witnesses, readout)
 
 

@@ -1,4 +1,6 @@
-"""Laws of losses and penalties; the first program with a loss or penalty checks them.
+"""Laws of losses and penalties, which programs check.
+
+A loss is checked once per number of outputs, a penalty once per shape of weights, a norm once.
 
 The laws are tight. At z = prox(p) the Fenchel-Young inequality of a loss holds with equality for
 v = z - p, and that of a penalty for W = prox(P) and prices P - W. A wrong sign, factor or
@@ -24,6 +26,7 @@ _BENT = 1e-3  # relative error of second derivatives by differences
 _SHAPES = ((4, 1), (5, 3))  # shapes of weights in the checks of a norm
 _FAR = (1.0, 1e2, 1e4, 1e6)  # distances of fits from targets, where a finite domain shows
 
+_WRONG_TERMS = "fenchel_young() is not strength value(W) + conjugate(prices) - <W, prices>"
 _MANY = 100_000  # weights beyond which a penalty meets one point
 
 _checked: weakref.WeakKeyDictionary[Any, set[Any]] = weakref.WeakKeyDictionary()
@@ -50,7 +53,7 @@ def check_penalty(penalty: Penalty, shape: tuple[int, int]) -> None:
     parameters per atom. A norm has none, and is checked once on a few weights.
     """
     key = shape if penalty.norm is None else None
-    if _known(penalty, key):
+    if _known(penalty, key) or (penalty.norm is None and 0 in shape):
         return
     name = _named("penalty", penalty)
     if not isinstance(getattr(penalty, "separable", None), bool):
@@ -188,9 +191,8 @@ def _operators(loss: Loss, y: Array) -> str | None:
             sizes = np.abs(z - points) + np.abs(points)
             if not (np.abs(v - (z - points)) <= _TOLERANCE * sizes).all():
                 return (
-                    "prox() moves a point by a v outside domain(), or domain() is wrong: expected "
-                    "minus a subgradient "
-                    "of the weighted loss"
+                    "prox() or domain() is wrong: prox(p) - p must lie in domain(), as minus a "
+                    "subgradient of the weighted loss"
                 )
             broken = _equality(loss, z, v, y, each)
             if broken:
@@ -314,13 +316,15 @@ def _bounds(penalty: Penalty, points: Array) -> str | None:
     axis = 0 if penalty.separable else None
     few = points.size > _MANY
     for strength in (1.0,) if few else (0.05, 1.0):
-        for prices in (points, -points):
+        others = () if few else (random.normal(size=points.shape),)
+        for prices in (points, -points, *others):
             feasible = prices * (penalty.scaling(prices, strength) * (1 - 1e-9))
             conjugate = penalty.conjugate(feasible, strength)
             if not np.isfinite(conjugate).all():
                 return "scaling() leads to prices at which conjugate() is infinite"
             for size in (1.0,) if few else (0.01, 1.0, 100.0):
-                for W in (size * feasible, size * random.permutation(points)):
+                for each in (feasible, random.permutation(points), *others):
+                    W = size * each
                     value, products = strength * penalty.value(W), W * feasible
                     left = value + conjugate - products.sum(axis=axis)
                     sizes = np.abs(value) + np.abs(conjugate) + np.abs(products).sum(axis=axis)
@@ -330,6 +334,9 @@ def _bounds(penalty: Penalty, points: Array) -> str | None:
                             f"{np.nanmin(left):.6g}, expected at least 0: conjugate() is too "
                             "small, or scaling() too large"
                         )
+                    terms = penalty.fenchel_young(W, feasible, strength)
+                    if not (np.abs(terms - left) <= _TOLERANCE * sizes + 1e-12).all():
+                        return _WRONG_TERMS
     return None
 
 
@@ -356,7 +363,7 @@ def _touching(penalty: Penalty, points: Array) -> str | None:
         terms = penalty.fenchel_young(W, inside, step)
         room = _TOLERANCE * sizes + 1e-12
         if not (np.abs(terms - left) <= room).all():
-            return "fenchel_young() is not strength value(W) + conjugate(prices) - <W, prices>"
+            return _WRONG_TERMS
         # doubled prices are infeasible if any are, and the scaling makes them feasible
         doubled = penalty.scaling(2 * prices, step)
         back = penalty.conjugate(2 * prices * doubled * (1 - 1e-9), step)

@@ -5,7 +5,7 @@ import numpy as np
 from ..dictionaries.validation import Array
 from .penalties import Penalty
 
-_ROUNDING = 1e-12  # relative precision of the strength
+_PRECISION = 1e-12  # relative precision of the strength
 _ENDLESS = 2.0**60  # strengths above this multiple of the largest price count as infinite
 
 
@@ -26,7 +26,7 @@ def least_strength(penalty: Penalty, prices: Array) -> float:
     if not attained(high):
         return np.inf  # as with a square alone, whose slope at 0 is 0
     low = 0.0
-    while high - low > _ROUNDING * high:
+    while high - low > _PRECISION * high:
         middle = 0.5 * (low + high)
         low, high = (low, middle) if attained(middle) else (middle, high)
     return high

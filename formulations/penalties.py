@@ -21,7 +21,7 @@ class Penalty(ABC):
     A subclass sets ``name`` and ``separable`` and defines :meth:`value`, :meth:`prox`,
     :meth:`conjugate` and :meth:`scaling`. The other methods are optional. Without
     :meth:`epigraph` the conic solvers refuse the penalty, without :meth:`to_cvxpy` CVXPY does.
-    The first program with a penalty checks its methods against each other. The value is at
+    Programs check its methods against each other, once per shape of weights. The value is at
     least 0, and 0 at W = 0.
 
     Attributes
@@ -55,7 +55,11 @@ class Penalty(ABC):
         return None
 
     def take(self, columns: Any) -> "Penalty":
-        """Return the penalty of some atoms, by index; itself unless it has parameters per atom."""
+        """Return the penalty of the atoms with these numbers; itself by default.
+
+        A penalty with parameters per atom must define this method. No law shows that it is
+        missing if the number of atoms stays the same.
+        """
         return self
 
     @abstractmethod
@@ -89,7 +93,7 @@ class Penalty(ABC):
         products = W * prices
         axis = 0 if self.separable else None
         sizes = np.abs(value) + np.abs(conjugate) + np.abs(products).sum(axis=axis)
-        return rounded_up(value + conjugate - products.sum(axis=axis), sizes, len(W))
+        return rounded_up(value + conjugate - products.sum(axis=axis), sizes, W.size // value.size)
 
     def epigraph(self, atoms: int, width: int) -> PenaltyEpigraph:
         """State the penalty of W (atoms, width) in cones, W stacked output by output."""

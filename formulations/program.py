@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..dictionaries import BinaryMatrix, Design, SpikeDictionary
-from ..dictionaries.validation import Array, check_number, finite_array
+from ..dictionaries.matrix.operands import column_numbers
+from ..dictionaries.validation import Array, finite_array
 from .epigraph import Cone
 from .laws import check_loss, check_penalty
 from .least_strength import least_strength
@@ -29,6 +30,7 @@ from .losses.loss import balance_sums
 from .lowering.conic import ConicForm, lower
 from .lowering.qp import QuadraticProgram, from_form
 from .penalties import Penalty, find_penalty
+from .targets import checked_row_weights, checked_strength
 
 _ROUNDING = 1e-12  # relative rounding allowed in the constraints of the dual
 
@@ -110,17 +112,14 @@ class ConvexProgram:
         check_loss(found, targets.reshape(n, -1))
         norm = find_penalty(penalty)
         check_penalty(norm, (atoms, targets.reshape(n, -1).shape[1]))
-        given = np.full(n, 1.0 / n) if row_weights is None else row_weights
-        weights = finite_array("row_weights", given, n).copy()
-        if weights.min() < 0 or weights.max() == 0:
-            raise ValueError("row_weights: expected finite numbers >= 0, at least one above 0")
+        weights = checked_row_weights(row_weights, n)
         # a Design; Any, so that callers who have checked for 0/1 need no cast for mypy
         self.design: BinaryMatrix | Any = design
         targets.flags.writeable = weights.flags.writeable = False
         self.target = targets.reshape(n, -1)
         self.loss = found
         self.penalty = norm
-        self.strength = _checked_strength(strength)
+        self.strength = checked_strength(strength)
         self.row_weights = weights
         self.intercept = bool(intercept)
         self.classes = classes
@@ -146,7 +145,7 @@ class ConvexProgram:
     def with_strength(self, strength: float) -> "ConvexProgram":
         """Return the same program at another strength; both share all other parts and results."""
         other = copy(self)
-        other.strength = _checked_strength(strength)
+        other.strength = checked_strength(strength)
         return other
 
     def select(self, outputs: Sequence[int]) -> "ConvexProgram":
@@ -172,20 +171,27 @@ class ConvexProgram:
         ).stated_by(self.source, self.dictionary)
 
     def take(self, columns: ArrayLike) -> "ConvexProgram":
-        """Return the program over some atoms, chosen by the design's ``take``."""
+        """Return the program over some atoms, given as a list of columns or as a mask."""
+        chosen = column_numbers(columns, self.design.shape[1])
         if self.dictionary is None:
-            other = self.over(self.design.take(columns))
-        else:
-            some = self.dictionary.take(columns)
-            other = self.over(some.atoms).stated_by(self.source, some)
-        other.penalty = self.penalty.take(columns)
-        check_penalty(other.penalty, (other.design.shape[1], self.outputs))
-        return other
+            return self._over(self.design.take(chosen), self.penalty.take(chosen))
+        some = self.dictionary.take(chosen)
+        return self._over(some.atoms, self.penalty.take(chosen)).stated_by(self.source, some)
 
     def over(self, design: Design) -> "ConvexProgram":
-        """Return the same program over another design with N rows, without a network class."""
+        """Return the same program over another design with N rows, without a network class.
+
+        Raises
+        ------
+        ValueError
+            If the penalty has parameters per atom that do not fit the design.
+        """
+        return self._over(design, self.penalty)
+
+    def _over(self, design: Design, penalty: Penalty) -> "ConvexProgram":
+        check_penalty(penalty, (design.shape[1], self.outputs))
         other = copy(self)
-        other.design = design
+        other.design, other.penalty = design, penalty
         other.source = other.dictionary = None
         other.__dict__.pop("lambda_max", None)
         return other
@@ -255,7 +261,7 @@ class ConvexProgram:
             return 0.0 if feasible else np.inf
         prices = self.design.rmatvec(v)
         if self.strength == 0:
-            return np.inf if prices.any() else 0.0
+            return np.inf if np.abs(prices).max(initial=0.0) > self._price_room(v) else 0.0
         scaling = self.penalty.scaling(prices, self.strength)
         if not (scaling >= 1.0 - _ROUNDING).all():
             return np.inf
@@ -492,8 +498,3 @@ class ConvexProgram:
             self.row_weights,
             self.intercept,
         )
-
-
-def _checked_strength(strength: float) -> float:
-    check_number("strength", strength, zero=True)
-    return float(strength)

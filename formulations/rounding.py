@@ -6,7 +6,7 @@ from ..dictionaries.validation import Array
 
 _ROUNDING = 8 * float(np.finfo(np.float64).eps)  # relative error of a sum of a few terms
 
-_WRONG = 1e-9  # of the sizes: further below 0 than rounding reaches
+_WRONG = 1e-9  # share of the sizes, further below 0 than the rounding of a few numbers
 
 
 def rounded_up(terms: Array, sizes: Array, entries: int = 1) -> Array:
@@ -16,6 +16,7 @@ def rounded_up(terms: Array, sizes: Array, entries: int = 1) -> Array:
     absolute values. A term far below 0 comes of a wrong method and proves nothing: it becomes
     infinity.
     """
-    possible = np.where(terms < -_WRONG * sizes, np.inf, np.maximum(terms, 0.0))
-    bounds: Array = possible + _ROUNDING * entries * sizes
+    rounding = _ROUNDING * entries
+    possible = np.where(terms < -max(_WRONG, rounding) * sizes, np.inf, np.maximum(terms, 0.0))
+    bounds: Array = possible + rounding * sizes
     return bounds

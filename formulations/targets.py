@@ -1,8 +1,9 @@
-"""encode: turn class labels into -1 and +1, or one-hot rows; leave numbers unchanged."""
+"""Targets, row weights and strengths as programs take them from callers."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..dictionaries.validation import Array, check_number, finite_array
 from .losses import Loss
 
 
@@ -57,3 +58,22 @@ def encode(
     if loss.labels and labels.ndim == 1 and np.ptp(targets) == 0:
         raise ValueError(f"y: expected at least two classes, got only {targets[0, 0]}")
     return targets, None
+
+
+def checked_row_weights(row_weights: ArrayLike | None, n: int) -> Array:
+    """Return a copy of the row weights (n,), by default 1 / n; ValueError unless they are >= 0."""
+    if row_weights is None:
+        return np.full(n, 1.0 / n)
+    weights: Array = finite_array("row_weights", row_weights, n).copy()
+    if weights.min() < 0 or weights.max() == 0:
+        raise ValueError(
+            "row_weights: expected numbers >= 0, at least one above 0, got "
+            f"{weights.min():.6g} to {weights.max():.6g}"
+        )
+    return weights
+
+
+def checked_strength(strength: float) -> float:
+    """Return the strength as a float; raise ValueError unless it is finite and >= 0."""
+    check_number("strength", strength, zero=True)
+    return float(strength)

@@ -31,8 +31,8 @@ def prune(program: ConvexProgram, weights: Array, intercept: Array) -> tuple[Arr
     """Return W (P, C) and b (C,) with the same fits and independent atoms, and a flag.
 
     The flag is False if dependent atoms remain because removing them could raise the objective
-    by more than 4 E. E is the rounding error of evaluating the objective at ``weights``. In
-    exact arithmetic the objective never rises by more than 4 E.
+    by more than 4 E. E bounds the rounding error of evaluating the objective at ``weights``. In
+    exact arithmetic the objective never rises by more than 4 E. All atoms stay if E is infinite.
 
     Raises
     ------
@@ -42,6 +42,8 @@ def prune(program: ConvexProgram, weights: Array, intercept: Array) -> tuple[Arr
     W, b = weights.copy(), intercept.copy()
     complete = True
     value, error = evaluated(program, W, b)
+    if not np.isfinite(error):
+        return W, b, False
     most = value + 3 * error  # the exact objective is at least value - error
     with threadpool_limits(1):  # BLAS threads that wait for each other cost more than they bring
         for part in _parts(program):
@@ -187,7 +189,8 @@ def evaluated(program: ConvexProgram, W: Array, b: Array) -> tuple[float, float]
     is at most (s + 1) u r, where r is the sum of their absolute values and u = eps / 2 (Higham
     2002, section 3.1). The objective then changes by at most a_i times the slope of the loss
     times this error. The loss and the norm take up to 16 roundings each; their sums take N + C
-    and s + C more. So E = (N + s + C + 16) eps / 2 (objective + sum_i a_i slope_i r).
+    and s + C more. So E = (N + s + C + 16) eps / 2 (objective + sum_i a_i slope_i r). E is
+    infinity for a coupled loss whose curvature is unknown.
     """
     fit = program.affine(W, b)
     used = np.flatnonzero(W.any(axis=1))
@@ -200,6 +203,4 @@ def evaluated(program: ConvexProgram, W: Array, b: Array) -> tuple[float, float]
         slopes += program.loss.curvature * rate * np.linalg.norm(reach)
     moved = float((program.row_weights @ (slopes * reach)).sum())
     value = float(program.objectives(W, fit).sum())
-    error = rate * (value + moved)
-    # without a bound, as where the curvature is unknown, no push may raise the objective at all
-    return value, error if np.isfinite(error) else 0.0
+    return value, rate * (value + moved)

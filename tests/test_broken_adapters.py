@@ -330,9 +330,9 @@ class Ear(Monitor):
         super().__init__(program, 1e-6, np.inf)
         self.handed = np.zeros_like(program.target)
 
-    def offer(self, weights, intercept, dual_point=None, outputs=None, largest_price=None):
+    def offer(self, weights, intercept, dual_point=None, outputs=None, largest_prices=None):
         self.handed[:, list(outputs)] = dual_point
-        return super().offer(weights, intercept, dual_point, outputs, largest_price)
+        return super().offer(weights, intercept, dual_point, outputs, largest_prices)
 
     def bound(self):
         V = self.program.into_domain(self.handed)

@@ -302,6 +302,8 @@ def test_a_record_and_a_bank_that_contradict_are_refused_before_sampling(tmp_pat
     whole = bd.complete_lif(SHORT, "9/10").record
     with pytest.raises(ValueError, match=r"^record: expected complete=False"):
         SpikeDictionary.sample(X, lif.witnesses(D, 2), record=whole)
+    with pytest.raises(ValueError, match=r"^record: expected complete=False"):
+        SpikeDictionary.build(tmp_path / "atoms", X, lif.witnesses(D, 2), record=whole)
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(TypeError, match=r"^record: expected the ClassRecord .* got NoneType"):
         bd.class_of(None)

@@ -441,6 +441,25 @@ class Nothing(Unbounded):
         return points.copy()
 
 
+class ForgedTerms(Half):
+    """Its terms are 0 everywhere, as they are at an optimum."""
+
+    name = "forged"
+
+    def fenchel_young(self, W, prices, strength):
+        return np.zeros(W.shape[1])
+
+
+class ForgedNorm(type(bd.PENALTIES["l1"])):
+    """The same, of a norm."""
+
+    name = "forged norm"
+    norm = "entries"
+
+    def fenchel_young(self, W, prices, strength):
+        return np.zeros(W.shape[1])
+
+
 class Failing(Half):
     """Cannot take several outputs."""
 
@@ -454,6 +473,8 @@ class Failing(Half):
         (Unbounded, r"conjugate\(\) is too small, or scaling\(\) too large"),
         (OneSided, r"conjugate\(\) is too small, or scaling\(\) too large"),
         (Nothing, r"conjugate\(\) is too small, or scaling\(\) too large"),
+        (ForgedTerms, r"fenchel_young\(\)"),
+        (ForgedNorm, r"fenchel_young\(\)"),
         (Failing, r"a method failed on arrays of shape .*IndexError: one column only"),
         (UnscaledElastic, r"conjugate\(\) is (wrong|too small)"),
         (BoundedElastic, r"scaling\(\)"),
@@ -593,6 +614,14 @@ def test_a_penalty_with_a_weight_per_atom_follows_chosen_atoms():
     forgetful = bd.ConvexProgram(program.design, *parts, penalty=Weighted(weights))
     with pytest.raises(ValueError, match=r"^penalty weighted: "):
         forgetful.take(columns)
+    with pytest.raises(ValueError, match=r"^penalty weighted: "):
+        forgetful.over(program.design.take([0]))
+    chosen = bd.ConvexProgram(program.design, *parts, penalty=Chosen(weights))
+    mask = np.isin(np.arange(len(weights)), [1, 2, 4])
+    for same in ((4, 1, 2), [-1 - len(weights) + 5, 1, 2]):
+        assert chosen.take(same).primal(W) == expected.primal(W)
+    assert chosen.take(mask).primal(W[[1, 2, 0]]) == pytest.approx(expected.primal(W))
+    assert chosen.take([]).design.shape[1] == 0
 
 
 class OneOutput(Half):
@@ -622,17 +651,6 @@ def test_an_instance_is_tried_again_at_other_numbers_of_outputs(part):
         bd.ConvexProgram(three.design, three.target, **parts)
 
 
-def test_at_strength_zero_a_penalty_that_is_no_norm_pays_for_no_price():
-    program = random_program("squared", outputs=1)
-    free = bd.ConvexProgram(program.design, program.target, "squared", 0.0, penalty=Ridge())
-    proven = bd.certify(free, weights=np.zeros((program.design.shape[1], 1)))
-    assert proven.dual == 0.0  # that of V = 0
-    assert proven.primal == pytest.approx(free.primal(np.zeros((program.design.shape[1], 1))))
-    priced = np.ones_like(program.target)
-    assert free.dual(priced) == -np.inf
-    assert free.dual(0 * priced) == 0.0
-
-
 class Ridge(bd.Penalty):
     """Half the sum of squares, under which W = 0 is never optimal."""
 
@@ -649,6 +667,47 @@ class Ridge(bd.Penalty):
 
     def scaling(self, prices, strength):
         return np.ones(prices.shape[1])
+
+
+class Free(Ridge):
+    """Ridge, whose conjugate is wrong at strength 0 alone."""
+
+    name = "free"
+
+    def conjugate(self, prices, strength):
+        return super().conjugate(prices, strength) if strength else np.zeros(prices.shape[1])
+
+
+def test_at_strength_zero_a_penalty_that_is_no_norm_pays_for_no_price():
+    program = random_program("squared", outputs=1)
+    free = bd.ConvexProgram(program.design, program.target, "squared", 0.0, penalty=Free())
+    proven = bd.certify(free, weights=np.zeros((program.design.shape[1], 1)))
+    assert proven.dual == 0.0  # that of V = 0
+    assert proven.primal == pytest.approx(free.primal(np.zeros((program.design.shape[1], 1))))
+    priced = np.ones_like(program.target)
+    assert free.dual(priced) == -np.inf
+    assert free.dual(0 * priced) == 0.0
+
+
+def test_forged_terms_prove_nothing_where_no_law_was_tried():
+    class Late(Ridge):
+        name = "late ridge"
+        forged = False
+
+        def fenchel_young(self, W, prices, strength):
+            found = super().fenchel_young(W, prices, strength)
+            return np.zeros_like(found) if self.forged else found
+
+    penalty = Late()
+    program = random_program("squared", outputs=1)
+    parts = program.design, program.target, "squared", 0.1, program.row_weights
+    mine = bd.ConvexProgram(*parts, penalty=penalty)
+    nothing = np.zeros((program.design.shape[1], 1))
+    right = bd.certify(mine, weights=nothing).absolute_gap
+    penalty.forged = True
+    forged = bd.certify(mine, weights=nothing).absolute_gap
+    assert right > 0.01
+    assert forged >= 0.99 * right
 
 
 def test_ridge_is_solved_and_has_no_largest_strength():

@@ -161,6 +161,24 @@ def test_the_bound_on_rounding_counts_rows_atoms_and_outputs():
     assert error == (2 + 2 + 1 + 16) * 2.0**-53 * (6.5 + 5.0)
 
 
+def test_without_a_bound_on_rounding_all_atoms_stay():
+    class Steep(type(bd.LOSSES["softmax"])):
+        """Softmax, whose curvature is not known."""
+
+        name = "steep"
+        curvature = np.inf
+
+    design = bd.BinaryMatrix.from_dense([[1, 1, 0], [0, 0, 1]])
+    program = bd.ConvexProgram(design, np.eye(2), Steep(), 0.1, penalty="group")
+    W = np.array([[1.0, 0.5], [2.0, 1.0], [0.3, 0.1]])
+    assert np.isinf(evaluated(program, W, np.zeros(2))[1])
+    kept, _, complete = prune.prune(program, W, np.zeros(2))
+    assert np.array_equal(kept, W)
+    assert not complete
+    known = bd.ConvexProgram(design, np.eye(2), "softmax", 0.1, penalty="group")
+    assert np.count_nonzero(prune.prune(known, W, np.zeros(2))[0].any(axis=1)) == 2
+
+
 @given(answers(DECADES))
 def test_the_objective_in_exact_arithmetic_rises_by_no_more_than_promised(before):
     after = before.prune()

@@ -10,7 +10,7 @@ from ...kernels import bits
 from ..files.packed_head import words_for
 from .aligned import aligned
 
-_UNPACKED_BYTES = 2**18  # at a time, one byte an entry, in conversions: what a cache holds
+_UNPACKED_BYTES = 2**18  # at a time, one byte per entry, in conversions: what a cache holds
 
 
 def pack(array: NDArray[Any]) -> NDArray[np.uint64]:

@@ -7,13 +7,13 @@ from ...dictionaries import Layer, Witnesses
 
 @dataclass(frozen=True, eq=False)
 class RebuiltWitnesses:
-    """View of a bank for rebuilding: the bias is folded in, and the final layer is copied.
+    """View of a bank for rebuilding: the weights of a column of ones become biases.
 
     Attributes
     ----------
     bank : Witnesses
     hidden : tuple of int
-        Widths of the class; the last is the number of copies of a neuron.
+        Widths of the class; the last is the number of copies of a neuron in the network.
     reads_ones : bool
         Whether the last input is a column of ones. Its weights become the first layer's biases.
     """

@@ -30,8 +30,8 @@ class Loss(ABC):
     A subclass sets ``name`` and defines :meth:`value`, :meth:`gradient`,
     :meth:`conjugate`, :meth:`domain` and :meth:`prox`. The other methods are optional.
     Without :meth:`second` newton refuses the loss, without :meth:`epigraph` the conic
-    solvers do, without :meth:`to_cvxpy` CVXPY does. The first program with a loss checks
-    its methods against each other.
+    solvers do, without :meth:`to_cvxpy` CVXPY does. Programs check its methods
+    against each other, once per number of outputs.
 
     Attributes
     ----------
@@ -132,7 +132,7 @@ class Loss(ABC):
         if not self.separable:
             product = product.sum(axis=1, keepdims=True)
         sizes = np.abs(value) + np.abs(conjugate) + np.abs(product)
-        return rounded_up(value + conjugate + product, sizes)
+        return rounded_up(value + conjugate + product, sizes, 1 if self.separable else z.shape[1])
 
     def contains(self, v: Array, y: Array, a: Array, room: float) -> bool:
         """Tell whether (a loss)*(-v) is finite; ``room`` is the relative rounding allowed."""

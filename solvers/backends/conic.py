@@ -153,10 +153,13 @@ class ConicBackend(Backend):
         missing = program.loss.lacks("epigraph") or program.penalty.lacks("epigraph")
         if missing:
             return f"needs a loss and a penalty in conic form, and {missing}"
-        for cone in sorted(program.cones(self.quadratic) - self.takes):
-            blocks = program.penalty.epigraph(1, program.block_width).blocks
+        beyond = program.cones(self.quadratic) - self.takes
+        if not beyond:
+            return None
+        charged = {block.cone for block in program.penalty.epigraph(1, program.block_width).blocks}
+        for cone in sorted(beyond):
             penalty, loss = f"{program.penalty.name} penalty", f"{program.loss.name} loss"
-            part = penalty if cone in {block.cone for block in blocks} else loss
+            part = penalty if cone in charged else loss
             return f"does not support the {cone.replace('_', '-')} cone, which the {part} needs"
         return None
 
