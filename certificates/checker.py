@@ -397,9 +397,7 @@ def read_json(archive: zipfile.ZipFile, name: str) -> Any:
 
 def open_archive(path: str) -> zipfile.ZipFile:
     """Open a zip file, refused unless it stores the expected entries and no others."""
-    expect(
-        os.path.isfile(path), "not a readable certificate: expected a file, got nothing or a folder"
-    )
+    expect(os.path.isfile(path), "not a readable certificate: expected an existing file")
     archive = zipfile.ZipFile(path)
     names = sorted(info.filename for info in archive.infolist())
     fine = names in (sorted(NAMES), sorted([*NAMES, EXTRA_NAME]))

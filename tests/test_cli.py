@@ -290,7 +290,7 @@ def test_verify_tells_a_line_a_file_and_fails_if_one_is_refused(comparison, tmp_
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["proven", *["refused"] * 3]
     assert "not a readable certificate" in lines[1]
-    assert all("expected a file, got nothing or a folder" in line for line in lines[2:])
+    assert all("expected an existing file" in line for line in lines[2:])
 
 
 @pytest.mark.parametrize("loss", ["squared", "hinge"])
