@@ -25,7 +25,7 @@ help:
 	@echo "make quick     most of these tests, each with its first parameters"
 	@echo "make test-all  the rest: long proofs, networks of other libraries, a short round of the benchmarks"
 	@echo "make test-processors  the tests of floating point, as on two older processors; in test-all"
-	@echo "make test-night  what takes minutes a test: once per release"
+	@echo "make test-night  what takes minutes a test, and new examples: once per release"
 	@echo "make check     format, lint, types and tests: all that a change must pass"
 	@echo "make wheel     build the wheel and try it from outside the repository"
 	@echo "make clean     remove .venv, build leftovers and results"
@@ -58,6 +58,7 @@ test-processors: $(VENV)/.test
 
 test-night: $(VENV)/.test
 	$(PYTEST) -m night
+	$(PYTEST) --hypothesis-profile=anew -m "hypothesis and not night"
 
 lint: $(VENV)/.dev
 	$(RUN)/ruff format --check .

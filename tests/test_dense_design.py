@@ -340,7 +340,7 @@ def units(dense):
 
 
 def real_program(loss, penalty, intercept, dense, outputs=2, share=0.2, seed=0):
-    """Uneven row weights, some of them 0, at a share of lambda_max."""
+    """Uneven row weights, some of them 0, at a share of lambda_max, above 0 in any case."""
     rng = np.random.default_rng(seed)
     n, atoms = dense.shape
     z = dense @ (units(dense) * rng.normal(size=(atoms, outputs)))
@@ -348,7 +348,8 @@ def real_program(loss, penalty, intercept, dense, outputs=2, share=0.2, seed=0):
     a = rng.random(n) * (rng.random(n) < 0.9)
     design = bd.DenseMatrix(dense)
     program = bd.ConvexProgram(design, y, loss, 0.0, a / a.sum(), intercept, penalty=penalty)
-    return program.with_strength(share * program.lambda_max)
+    # where all rows with weight share a class, an intercept says all and lambda_max is 0
+    return program.with_strength(share * program.lambda_max or share)
 
 
 @cache
