@@ -5,6 +5,8 @@ import hashlib
 import os
 import re
 import struct
+import tracemalloc
+import zlib
 from itertools import product
 
 import numpy as np
@@ -360,8 +362,76 @@ def test_mnist_without_a_folder_says_how_to_name_one(monkeypatch, value):
 def test_a_missing_file_is_named(tmp_path, name):
     write_mnist(tmp_path)
     (tmp_path / name).unlink()
-    with pytest.raises(FileNotFoundError, match=rf"^folder: expected {name} in .*, found none$"):
+    with pytest.raises(FileNotFoundError, match=rf"^folder: expected {name} in .*, found none; "):
         bd.tasks.mnist(folder=tmp_path)
+
+
+@pytest.mark.parametrize("end", ["", ".gz"])
+@pytest.mark.parametrize("mark", ["-", "."])
+@pytest.mark.parametrize("prefix", ["", "t10k-", "train-"])
+def test_mnist_is_read_under_the_names_that_programs_give_it(tmp_path, prefix, mark, end):
+    images, labels = write_mnist(tmp_path, prefix)
+    for name in (IMAGES, LABELS):
+        whole = (tmp_path / (prefix + name)).read_bytes()
+        (tmp_path / (prefix + name)).unlink()
+        spelled = prefix + name.replace("-", mark, 1).removesuffix(".gz") + end
+        (tmp_path / spelled).write_bytes(whole if end else gzip.decompress(whole))
+    X, y = bd.tasks.mnist(folder=tmp_path)
+    assert np.array_equal(np.rint(X * 255), images)
+    assert np.array_equal(y, labels)
+
+
+def test_images_and_labels_are_of_one_set(tmp_path):
+    images, _ = write_mnist(tmp_path, "train-")
+    write_mnist(tmp_path, "t10k-")
+    (tmp_path / f"t10k-{IMAGES}").write_bytes(gzip.compress(idx(255 - images)))
+    X, _ = bd.tasks.mnist(folder=tmp_path)
+    assert np.array_equal(np.rint(X * 255), 255 - images)
+    (tmp_path / f"t10k-{LABELS}").unlink()
+    X, _ = bd.tasks.mnist(folder=tmp_path)
+    assert np.array_equal(np.rint(X * 255), images)
+    (tmp_path / f"train-{IMAGES}").unlink()
+    with pytest.raises(FileNotFoundError, match=f"expected {IMAGES} and {LABELS} in"):
+        bd.tasks.mnist(folder=tmp_path)
+
+
+@pytest.mark.parametrize("digits", [[4], [4, 7], [3, 3, 3, 8], list(range(10)) * 2, [5] * 3])
+def test_too_few_images_for_two_sides_are_refused_by_name(tmp_path, digits):
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (len(digits), 28, 28), dtype=np.uint8)
+    (tmp_path / IMAGES).write_bytes(gzip.compress(idx(images)))
+    (tmp_path / LABELS).write_bytes(gzip.compress(idx(np.array(digits, np.uint8))))
+    assert bd.tasks.mnist("all", folder=tmp_path)[1].tolist() == digits
+    sizes = []
+    for split in ("train", "test"):
+        try:
+            sizes.append(len(bd.tasks.mnist(split, folder=tmp_path)[1]))
+        except ValueError as error:
+            assert re.fullmatch(  # noqa: PT017
+                rf"split: expected 'all', since {len(digits)} samples of .*, got '{split}'",
+                str(error),
+            )
+    assert sizes in ([], [len(digits) - 1, 1])  # three of one digit: two and one
+
+
+@pytest.mark.parametrize("name", [IMAGES, LABELS])
+@pytest.mark.parametrize("told", [20, 2**18, 2**32 - 1])
+def test_no_more_is_unpacked_than_a_head_announces(tmp_path, name, told):
+    write_mnist(tmp_path)
+    head = idx(np.zeros((1, 28, 28) if name == IMAGES else 1, np.uint8))[
+        : 16 - 8 * (name == LABELS)
+    ]
+    head = head[:4] + struct.pack(">I", told) + head[8:]
+    pack = zlib.compressobj(9, zlib.DEFLATED, 31)
+    bomb = pack.compress(head) + b"".join(pack.compress(bytes(1 << 22)) for _ in range(16))
+    (tmp_path / name).write_bytes(bomb + pack.flush())
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=r"^folder: expected "):
+            bd.tasks.mnist(folder=tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 21  # of 64 MB
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("name", [IMAGES, LABELS])
