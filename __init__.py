@@ -17,90 +17,95 @@ optimum, and rebuild the network:
 (2,)
 """
 
+from importlib import import_module as _import_module
 from importlib.metadata import version as _version
+from typing import TYPE_CHECKING
 
-from . import tasks
-from .certificates import Certificate, ExactCertificate, certify
-from .certificates.complete_statement import completeness
-from .dictionaries import (
-    THRESHOLD_UNIT,
-    BinaryMatrix,
-    Budget,
-    BudgetExceeded,
-    CompletePatterns,
-    CompleteTrajectories,
-    DeadLayerWarning,
-    DeepPatterns,
-    DenseMatrix,
-    GivenWitnesses,
-    Health,
-    Layer,
-    Neuron,
-    RecurrentPatterns,
-    SampledWitnesses,
-    SpikeDictionary,
-    complete_lif,
-    complete_thresholds,
-    count_lif_trajectories,
-    count_threshold_patterns,
-    deep_patterns,
-    health,
-    lif_trajectories,
-    recurrent_patterns,
-    set_threads,
-    threshold_patterns,
-    use_threads,
-)
-from .formulations import (
-    L1,
-    LIF,
-    LOSSES,
-    PENALTIES,
-    CompleteArrangement,
-    ConicForm,
-    ConvexProgram,
-    Dual,
-    Feedforward,
-    Group,
-    Heads,
-    Huber,
-    Loss,
-    NetworkClass,
-    Penalty,
-    Primal,
-    QuadraticProgram,
-    Recurrent,
-    class_of,
-    complete_arrangement,
-    readout_program,
-)
-from .networks import (
-    Network,
-    RecurrentNetwork,
-    SpikingNetwork,
-    SynapticOperations,
-    ThresholdNetwork,
-)
-from .solvers import (
-    BACKENDS,
-    ADMMSplitting,
-    Backend,
-    BackendUnavailable,
-    Growth,
-    ProgramNotAccepted,
-    Progress,
-    Round,
-    Solution,
-    Splitting,
-    SplittingStopReason,
-    Status,
-    StopReason,
-    Sweep,
-    grow,
-    path,
-    register,
-    solve,
-)
+if TYPE_CHECKING:
+    from . import tasks
+    from .certificates.certificate import Certificate
+    from .certificates.certify import certify
+    from .certificates.complete_statement import completeness
+    from .certificates.exact_certificate import ExactCertificate
+    from .dictionaries import (
+        THRESHOLD_UNIT,
+        BinaryMatrix,
+        Budget,
+        BudgetExceeded,
+        CompletePatterns,
+        CompleteTrajectories,
+        DeadLayerWarning,
+        DeepPatterns,
+        DenseMatrix,
+        GivenWitnesses,
+        Health,
+        Layer,
+        Neuron,
+        RecurrentPatterns,
+        SampledWitnesses,
+        SpikeDictionary,
+        complete_lif,
+        complete_thresholds,
+        count_lif_trajectories,
+        count_threshold_patterns,
+        deep_patterns,
+        health,
+        lif_trajectories,
+        recurrent_patterns,
+        set_threads,
+        threshold_patterns,
+        use_threads,
+    )
+    from .formulations import (
+        L1,
+        LIF,
+        LOSSES,
+        PENALTIES,
+        CompleteArrangement,
+        ConicForm,
+        ConvexProgram,
+        Dual,
+        Feedforward,
+        Group,
+        Heads,
+        Huber,
+        Loss,
+        NetworkClass,
+        Penalty,
+        Primal,
+        QuadraticProgram,
+        Recurrent,
+        class_of,
+        complete_arrangement,
+        readout_program,
+    )
+    from .networks import (
+        Network,
+        RecurrentNetwork,
+        SpikingNetwork,
+        SynapticOperations,
+        ThresholdNetwork,
+    )
+    from .solvers import (
+        BACKENDS,
+        ADMMSplitting,
+        Backend,
+        BackendUnavailable,
+        Growth,
+        ProgramNotAccepted,
+        Progress,
+        Round,
+        Solution,
+        Splitting,
+        SplittingStopReason,
+        Status,
+        StopReason,
+        Sweep,
+        grow,
+        path,
+        register,
+        solve,
+    )
 
 __version__ = _version("bidual")
 
@@ -182,3 +187,32 @@ __all__ = [
     "threshold_patterns",
     "use_threads",
 ]
+
+# where the public names are, once more: they are imported when the first is used, since
+# "bidual verify" needs neither Numba nor NumPy
+_HOMES = (
+    "certificates.certificate",
+    "certificates.certify",
+    "certificates.complete_statement",
+    "certificates.exact_certificate",
+    "dictionaries",
+    "formulations",
+    "networks",
+    "solvers",
+    "tasks",
+)
+
+if not TYPE_CHECKING:  # type checkers see the imports above, and no name beside them
+
+    def __getattr__(name):
+        """Import all public names at the first use of a name."""
+        if not name.startswith("_"):
+            for home in _HOMES:
+                there = vars(_import_module(f".{home}", __name__))
+                globals().update({each: there[each] for each in __all__ if each in there})
+            if name in globals():
+                return globals()[name]
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}", name=name)
+
+    def __dir__():
+        return sorted({*globals(), *__all__})

@@ -57,7 +57,7 @@ def columns_sha256(design: BinaryMatrix) -> str:
     Examples
     --------
     >>> import bidual as bd
-    >>> from bidual.certificates import columns_sha256
+    >>> from bidual.certificates.cert_file import columns_sha256
     >>> columns_sha256(bd.BinaryMatrix.from_dense([[1, 0], [1, 1]]))[:16]
     'c848b1697aaccda4'
     """

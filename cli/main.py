@@ -7,15 +7,14 @@ Exit codes: 0 success, 1 no answer, a contradiction or a refused file, 2 bad inp
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 
-from . import backends, certify, compare, demo, verify
-
-COMMANDS = (demo, compare, certify, verify, backends)
+COMMANDS = ("demo", "compare", "certify", "verify", "backends")
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """Return the parser of all commands."""
+def build_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
+    """Return the parser of these commands; only their files are imported."""
     parser = argparse.ArgumentParser(
         prog="bidual",
         description=(
@@ -26,14 +25,17 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"bidual {version('bidual')}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    for command in COMMANDS:
-        command.add_parser(commands)
+    for name in names:
+        import_module(f".{name}", __package__).add_parser(commands)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; print one line on standard error for bad input."""
-    options = build_parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    # verify alone must not import the libraries that the other commands need
+    named = [name for name in COMMANDS if name in arguments[:1]]
+    options = build_parser(named or COMMANDS).parse_args(arguments)
     try:
         return int(options.run(options))
     except (ValueError, RuntimeError, OSError) as error:

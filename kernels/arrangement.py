@@ -16,8 +16,10 @@ import math
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from .compiled import compiled
 
 LIMIT = 2**60
 WIDEST = 64  # products of two stored numbers that 128 bits can add up
@@ -43,7 +45,7 @@ def _multiply_add(typing_context, high, low, a, b):  # type: ignore[no-untyped-d
     return pair(word, word, word, word), generate
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _dot(x, h):  # type: ignore[no-untyped-def]
     """Return x.h as a float: its sign is exact, its relative error at most 2**-51."""
     high, low = 0, 0
@@ -57,7 +59,7 @@ def _dot(x, h):  # type: ignore[no-untyped-def]
     return -(np.float64(np.uint64(high)) * 2.0**64 + np.float64(np.uint64(low)))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _combine(a, h, b, u, out):  # type: ignore[no-untyped-def]
     """Write a*h + b*u to ``out``; return False if an entry exceeds LIMIT."""
     for j in range(out.size):
@@ -70,7 +72,7 @@ def _combine(a, h, b, u, out):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _product(matrix, h, out):  # type: ignore[no-untyped-def]
     """Write matrix @ h to ``out``; return False if an entry exceeds LIMIT."""
     for j in range(out.size):
@@ -83,7 +85,7 @@ def _product(matrix, h, out):  # type: ignore[no-untyped-def]
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _largest(h):  # type: ignore[no-untyped-def]
     largest = 0
     for j in range(h.size):
@@ -91,7 +93,7 @@ def _largest(h):  # type: ignore[no-untyped-def]
     return largest
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _round(h, bits):  # type: ignore[no-untyped-def]
     """Divide ``h`` by 2**bits in place, to the nearest whole number."""
     if bits > 0:
@@ -100,7 +102,7 @@ def _round(h, bits):  # type: ignore[no-untyped-def]
             h[j] = (h[j] + half) >> bits
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _shorten(rows, norms, h):  # type: ignore[no-untyped-def]
     """Drop the low bits of ``h`` that do not affect the sign of any row.
 
@@ -112,7 +114,7 @@ def _shorten(rows, norms, h):  # type: ignore[no-untyped-def]
     _round(h, math.frexp(room * (1 - 2.0**-40))[1])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _orthogonal_lattice(x):  # type: ignore[no-untyped-def]
     """Return a short basis (k-1, k), by rows, of the integer vectors orthogonal to ``x``.
 
@@ -167,7 +169,7 @@ def _orthogonal_lattice(x):  # type: ignore[no-untyped-def]
     return basis, True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _make_primitive(row):  # type: ignore[no-untyped-def]
     """Divide by the greatest common divisor and make the lead entry positive; return the sign."""
     divisor, sign = 0, 0
@@ -186,7 +188,7 @@ def _make_primitive(row):  # type: ignore[no-untyped-def]
     return sign
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _restrict(rows, basis):  # type: ignore[no-untyped-def]
     """Return rows @ basis.T, parallel rows merged; the first row stays first and keeps its side.
 
@@ -221,7 +223,7 @@ def _restrict(rows, basis):  # type: ignore[no-untyped-def]
     return out[:kept], True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _turn(a, b, c, d):  # type: ignore[no-untyped-def]
     """Return the sign of the cross product: 1 if (c, d) lies counterclockwise of (a, b)."""
     high, low = 0, 0
@@ -232,7 +234,7 @@ def _turn(a, b, c, d):  # type: ignore[no-untyped-def]
     return 1 if high > 0 or low != 0 else 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _between(u, v, h):  # type: ignore[no-untyped-def]
     """Write a short integer vector strictly between ``u`` and ``v`` to ``h``; False if too long."""
     length_u = math.hypot(u[0], u[1])
@@ -248,7 +250,7 @@ def _between(u, v, h):  # type: ignore[no-untyped-def]
     return _combine(1, u, 1, v, h)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _sectors(rows):  # type: ignore[no-untyped-def]
     """List cells in the plane: sort the rays of all lines by angle, take a vector between each."""
     a, b = rows[0]
@@ -284,7 +286,7 @@ def _sectors(rows):  # type: ignore[no-untyped-def]
     return cells, True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _resized(array, count, rows):  # type: ignore[no-untyped-def]
     """Copy the first ``count`` rows of ``array`` to a new array of ``rows`` rows."""
     out = np.empty((rows, array.shape[1]), np.int64)
@@ -294,7 +296,7 @@ def _resized(array, count, rows):  # type: ignore[no-untyped-def]
     return out
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def half_of_cells(rows):  # type: ignore[no-untyped-def]
     """Return one short witness h for every open cell with ``rows[0]``.h > 0.
 
@@ -378,7 +380,7 @@ def half_of_cells(rows):  # type: ignore[no-untyped-def]
     return cells, True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def evaluate(limbs, witnesses, words):  # type: ignore[no-untyped-def]
     """Set the bits of the patterns [x_i.h >= 0], exactly, in ``words`` (N, n_words) of zeros.
 

@@ -27,10 +27,12 @@ import math
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.core.datamodel import models
 from numba.extending import intrinsic, register_model
+
+from .compiled import compiled
 
 _INDEX = ir.IntType(32)  # LLVM's type of a lane's index
 _SIDE = 32  # columns of a block of a Gram matrix: its two sides stay in the nearest caches
@@ -215,7 +217,7 @@ def _add_shared(typing_context, array, index, addend):  # type: ignore[no-untype
     return types.int64(array, types.int64, types.int64), generate
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def pack(ones, words, first_column, k):  # type: ignore[no-untyped-def]
     """Write up to 64 rows, ``ones`` (m, Q) bool, to word k of Q columns of ``words``."""
     packed = np.zeros(ones.shape[1], dtype=np.uint64)  # contiguous, unlike words[:, k]
@@ -226,7 +228,7 @@ def pack(ones, words, first_column, k):  # type: ignore[no-untyped-def]
         words[first_column + j, k] = packed[j]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def column_sums(words, out):  # type: ignore[no-untyped-def]
     """Write the number of ones of every column: ``words`` (P, n_words) to ``out`` (P,) int64."""
     n_words = words.shape[1]
@@ -238,7 +240,7 @@ def column_sums(words, out):  # type: ignore[no-untyped-def]
         out[j] = _sum(total)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def row_numbers(words, out):  # type: ignore[no-untyped-def]
     """Write the row indices of the ones, column after column, to ``out`` (number of ones,)."""
     found = 0
@@ -251,7 +253,7 @@ def row_numbers(words, out):  # type: ignore[no-untyped-def]
                 word &= word - np.uint64(1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_words(column, addend, first, last, out, start):  # type: ignore[no-untyped-def]
     """Add to the entries of ``out`` whose bits are set in words first to last; bit 0: ``start``."""
     for k in range(first, last):
@@ -261,7 +263,7 @@ def _add_words(column, addend, first, last, out, start):  # type: ignore[no-unty
             _store(out, at, _add_where(_load(out, at), word, byte, addend))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def matvec(words, columns, weights, first, last, out):  # type: ignore[no-untyped-def]
     """Add D[:, columns] @ ``weights`` to ``out``, for words ``first`` to ``last`` of the rows.
 
@@ -295,7 +297,7 @@ def matvec(words, columns, weights, first, last, out):  # type: ignore[no-untype
             _add_words(column, _broadcast(weights[t, c]), first, last, out, start)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def add_column(column, scale, out):  # type: ignore[no-untyped-def]
     """Add ``scale`` times a packed column to ``out`` (n,) float64; ``out`` needs no padding."""
     full = out.shape[0] // 64
@@ -307,7 +309,7 @@ def add_column(column, scale, out):  # type: ignore[no-untyped-def]
             word &= word - np.uint64(1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _column_dot(words, j, rows, c):  # type: ignore[no-untyped-def]
     """Sum the entries of ``rows[c]`` where column j has ones."""
     n_words = words.shape[1]
@@ -320,7 +322,7 @@ def _column_dot(words, j, rows, c):  # type: ignore[no-untyped-def]
     return _sum(total)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _four_column_dots(words, j, rows, c):  # type: ignore[no-untyped-def]
     """Compute :func:`_column_dot` of columns j to j + 4, which share the loads of ``rows``."""
     n_words = words.shape[1]
@@ -337,7 +339,7 @@ def _four_column_dots(words, j, rows, c):  # type: ignore[no-untyped-def]
     return _sum(total0), _sum(total1), _sum(total2), _sum(total3)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def rmatvec(words, rows, out):  # type: ignore[no-untyped-def]
     """Write D' @ ``rows`` to ``out`` (P, C); ``rows`` (C, 64 n_words) float64."""
     fours = words.shape[0] // 4 * 4
@@ -350,7 +352,7 @@ def rmatvec(words, rows, out):  # type: ignore[no-untyped-def]
             out[j, c] = _column_dot(words, j, rows, c)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def price(words, duals, kept, width, largest, prices):  # type: ignore[no-untyped-def]
     """Price every column against several dual points in one pass over D.
 
@@ -380,7 +382,7 @@ def price(words, duals, kept, width, largest, prices):  # type: ignore[no-untype
                     prices[kept[j + b], c] = dots[b]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def round_scaled(values, scale, more, out):  # type: ignore[no-untyped-def]
     """Write ``values`` (C, N) float64 times two powers of 2, rounded, to ``out``, int64.
 
@@ -391,7 +393,7 @@ def round_scaled(values, scale, more, out):  # type: ignore[no-untyped-def]
             out[c, i] = np.int64(np.rint(values[c, i] * scale * more))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def bit_planes(values, planes):  # type: ignore[no-untyped-def]
     """Split integers into bits: ``values`` (C, 64 n_words) int64 to ``planes``.
 
@@ -413,7 +415,7 @@ def bit_planes(values, planes):  # type: ignore[no-untyped-def]
                     planes[c, plane // 2, block, plane % 2, k] = word
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def integer_rmatvec(words, planes, unit, out):  # type: ignore[no-untyped-def]
     """Write D' R ``unit`` to ``out`` (P, C), for int64 R split by :func:`bit_planes`.
 
@@ -453,7 +455,7 @@ def integer_rmatvec(words, planes, unit, out):  # type: ignore[no-untyped-def]
             out[j2, c], out[j3, c] = np.int64(_sum(total2)) * unit, np.int64(_sum(total3)) * unit
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _gram_block(left, right, first, last, panel, end, symmetric, out):  # type: ignore[no-untyped-def]
     """Count common ones of columns ``first`` to ``last`` and ``panel`` to ``end``.
 
@@ -490,7 +492,7 @@ def _gram_block(left, right, first, last, panel, end, symmetric, out):  # type: 
                     out[j, i1] = out[i1, j]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def gram(left, right, symmetric, state, out):  # type: ignore[no-untyped-def]
     """Count common ones of columns of ``left`` and ``right``, together with the other threads.
 
@@ -523,7 +525,7 @@ def gram(left, right, symmetric, state, out):  # type: ignore[no-untyped-def]
             block = start + _add_shared(state, 1 + share, 1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def gathered_gram(words, columns, n_left, symmetric, state, out):  # type: ignore[no-untyped-def]
     """Run :func:`gram` on ``columns`` of ``words``; each thread makes its own copy of them.
 
@@ -542,7 +544,7 @@ def gathered_gram(words, columns, n_left, symmetric, state, out):  # type: ignor
     gram(left, left if symmetric else copies[n_left:], symmetric, state, out)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def weighted_gram(words, planes, first, last, out):  # type: ignore[no-untyped-def]
     """Write rows ``first`` to ``last`` of D' diag(r) D, up to the diagonal and mirrored.
 

@@ -11,10 +11,11 @@ is (P, C) and ``intercept`` (C,). Loss codes: 0 squared, 2 logistic, 4 huber wit
 import math
 
 import numpy as np
-from numba import njit
+
+from .compiled import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _slope(code, delta, z, y, a):  # type: ignore[no-untyped-def]
     """Return minus the derivative of the weighted loss."""
     if code == 0:
@@ -28,7 +29,7 @@ def _slope(code, delta, z, y, a):  # type: ignore[no-untyped-def]
     return a * y * max(1.0 - y * z, 0.0)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _sum(v, rows, first, last):  # type: ignore[no-untyped-def]
     """Sum v over rows[first:last]; four independent partial sums double the speed."""
     s0 = s1 = s2 = s3 = 0.0
@@ -43,7 +44,7 @@ def _sum(v, rows, first, last):  # type: ignore[no-untyped-def]
     return (s0 + s1) + (s2 + s3)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _shift(code, delta, y, a, shift, z, v):  # type: ignore[no-untyped-def]
     """Add ``shift`` to an output's fit z (n,), update its slope v (n,) and return the sum of v."""
     n = z.shape[0]
@@ -62,7 +63,7 @@ def _shift(code, delta, y, a, shift, z, v):  # type: ignore[no-untyped-def]
     return (s0 + s1) + (s2 + s3)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sweep(  # type: ignore[no-untyped-def]
     code, delta, pointers, rows, curvatures, target, row_weights, strength, has_intercept, weights,
     intercept, fit,

@@ -9,10 +9,11 @@ same order.
 """
 
 import numpy as np
-from numba import njit
+
+from .compiled import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _forward(  # type: ignore[no-untyped-def]
     values, b, t, widths, recurrent, biased, hard, weights, constants, k, membrane, spikes, current
 ):
@@ -60,7 +61,7 @@ def _forward(  # type: ignore[no-untyped-def]
         first += width
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def score(  # type: ignore[no-untyped-def]
     values, rows, widths, recurrent, biased, hard, weights, constants, out
 ):
@@ -105,7 +106,7 @@ def score(  # type: ignore[no-untyped-def]
                             out[k, j, c] += price
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def ascent(  # type: ignore[no-untyped-def]
     values, rows, widths, recurrent, biased, hard, weights, constants, neurons, directions, width,
     prices, out,

@@ -1,10 +1,11 @@
 """Gram-Schmidt in a fixed order of operations, so that the result is the same on every machine."""
 
 import numpy as np
-from numba import njit
+
+from .compiled import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def orthonormalise(vectors):  # type: ignore[no-untyped-def]
     """Orthonormalise the rows of ``vectors`` (k, n), k <= n, in place and in their order.
 

@@ -11,10 +11,11 @@ step * loss(z, y) + |z - v|^2 / 2.
 import math
 
 import numpy as np
-from numba import njit
+
+from .compiled import compiled
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _logistic_prox(v, y, step):  # type: ignore[no-untyped-def]
     """Apply the operator of the logistic loss to one entry, by Newton's method.
 
@@ -48,7 +49,7 @@ def _logistic_prox(v, y, step):  # type: ignore[no-untyped-def]
     return side * (start + x)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _loss_prox(code, delta, v, y, step):  # type: ignore[no-untyped-def]
     """Apply the operator of a loss that is a sum over entries to one entry."""
     if code == 0:
@@ -74,7 +75,7 @@ def _loss_prox(code, delta, v, y, step):  # type: ignore[no-untyped-def]
     return y * ((y * v + step) / (1.0 + step))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _wright_omega(d):  # type: ignore[no-untyped-def]
     """Solve x + log(x) = d for x > 0 by Newton's method from below: the left side is concave."""
     if d < -40.0:
@@ -89,7 +90,7 @@ def _wright_omega(d):  # type: ignore[no-untyped-def]
     return x
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _label_move(c, step):  # type: ignore[no-untyped-def]
     """Solve log(1 - g / step) - g = c <= 0 for g in [0, step], accurately for small g too."""
     if c + 0.5 * step <= -0.7:  # where 1 - g / step is a half at most
@@ -104,7 +105,7 @@ def _label_move(c, step):  # type: ignore[no-untyped-def]
     return g
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _softmax_prox(v, y, step, out):  # type: ignore[no-untyped-def]
     """Apply the operator of the softmax loss to one row.
 
@@ -143,7 +144,7 @@ def _softmax_prox(v, y, step, out):  # type: ignore[no-untyped-def]
         tau += change
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _row_prox(code, delta, v, y, step, out):  # type: ignore[no-untyped-def]
     if code == 6:
         _softmax_prox(v, y, step, out)
@@ -152,7 +153,7 @@ def _row_prox(code, delta, v, y, step, out):  # type: ignore[no-untyped-def]
             out[c] = _loss_prox(code, delta, v[c], y[c], step)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _norm(v):  # type: ignore[no-untyped-def]
     largest = 0.0
     for c in range(v.size):
@@ -165,7 +166,7 @@ def _norm(v):  # type: ignore[no-untyped-def]
     return math.sqrt(total) * largest
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _row_threshold(group, v, step, out):  # type: ignore[no-untyped-def]
     """Apply the operator of ``step`` times the 2-norm (``group``) or the l1 norm to one row."""
     norm = _norm(v) if group else 0.0
@@ -178,7 +179,7 @@ def _row_threshold(group, v, step, out):  # type: ignore[no-untyped-def]
             out[c] = 0.0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def loss_prox(code, delta, points, targets, steps, out):  # type: ignore[no-untyped-def]
     """Write the operator at ``points`` (n, C) with ``steps`` (n,) >= 0 to ``out`` (n, C)."""
     if code == 6:
@@ -190,7 +191,7 @@ def loss_prox(code, delta, points, targets, steps, out):  # type: ignore[no-unty
             out[i, c] = _loss_prox(code, delta, points[i, c], targets[i, c], steps[i])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def soft_threshold(points, step, out):  # type: ignore[no-untyped-def]
     """Write the operator of ``step`` times the absolute value at ``points`` (P, C) to ``out``."""
     for j in range(points.shape[0]):
@@ -198,14 +199,14 @@ def soft_threshold(points, step, out):  # type: ignore[no-untyped-def]
             out[j, c] = math.copysign(max(abs(points[j, c]) - step, 0.0), points[j, c])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def group_threshold(points, step, out):  # type: ignore[no-untyped-def]
     """Write the operator of ``step`` times the 2-norm of rows at ``points`` (P, C) to ``out``."""
     for j in range(points.shape[0]):
         _row_threshold(True, points[j], step, out[j])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def split_step(  # type: ignore[no-untyped-def]
     code, delta, group, targets, row_weights, strength, rho, relaxation, fit, weights, fit_copy,
     weight_copy, fit_dual, weight_dual, norms,
@@ -232,7 +233,7 @@ def split_step(  # type: ignore[no-untyped-def]
         _move(weights[j], new, weight_copy[j], weight_dual[j], norms)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _move(linear, new, copy, dual, norms):  # type: ignore[no-untyped-def]
     """Replace one row of a copy; ``dual`` holds the point of the proximal operator on entry."""
     for c in range(new.size):

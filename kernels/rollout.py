@@ -8,8 +8,10 @@ number for every block size, thread count and machine, whatever the weights.
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from .compiled import compiled
 
 # the product with a word of eight bytes 0 or 1 has these as bits in its top byte, first lowest
 _GATHER_BITS = np.uint64(0x0102040810204080)
@@ -25,7 +27,7 @@ def _lowest_bit(typing_context, word):  # type: ignore[no-untyped-def]
     return types.uint64(types.uint64), generate
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_fired(packed, i, t, weights, active, current):  # type: ignore[no-untyped-def]
     """Add to ``current`` (m,) the rows of ``weights`` (k, m) whose bits are set in ``packed``.
 
@@ -50,7 +52,7 @@ def _add_fired(packed, i, t, weights, active, current):  # type: ignore[no-untyp
             current[j] += weights[a, j]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _add_values(values, i, t, weights, current):  # type: ignore[no-untyped-def]
     """Add ``values[i, t]`` (k,) @ ``weights`` (k, m) to ``current`` (m,)."""
     count = values.shape[2]
@@ -68,7 +70,7 @@ def _add_values(values, i, t, weights, current):  # type: ignore[no-untyped-def]
             current[j] += a * weights[k, j]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _step(current, leak, threshold, reset, hard, membrane, spike, fired):  # type: ignore[no-untyped-def]
     """Advance ``membrane`` and ``spike`` by one step; ``fired`` receives the spikes as bytes.
 
@@ -82,7 +84,7 @@ def _step(current, leak, threshold, reset, hard, membrane, spike, fired):  # typ
         membrane[j] = 0.0 if hard and fires else u
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _smallest_margin(current, leak, threshold, reset, membrane, spike, smallest):  # type: ignore[no-untyped-def]
     """Return the smaller of ``smallest`` and |u - threshold| over the neurons of the next step."""
     for j in range(current.shape[0]):
@@ -91,7 +93,7 @@ def _smallest_margin(current, leak, threshold, reset, membrane, spike, smallest)
     return smallest
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _roll(  # type: ignore[no-untyped-def]
     values, inputs, weights, recurrent, bias, leak, threshold, reset, hard, level, margin, spikes
 ):
@@ -129,7 +131,7 @@ def _roll(  # type: ignore[no-untyped-def]
         margin[k] = min(margin[k], smallest)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def roll_values(  # type: ignore[no-untyped-def]
     values, weights, recurrent, bias, leak, threshold, reset, hard, level, margin, spikes
 ):
@@ -145,7 +147,7 @@ def roll_values(  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def roll_spikes(  # type: ignore[no-untyped-def]
     inputs, weights, recurrent, bias, leak, threshold, reset, hard, level, margin, spikes
 ):
@@ -156,7 +158,7 @@ def roll_spikes(  # type: ignore[no-untyped-def]
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _transpose(tile):  # type: ignore[no-untyped-def]
     """Transpose a 64 x 64 tile of bits in place: swap bit j of word i with bit i of word j."""
     mask = np.uint64(0x00000000FFFFFFFF)
@@ -173,7 +175,7 @@ def _transpose(tile):  # type: ignore[no-untyped-def]
         mask ^= mask << np.uint64(step)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def set_rows(spikes, t, first_row, columns):  # type: ignore[no-untyped-def]
     """Set the rows of packed ``columns`` (m, n_words) from ``first_row`` to the spikes at step t.
 

@@ -8,12 +8,13 @@ exceeds the threshold. A layer without spikes has ``spikes`` of 0 steps.
 """
 
 import numpy as np
-from numba import njit
+
+from .compiled import compiled
 
 LANES = 4096  # 32 KB per step and array: a block stays in the cache for its second read
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def relax_membranes(  # type: ignore[no-untyped-def]
     membranes, spikes, currents, leak, threshold, step, rho, beta, jacobi, first, last, moved
 ):
@@ -60,7 +61,7 @@ def relax_membranes(  # type: ignore[no-untyped-def]
         moved[block, 1] += flips.sum()
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def relax_readout(  # type: ignore[no-untyped-def]
     membranes, currents, multiplier, leak, rho, jacobi, first, last, moved
 ):
@@ -87,7 +88,7 @@ def relax_readout(  # type: ignore[no-untyped-def]
         moved[block, 0] += squares
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def explain(membranes, spikes, leak, threshold, first, last, out):  # type: ignore[no-untyped-def]
     """Write the currents that produce these membranes to ``out``: z[t] - leak z[t-1] + reset."""
     steps, lanes = membranes.shape
@@ -104,7 +105,7 @@ def explain(membranes, spikes, leak, threshold, first, last, out):  # type: igno
                     x[k] += threshold * a[k]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def violations(  # type: ignore[no-untyped-def]
     membranes, spikes, currents, leak, threshold, first, last, sums
 ):
@@ -130,7 +131,7 @@ def violations(  # type: ignore[no-untyped-def]
         sums[block, 2] += apart
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def pull_spikes(  # type: ignore[no-untyped-def]
     membranes, currents, leak, threshold, rho, beta, begin, end, first, last, out
 ):
@@ -150,7 +151,7 @@ def pull_spikes(  # type: ignore[no-untyped-def]
                 out[t - begin, k] += pull
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def fire(  # type: ignore[no-untyped-def]
     currents, leak, threshold, first, last, membranes, spikes
 ):
@@ -170,7 +171,7 @@ def fire(  # type: ignore[no-untyped-def]
                     spikes[t, k] = value > threshold
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def box_least_squares(  # type: ignore[no-untyped-def]
     hessian, accuracy, sweeps, first, last, slopes, rows
 ):
@@ -196,7 +197,7 @@ def box_least_squares(  # type: ignore[no-untyped-def]
                 break
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sparse_times(  # type: ignore[no-untyped-def]
     starts, columns, values, weights, first, last, out
 ):
@@ -209,7 +210,7 @@ def sparse_times(  # type: ignore[no-untyped-def]
                 out[i, k] += value * weights[j, k]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def sparse_cross(  # type: ignore[no-untyped-def]
     starts, columns, values, rows, first, last, out
 ):

@@ -19,8 +19,10 @@ The file is long because a kernel calls only kernels of its own file.
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from .compiled import compiled
 
 _SURE = 2.0**-46
 _WIDE = ir.IntType(128)
@@ -62,7 +64,7 @@ def _determinant_sign(typing_context, a, b, c, d, e, f, g, h, i):  # type: ignor
     return types.int64(*[types.int64] * 9), generate
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _normalise(row, out):  # type: ignore[no-untyped-def]
     """Write ``row`` (3,) int64 divided by its largest entry to ``out``; a zero row stays zero."""
     largest = max(abs(float(row[0])), abs(float(row[1])), abs(float(row[2])))
@@ -71,7 +73,7 @@ def _normalise(row, out):  # type: ignore[no-untyped-def]
         out[i] = float(row[i]) * factor
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _cross(a, b, unit_a, unit_b, ray):  # type: ignore[no-untyped-def]
     """Write the cross product of two int64 rows, normalised, to ``ray`` in floats."""
     _normalise(a, unit_a)
@@ -81,7 +83,7 @@ def _cross(a, b, unit_a, unit_b, ray):  # type: ignore[no-untyped-def]
     ray[2] = unit_a[0] * unit_b[1] - unit_a[1] * unit_b[0]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _side(a, b, ray, row, unit_row):  # type: ignore[no-untyped-def]
     """Return the sign of ``row`` on the ray a x b, of which ``ray`` is the value in floats."""
     value = unit_row[0] * ray[0] + unit_row[1] * ray[1] + unit_row[2] * ray[2]
@@ -92,7 +94,7 @@ def _side(a, b, ray, row, unit_row):  # type: ignore[no-untyped-def]
     return _determinant_sign(a[0], a[1], a[2], b[0], b[1], b[2], row[0], row[1], row[2])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _copy(edges, rays, start, size, out_edges, out_rays, at):  # type: ignore[no-untyped-def]
     """Copy ``size`` edges and rays, from index ``start`` to index ``at``."""
     for i in range(size):
@@ -101,7 +103,7 @@ def _copy(edges, rays, start, size, out_edges, out_rays, at):  # type: ignore[no
             out_rays[at + i, c] = rays[start + i, c]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _clip(edges, rays, start, size, sides, row, keep, out_edges, out_rays, at):  # type: ignore[no-untyped-def]
     """Write the part of a cone where ``keep`` * row >= 0 at ``at``, and return its number of edges.
 
@@ -139,7 +141,7 @@ def _clip(edges, rays, start, size, sides, row, keep, out_edges, out_rays, at): 
     return made - at
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _inner_point(edges, rays, n_edges, direction, point):  # type: ignore[no-untyped-def]
     """Write short integers (p, theta) inside a cell to ``point``; return False if floats fail.
 
@@ -171,7 +173,7 @@ def _inner_point(edges, rays, n_edges, direction, point):  # type: ignore[no-unt
     return False
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def list_cells(  # type: ignore[no-untyped-def]
     parent, normals, base, unit, scale, carry, fixed, most, most_steps, keys, points
 ):
@@ -326,7 +328,7 @@ def list_cells(  # type: ignore[no-untyped-def]
         k += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _move_end(line, row, side, end, ends, rays):  # type: ignore[no-untyped-def]
     """Set the start (end 0) or end (1) of an interval of ``line``, on ``side`` of ``row``."""
     unit_a = np.empty(3)
@@ -339,7 +341,7 @@ def _move_end(line, row, side, end, ends, rays):  # type: ignore[no-untyped-def]
         _cross(ends[1], line, unit_a, unit_b, rays[1])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def count_cut_cells(  # type: ignore[no-untyped-def]
     k, parent, normals, base, unit, scale, carry, most, most_steps
 ):
@@ -459,7 +461,7 @@ def count_cut_cells(  # type: ignore[no-untyped-def]
     return cells, steps
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def spread(keys, nodes, words):  # type: ignore[no-untyped-def]
     """Set bit r of ``words[j]`` (N, W) to bit ``nodes[r]`` of ``keys[j]``; words start at 0."""
     for j in range(keys.shape[0]):
@@ -469,7 +471,7 @@ def spread(keys, nodes, words):  # type: ignore[no-untyped-def]
             words[j, r >> 6] |= bit << np.uint64(r & 63)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def replay(  # type: ignore[no-untyped-def]
     sequences, powers, carry, gain, reset, witnesses, slack, words
 ):

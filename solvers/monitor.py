@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..certificates import Certificate, certify
-from ..certificates.certify import certify_priced
+from ..certificates.certificate import Certificate
+from ..certificates.certify import certify, certify_priced
 from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram
 

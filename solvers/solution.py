@@ -7,7 +7,8 @@ from enum import Enum
 import numpy as np
 from numpy.typing import NDArray
 
-from ..certificates import Certificate, certify
+from ..certificates.certificate import Certificate
+from ..certificates.certify import certify
 from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram, NetworkClass
 from ..networks import Network

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..certificates import Certificate, certify
+from ..certificates.certificate import Certificate
+from ..certificates.certify import certify
 from ..dictionaries import DenseMatrix, Design
 from ..dictionaries.validation import check_number, check_seconds
 from ..formulations import ConvexProgram

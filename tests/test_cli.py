@@ -265,7 +265,7 @@ def test_output_folder_that_cannot_be_written_is_refused_before_work(tmp_path, c
 
 
 def test_every_command_has_help(capsys):
-    for command in [[], *([module.__name__.split(".")[-1]] for module in COMMANDS)]:
+    for command in [[], *([name] for name in COMMANDS)]:
         with pytest.raises(SystemExit) as stopped:
             main([*command, "--help"])
         assert stopped.value.code == 0

@@ -1,7 +1,8 @@
-"""The house: folders and packages agree, imports only fall, and importing costs nothing."""
+"""The house: folders and packages agree, imports only fall, and importing costs little."""
 
 import ast
 import graphlib
+import importlib
 import subprocess
 import sys
 import tomllib
@@ -116,9 +117,11 @@ def test_a_circle_within_a_room_is_found(tmp_path):
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "kernels").glob("*.py")), ids=lambda p: p.name)
-def test_kernels_import_nothing_of_bidual(path):
+def test_kernels_import_nothing_of_bidual_but_their_decorator(path):
     # a cached kernel does not notice a change in another file that it calls
-    assert all(level == 0 for level, _, _ in imports(path))
+    of_bidual = [(level, module, names) for level, module, names in imports(path) if level]
+    assert of_bidual in ([], [(1, "compiled", ["compiled"])])
+    assert path.name == "compiled.py" or "jit" not in path.read_text()
 
 
 def test_root_is_loaded_under_one_name_only():
@@ -130,9 +133,10 @@ def test_root_is_loaded_under_one_name_only():
     assert copies == ["bidual"]
 
 
-def test_import_loads_no_backend_and_compiles_nothing():
+def test_the_public_names_load_no_backend_and_compile_nothing():
     code = (
         "import sys, bidual\n"
+        "bidual.solve\n"
         "from numba.core.dispatcher import Dispatcher\n"
         "modules = [module for name, module in sys.modules.items() if '.kernels.' in name]\n"
         "assert len(modules) > 5\n"
@@ -144,9 +148,38 @@ def test_import_loads_no_backend_and_compiles_nothing():
     assert shown.stdout.split("\n")[:2] == ["[]", "0"]
 
 
+def test_import_and_verify_load_no_numba_and_no_numpy():
+    code = (
+        "import sys, bidual.cli.main\n"
+        "assert {'solve', 'tasks', '__version__'} <= set(dir(bidual))\n"
+        "bidual.cli.main.main(['verify', 'no file'])\n"
+        "print([name for name in ('numba', 'numpy', 'scipy', 'llvmlite') if name in sys.modules])\n"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.splitlines()[-1] == "[]"
+    assert not shown.stderr
+
+
+def test_public_names_are_those_that_type_checkers_see():
+    # the root imports them twice: under TYPE_CHECKING, and by a list of modules
+    tree = ast.parse((ROOT / "__init__.py").read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    seen = {}
+    for node in block.body:
+        module = importlib.import_module("." * node.level + (node.module or ""), "bidual")
+        seen |= {alias.name: getattr(module, alias.name) for alias in node.names}
+    assert set(seen) == set(bd.__all__)
+    for name, value in seen.items():
+        assert getattr(bd, name) is value, name
+
+
 def test_public_names_are_all_there():
     for name in bd.__all__:
         assert hasattr(bd, name)
+    assert set(bd.__all__) <= set(dir(bd))
+    for name in ("no_such_name", "_no_such_name"):
+        with pytest.raises(AttributeError, match=name):
+            getattr(bd, name)
     assert len(set(bd.__all__)) == len(bd.__all__)
     for name in ("Network", "NetworkClass"):  # what users annotate and extend
         assert name in bd.__all__

@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...certificates import Certificate, certify
-from ...certificates.certificate import ROUNDING
+from ...certificates.certificate import ROUNDING, Certificate
+from ...certificates.certify import certify
 from ...dictionaries import DenseMatrix
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram

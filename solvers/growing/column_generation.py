@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ...certificates import certify
-from ...certificates.certify import certify_priced
+from ...certificates.certify import certify, certify_priced
 from ...dictionaries import BinaryMatrix, GivenWitnesses, Layer, SpikeDictionary
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram

@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 from scipy.optimize import brentq
 
-from ...certificates import Certificate
+from ...certificates.certificate import Certificate
 from ...dictionaries import DenseMatrix
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram

@@ -18,7 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...certificates import Certificate, certify
+from ...certificates.certificate import Certificate
+from ...certificates.certify import certify
 from ...dictionaries import BinaryMatrix, DenseMatrix, Design
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
