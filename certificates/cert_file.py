@@ -2,14 +2,13 @@
 
 import hashlib
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from os import PathLike
 from typing import Any
 
 from ..dictionaries import BinaryMatrix
+from ..dictionaries.files.replacing import replacing
 from .checker import EXTRA_NAME, MOST_STATEMENT_BYTES, NAMES
 
 _COLUMNS = 4096  # columns packed at a time
@@ -22,8 +21,7 @@ def write(
     design: BinaryMatrix,
     completeness: dict[str, Any] | None,
 ) -> None:
-    """Write a certificate to a temporary file in the same folder, then move it to its path."""
-    target = os.fspath(path)
+    """Write a certificate, whole or not at all."""
     contents = {NAMES[0]: _json(statement)}
     if completeness is not None:
         contents[EXTRA_NAME] = _json(completeness)
@@ -33,22 +31,12 @@ def write(
                 f"certificate: expected a {name} of at most {MOST_STATEMENT_BYTES} bytes, the "
                 f"limit of the checker, got {len(text)}; use fewer rows or outputs"
             )
-    folder = os.path.dirname(target) or "."
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(f"path: expected an existing folder, got {target!r}")
-    handle, partial = tempfile.mkstemp(dir=folder, suffix=".partial")
-    try:
-        with os.fdopen(handle, "wb") as file, zipfile.ZipFile(file, "w") as archive:
-            for name, text in contents.items():
-                archive.writestr(zipfile.ZipInfo(name, _DATE), text)
-            with archive.open(zipfile.ZipInfo(NAMES[1], _DATE), "w", force_zip64=True) as columns:
-                for chunk in _packed(design):
-                    columns.write(chunk)
-        os.chmod(partial, 0o644)  # temporary files have narrower permissions
-        os.replace(partial, target)
-    except BaseException:
-        os.unlink(partial)
-        raise
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, text in contents.items():
+            archive.writestr(zipfile.ZipInfo(name, _DATE), text)
+        with archive.open(zipfile.ZipInfo(NAMES[1], _DATE), "w", force_zip64=True) as columns:
+            for chunk in _packed(design):
+                columns.write(chunk)
 
 
 def columns_sha256(design: BinaryMatrix) -> str:

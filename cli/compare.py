@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from .. import (
     solve,
     tasks,
 )
+from ..dictionaries.files.replacing import replacing
 from ..dictionaries.live_line import LiveLine
 from .tiny import tiny_program
 
@@ -253,10 +253,8 @@ def _writable(out: str) -> Path:
 
 def _write(path: Path, content: bytes) -> None:
     """Write a file completely or not at all."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+    with replacing(path) as file:
         file.write(content)
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
 
 
 def _warm_up(job: Job) -> None:

@@ -17,6 +17,22 @@ def is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool)
 
 
+def printable(text: object) -> str:
+    r"""Return a text for a terminal: control characters and the like escaped as in Python.
+
+    Names and contents of files may come from strangers; raw escapes could rewrite the screen.
+
+    Examples
+    --------
+    >>> from bidual.dictionaries.validation import printable
+    >>> print(printable("café\x1b[2J\n"))
+    café\x1b[2J\n
+    """
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in str(text)
+    )
+
+
 def check_number(name: str, value: Any, zero: bool = False) -> None:
     """Raise ValueError, which names the argument, unless a number is finite and > 0 (or 0)."""
     above = is_number(value) and (value > 0 or (zero and value == 0))

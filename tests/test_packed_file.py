@@ -411,7 +411,7 @@ def test_a_matrix_is_not_written_over_an_unfinished_build(path):
     partial.unlink()  # as it says
     write_packed(path, CHUNKS[4][0], 70, {})
     assert_equal(open_packed(path).words, CHUNKS[4][0])
-    assert names(path.parent) == [path.name]
+    assert names(path.parent) == [path.name, journal.name]  # which the next build takes up
 
 
 def test_a_matrix_is_not_written_over_a_build_at_work(path):
@@ -431,7 +431,7 @@ def test_a_matrix_that_could_not_be_written_leaves_nothing_in_the_way(path, monk
         raise OSError("the disk is full")
 
     with monkeypatch.context() as full:
-        full.setattr(PackedWriter, "finish", sink)
+        full.setattr(os, "replace", sink)
         with pytest.raises(OSError, match="full"):
             write_packed(path, CHUNKS[1][0], 70, {})
     assert names(path.parent) == [path.name]

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-_MAGIC = b"BIDUAL\r\n"  # a transfer in text mode changes it, which the reader detects
+MAGIC = b"BIDUAL\r\n"  # a transfer in text mode changes it, which the reader detects
 _VERSION = 1
 _PREFIX = struct.Struct("<8s3Q")  # magic, version, bytes of the head, bytes of its JSON
 COUNTS = struct.Struct("<3Q")  # columns, chunks, bytes of the state
@@ -59,7 +59,7 @@ class Head:
         for name in sorted(self.arrays):
             contents += bytes(-len(contents) % ALIGNMENT) + self.arrays[name].tobytes()
         contents += bytes(-(len(contents) + 32) % ALIGNMENT)
-        _PREFIX.pack_into(contents, 0, _MAGIC, _VERSION, len(contents) + 32, len(header))
+        _PREFIX.pack_into(contents, 0, MAGIC, _VERSION, len(contents) + 32, len(header))
         return bytes(contents) + hashlib.sha256(contents).digest()
 
     def differences(self, wanted: "Head") -> list[str]:
@@ -108,7 +108,7 @@ def read_head(file: FileIO, path: Path) -> tuple[Head, int, bytes]:
     """Verify the head of a file; return its contents, its length in bytes and its SHA-256."""
     size = os.fstat(file.fileno()).st_size
     prefix = read_bytes(file, 0, _PREFIX.size)
-    expect(prefix[:8] == _MAGIC, path, "a packed file of bidual", f"one that begins {prefix[:8]!r}")
+    expect(prefix[:8] == MAGIC, path, "a packed file of bidual", f"one that begins {prefix[:8]!r}")
     expect(len(prefix) == _PREFIX.size, path, "a head", f"{size} bytes")
     _, version, nbytes, json_bytes = _PREFIX.unpack(prefix)
     expect(version == _VERSION, path, f"format {_VERSION}", f"{version}")

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from .packed_file import open_packed
 from .packed_head import (
     COUNTS,
+    MAGIC,
     Path,
     checked_head,
     checked_object,
@@ -26,6 +27,7 @@ from .packed_head import (
     to_json,
     words_for,
 )
+from .replacing import replacing
 
 _OPEN_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
 _CHUNK_BYTES = 2**25  # size of a chunk when a matrix in memory is written
@@ -209,13 +211,8 @@ class PackedWriter:
         if self._finished:
             return
         self._check_open()
-        table = b"".join(columns.to_bytes(8, "little") + sha256 for columns, sha256 in self._chunks)
-        state = to_json(self._state)
-        counts = COUNTS.pack(self._n_columns, len(self._chunks), len(state))
-        footer = counts + hashlib.sha256(self._packed_head[-32:] + table + state).digest()
-        footer += hashlib.sha256(footer).digest()
-        parts = itertools.chain(self._origins(), [table, state, footer])
-        _write(self._data_file, self._data_end, parts)
+        ending = _ending(self._packed_head[-32:], self._chunks, self._state)
+        _write(self._data_file, self._data_end, itertools.chain(self._origins(), [ending]))
         self._close_data()
         os.replace(self._partial, self._path)
         _sync_folder(self._path)
@@ -354,20 +351,35 @@ def write_packed(
     OSError
         If the file can't be written; an existing file stays.
     """
+    refuse_big_endian()
     _refuse_unfinished(os.fspath(path))
     if origins is None:
         origins = np.empty((len(words), 0), dtype=np.int64)
+    head = checked_head(n_rows, origins.shape[1], metadata, arrays or {})
+    packed_head = head.packed()
     together = max(1, _CHUNK_BYTES // (8 * words.shape[1]))
-    options = {"origin_width": origins.shape[1], "arrays": arrays, "resume": False}
-    with PackedWriter(path, n_rows, metadata, **options) as writer:
-        try:
-            for start in range(0, len(words), together):
-                chunk = slice(start, start + together)
-                writer.append(words[chunk], origins[chunk])
-            writer.finish()
-        except BaseException:
-            writer.discard()  # no caller resumes it, and it would make the next call fail
-            raise
+    parts = [slice(start, start + together) for start in range(0, len(words), together)]
+    chunks = []
+    with replacing(path) as file:
+        file.write(packed_head)
+        for part in parts:
+            chunk = _checked_words(words[part], head.n_rows).reshape(-1).view(np.uint8)
+            digest = hashlib.sha256(chunk.data)
+            digest.update(_checked_origins(origins[part], len(words[part]), head.origin_width))
+            chunks.append((len(words[part]), digest.digest()))
+            file.write(chunk.data)
+        for part in parts:
+            file.write(_checked_origins(origins[part], len(words[part]), head.origin_width))
+        file.write(_ending(packed_head[-32:], chunks, None))
+
+
+def _ending(head_checksum: bytes, chunks: list[tuple[int, bytes]], state: Any) -> bytes:
+    """Return what follows the origins: table, state and footer."""
+    table = b"".join(columns.to_bytes(8, "little") + sha256 for columns, sha256 in chunks)
+    told = to_json(state)
+    counts = COUNTS.pack(sum(columns for columns, _ in chunks), len(chunks), len(told))
+    footer = counts + hashlib.sha256(head_checksum + table + told).digest()
+    return table + told + footer + hashlib.sha256(footer).digest()
 
 
 def _has_begun(partial: str, journal: str) -> bool:
@@ -378,8 +390,11 @@ def _has_begun(partial: str, journal: str) -> bool:
 def _refuse_unfinished(path: str) -> None:
     """Raise ValueError if ``path`` has a partial build, BlockingIOError if it has a writer."""
     partial, journal = path + ".partial", path + ".journal"
-    if not _has_begun(partial, journal):
+    if not (os.path.exists(partial) and os.path.exists(journal)):
         return
+    with open(partial, "rb") as file:
+        if file.read(len(MAGIC)) != MAGIC:  # another's
+            return
     os.close(_open_locked(journal))
     if _has_begun(partial, journal):  # an earlier writer may have finished in the meantime
         raise ValueError(
