@@ -108,7 +108,7 @@ def _opened(path: Path, dimensions: int) -> Iterator[tuple[IO[Any], tuple[int, .
     """Open an IDX file: a magic number, one 32-bit size per dimension, then bytes."""
     try:
         with open(path, "rb") as plain:
-            file: IO[Any] = gzip.GzipFile(fileobj=plain) if path.suffix == ".gz" else plain
+            file: Any = gzip.GzipFile(fileobj=plain) if path.suffix == ".gz" else plain
             head = file.read(4 + 4 * dimensions)
             # 8 is the type code of unsigned bytes
             if len(head) < 4 + 4 * dimensions or head[:4] != bytes((0, 0, 8, dimensions)):
