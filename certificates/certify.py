@@ -58,6 +58,7 @@ def certify(
 ) -> ExactCertificate: ...
 
 
+@np.errstate(over="ignore", invalid="ignore")  # an objective may be infinite; a bound is a number
 def certify(
     program: ConvexProgram,
     solution: Any = None,
@@ -92,8 +93,8 @@ def certify(
     ------
     ValueError
         If the caller gives neither or both of solution and weights, or parts together with a
-        solution; if a part has another shape or contains NaN or infinity; if exact, for a
-        DenseMatrix or a user-defined loss or penalty.
+        solution; if a part has another shape or contains NaN or infinity; if D W + b exceeds the
+        largest float64; if exact, for a DenseMatrix or a user-defined loss or penalty.
 
     Examples
     --------
@@ -129,18 +130,31 @@ def certify(
                 "the program that was solved"
             )
     W, b = program.checked_answer(weights, 0.0 if intercept is None else intercept)
+    fit = program.affine(W, b)
+    if not np.isfinite(fit).all():
+        raise ValueError(
+            "weights: expected a finite D W + b, got numbers beyond the largest float64"
+        )
     if program.intercept and intercept is None:
-        b = best_intercept(program.loss, program.affine(W, b), program.target, program.row_weights)
+        b = best_intercept(program.loss, fit, program.target, program.row_weights)
+        fit = program.affine(W, b)
+        if not np.isfinite(fit).all():
+            raise ValueError(
+                "weights: expected weights with a best intercept in float64, got none; rescale "
+                "weights, targets or row weights"
+            )
     if exact:
         found = getattr(solution, "certificate", None)
         if found is None or found.dual_point is not dual_point:
             found = certify(program, weights=W, intercept=b, dual_point=dual_point)
         return exact_certificate(program, found, W, b)
-    fit = program.affine(W, b)
     candidates = [program.dual_at(fit)]
     if dual_point is not None:
         given = finite_array("dual_point", dual_point, *program.target.shape)
         candidates.append(program.into_domain(given))
+    candidates = [v for v in candidates if np.isfinite(v).all()]
+    if not candidates:
+        return _proven(program, W, fit, [])
     if program.penalty.norm is None:
         if program.strength == 0:
             return _proven(program, W, fit, [])  # V = 0 alone: all other prices are infeasible

@@ -8,6 +8,7 @@ from scipy.optimize import brentq, minimize
 
 from ...dictionaries.validation import Array
 
+_HALVINGS = 2200  # from the largest float64 to the smallest
 _DOUBLINGS = 12  # of a bracket; needed since labels of one class have no best constant
 
 
@@ -63,9 +64,14 @@ def minimising_constants(
 
 
 def _root(slope: Callable[[float], float], low: float, high: float) -> float:
-    """Return the root of a nondecreasing function, or the end of the interval nearest to it."""
+    """Return the root of a nondecreasing function, or the end of the interval nearest to it.
+
+    Return NaN if the interval is longer than the largest float64.
+    """
+    if not np.isfinite(high - low):
+        return np.nan
     if slope(low) >= 0:
         return low
     if slope(high) <= 0:
         return high
-    return float(brentq(slope, low, high))
+    return float(brentq(slope, low, high, maxiter=_HALVINGS))
