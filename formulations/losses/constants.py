@@ -43,6 +43,7 @@ def minimising_constants(
         found = minimize(lambda b: float((a * loss.value(fit + b, y)).sum()), near, jac=slopes)
         together: Array = found.x
         return together
+    a = np.ldexp(a, -np.frexp(a.max())[1])  # sums of large row weights overflow
     away = (y - fit)[a[:, 0] > 0]
     lower, upper = away.min(axis=0) - 1.0, away.max(axis=0) + 1.0
     outputs = np.eye(y.shape[1])
