@@ -112,6 +112,12 @@ def put(path, contents):
     path.write_bytes(contents)
 
 
+def clear(path):
+    """Delete the files of earlier builds, as their messages say."""
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink()
+
+
 def joined(chunks, side):
     return np.concatenate([chunk[side] for chunk in chunks] or [random_chunk(70, 0)[side]])
 
@@ -216,10 +222,7 @@ def test_arrays_are_read_only_maps_of_the_file(path):
 def test_a_map_outlives_the_file_being_replaced(path):
     build(path)
     opened = open_packed(path)
-    with PackedWriter(path, 70, {}, resume=False) as writer:
-        writer.append(random_chunk(70, 9, seed=9)[0])
-        assert len(open_packed(path).words) == 6  # until finish
-        writer.finish()
+    write_packed(path, random_chunk(70, 9, seed=9)[0], 70, {})
     assert_equal(opened.words, joined(CHUNKS, 0))
     assert len(open_packed(path).words) == 9
 
@@ -255,10 +258,10 @@ def test_writing_and_opening_take_the_memory_of_a_chunk(path):
 
     large = np.zeros((2**14, 128), dtype=np.uint64)  # 16 MiB in one chunk take no more
     tracemalloc.start()
-    with PackedWriter(path, 512 * 16, {}, resume=False) as writer:
+    with PackedWriter(path.with_name("large"), 512 * 16, {}) as writer:
         writer.append(large)
         writer.finish()
-    assert open_packed(path).words.nbytes == large.nbytes
+    assert open_packed(path.with_name("large")).words.nbytes == large.nbytes
     assert tracemalloc.get_traced_memory()[1] < 2 * 2**20
     tracemalloc.stop()
 
@@ -338,7 +341,8 @@ def test_another_build_is_refused_and_the_difference_told(path, finished, change
     with pytest.raises(ValueError, match=f"expected the same build, got another one: {told}"):
         PackedWriter(path, **(given | change))
     assert {file.name: file.read_bytes() for file in path.parent.iterdir()} == before
-    with PackedWriter(path, **(given | change), resume=False) as writer:
+    clear(path)
+    with PackedWriter(path, **(given | change)) as writer:
         assert writer.chunks_done == 0
         writer.finish()
     assert len(open_packed(path).words) == 0
@@ -439,14 +443,27 @@ def test_a_matrix_that_could_not_be_written_leaves_nothing_in_the_way(path, monk
     write_packed(path, CHUNKS[1][0], 70, {})
 
 
-def test_a_build_without_a_chunk_gives_way(path):
+def killed_before_a_chunk(path, metadata):
+    with PackedWriter(path, 70, metadata):
+        left = {file: file.read_bytes() for file in path.parent.glob(f"{path.name}*")}
+    assert len(left) == 2
+    for file, contents in left.items():
+        file.write_bytes(contents)
+
+
+def test_a_build_without_a_chunk_leaves_nothing(path):
     with PackedWriter(path, 70, {"wrong": 1}):
         pass
+    with pytest.raises(Sunk), PackedWriter(path, 70, {"wrong": 1}):
+        raise Sunk
+    assert names(path.parent) == []
+
+
+def test_a_build_without_a_chunk_gives_way(path):
+    killed_before_a_chunk(path, {"wrong": 1})
     build(path)
     assert path.read_bytes() == EXPECTED
     # but what is finished at the path does not
-    with PackedWriter(path, 70, {"other": 1}, resume=False):
-        pass
     with pytest.raises(ValueError, match="same build"):
         PackedWriter(path, 70, {"other": 1})
     build(path)
@@ -642,29 +659,22 @@ def test_kills_over_and_over_end_with_the_same_bytes(tmp_path):
 
 @forks
 @pytest.mark.slow
-def test_a_kill_while_another_build_is_thrown_away_leaves_one_of_the_two(tmp_path):
-    told = set()
+def test_a_kill_while_a_build_without_a_chunk_gives_way_leaves_none_of_it(tmp_path):
     for step in itertools.count():
         path = tmp_path / str(step) / "spikes.packed"
         path.parent.mkdir()
-        with PackedWriter(path, 70, {"another": 1}) as writer:
-            writer.append(CHUNKS[1][0])
+        killed_before_a_chunk(path, {"another": 1})
 
         def run(path=path, step=step):
             Disk(path.parent, step, torn=True)
-            build(path, resume=False)
+            build(path)
 
         if not in_child(run):
             break
-        try:
-            build(path)
-            told.add("")
-        except ValueError as error:
-            told.add(str(error).partition(", got ")[2][:11])
-            build(path, resume=False)
+        build(path)
         assert path.read_bytes() == EXPECTED
         assert names(path.parent) == [path.name]
-    assert told == {"", "another one"}
+    assert step > 20
 
 
 @forks
@@ -690,7 +700,7 @@ def test_a_power_cut_at_any_step_takes_no_chunk_that_was_done(tmp_path):
             assert_absent_or_whole(path)
             assert path.exists() or not (folder / "finished").exists()
             journal = image / "spikes.packed.journal"
-            lines = journal.read_bytes().count(b"\n") if journal.exists() else 0
+            lines = journal.read_bytes().count(b"\n") - 1 if journal.exists() else 0
             with PackedWriter(path, 70, METADATA, origin_width=2) as writer:
                 # a line is there only with its words, which were synced before
                 assert writer.chunks_done >= max(count, lines)
@@ -731,7 +741,8 @@ def test_kills_from_outside_at_random_moments_end_with_the_same_bytes(tmp_path):
 
 
 def partial_build(path, chunks=5):
-    with PackedWriter(path, 70, METADATA, origin_width=2, resume=False) as writer:
+    clear(path)
+    with PackedWriter(path, 70, METADATA, origin_width=2) as writer:
         for i in range(chunks):
             writer.append(*CHUNKS[i], {"chunk": i})
     return path.with_name("spikes.packed.partial"), path.with_name("spikes.packed.journal")
@@ -746,6 +757,7 @@ def test_the_journal_is_what_its_documentation_says(path):
     partial, journal = partial_build(path, 2)
     head = len(packed_bytes(70, [], state=None)) - 88 - 4
     link, lines = partial.read_bytes()[:head][-32:], b""
+    first = b"bidual journal 1 " + link.hex().encode() + b"\n"
     for i, (words, origins) in enumerate(CHUNKS[:2]):
         entry = {
             "columns": len(words),
@@ -755,7 +767,7 @@ def test_the_journal_is_what_its_documentation_says(path):
         }
         link = sha256(link + as_json(entry)).hex().encode()
         lines += link + b" " + as_json(entry) + b"\n"
-    assert journal.read_bytes() == lines
+    assert journal.read_bytes() == first + lines
     assert partial.read_bytes() == EXPECTED[: head + 3 * 64]
 
 
@@ -766,7 +778,7 @@ def test_a_journal_torn_at_any_byte_keeps_its_whole_lines(path):
     for length in range(0, len(whole), 2):
         put(partial, words)
         put(journal, whole[:length])
-        assert kept_of(path) == whole[:length].count(b"\n")
+        assert kept_of(path) == max(whole[:length].count(b"\n") - 1, 0)
         if length % 8 == 0:
             build(path)
             assert path.read_bytes() == EXPECTED
@@ -776,9 +788,9 @@ def test_a_journal_torn_at_any_byte_keeps_its_whole_lines(path):
 def test_a_flipped_byte_of_the_journal_drops_its_line_and_the_later_ones(path):
     _, journal = partial_build(path)
     whole = journal.read_bytes()
-    for position in range(0, len(whole), 3):
+    for position in range(whole.index(b"\n") + 1, len(whole), 3):
         put(journal, flipped(whole, position, 0x20))
-        assert kept_of(path) == whole[:position].count(b"\n")
+        assert kept_of(path) == whole[:position].count(b"\n") - 1
     journal.write_bytes(flipped(whole, len(whole) // 2, 0x01))
     build(path)
     assert path.read_bytes() == EXPECTED
@@ -787,9 +799,9 @@ def test_a_flipped_byte_of_the_journal_drops_its_line_and_the_later_ones(path):
 def test_lines_of_the_journal_left_out_or_exchanged_count_for_nothing(path):
     _, journal = partial_build(path)
     lines = journal.read_bytes().splitlines(keepends=True)
-    journal.write_bytes(b"".join(lines[:1] + lines[2:]))
+    journal.write_bytes(b"".join(lines[:2] + lines[3:]))
     assert kept_of(path) == 1
-    journal.write_bytes(b"".join([lines[1], lines[0], *lines[2:]]))
+    journal.write_bytes(b"".join([lines[0], lines[2], lines[1], *lines[3:]]))
     assert kept_of(path) == 0
     build(path)
     assert path.read_bytes() == EXPECTED
@@ -827,19 +839,161 @@ def test_a_damaged_head_of_a_partial_build_is_refused_not_overwritten(path):
         with pytest.raises(ValueError, match=r"spikes\.packed\.partial: expected"):
             PackedWriter(path, 70, METADATA, origin_width=2)
         assert partial.read_bytes() == damaged
-    build(path, resume=False)
+    clear(path)
+    build(path)
     assert path.read_bytes() == EXPECTED
 
 
 def test_a_journal_alone_is_stale(path):
     partial, journal = partial_build(path)
+    stale = journal.read_bytes()
     partial.unlink()
     build(path)
     assert path.read_bytes() == EXPECTED
     # killed between the last two steps: the file is there and its journal too
-    journal.write_bytes(b"stale")
+    journal.write_bytes(stale)
     assert kept_of(path) == len(CHUNKS)
     assert names(path.parent) == [path.name]
+
+
+def test_a_build_that_an_earlier_version_began_goes_on(path):
+    _, journal = partial_build(path)
+    journal.write_bytes(journal.read_bytes().partition(b"\n")[2])  # without its first line
+    assert kept_of(path) == 5
+    build(path)
+    assert path.read_bytes() == EXPECTED
+    assert names(path.parent) == [path.name]
+
+
+def everything_in(folder):
+    return {
+        each.name: (each.lstat().st_ino, each.lstat().st_nlink, each.lstat().st_mtime_ns)
+        for each in folder.iterdir()
+    }
+
+
+def strange_partials(partial):
+    """Put another's file in the place of a partial build; each step puts another kind."""
+    whole = partial.read_bytes()
+    for contents in (b"precious", b"", b"BIDUAL\r\n", EXPECTED[:150] + bytes(999)):
+        partial.unlink()
+        partial.write_bytes(contents)
+        yield
+    partial.unlink()
+    partial.mkdir()
+    yield
+    partial.rmdir()
+    thesis = partial.with_name("thesis")
+    thesis.write_bytes(whole)
+    os.link(thesis, partial)
+    yield
+    partial.unlink()
+    partial.symlink_to(thesis)
+    yield
+    partial.unlink()
+    partial.symlink_to(partial.with_name("nowhere"))
+    yield
+    partial.unlink()
+    os.mkfifo(partial)
+    yield
+
+
+@pytest.mark.parametrize("beside", ["no journal", "a journal", "a finished file"])
+def test_a_strange_file_in_the_place_of_a_partial_build_is_refused_and_kept(path, beside):
+    partial, journal = partial_build(path)
+    if beside == "no journal":
+        journal.unlink()
+    elif beside == "a finished file":
+        path.write_bytes(EXPECTED)
+    count = 0
+    for _ in strange_partials(partial):
+        before = everything_in(path.parent)
+        with pytest.raises((ValueError, OSError), match=r"spikes\.packed\.partial"):
+            build(path)
+        assert everything_in(path.parent) == before
+        count += 1
+    assert count == 9
+
+
+@pytest.mark.parametrize("beside", ["nothing", "a partial build", "a finished file"])
+def test_a_strange_file_in_the_place_of_a_journal_is_refused_and_kept(path, beside):
+    partial, journal = partial_build(path)
+    if beside != "a partial build":
+        partial.unlink()
+    if beside == "a finished file":
+        path.write_bytes(EXPECTED)
+    whole = journal.read_bytes()
+
+    def put_in_place():
+        for contents in (b"dear diary", b"dear diary\n" * 99, b"bidual journal 2 ", b"\0" * 99):
+            journal.unlink()
+            journal.write_bytes(contents)
+            yield
+        for position in range(0, whole.index(b"\n") + 1, 7):
+            journal.write_bytes(flipped(whole, position, 0x80))
+            yield
+        journal.unlink()
+        os.link(path.with_name("thesis"), journal)
+        yield
+        journal.unlink()
+        journal.symlink_to(path.with_name("thesis"))
+        yield
+        journal.unlink()
+        journal.symlink_to(path.with_name("nowhere"))
+        yield
+        journal.unlink()
+        os.mkfifo(journal)
+        yield
+
+    path.with_name("thesis").write_bytes(whole)
+    count = 0
+    for _ in put_in_place():
+        before = everything_in(path.parent)
+        with pytest.raises((ValueError, OSError), match=r"spikes\.packed\.journal: expected"):
+            build(path)
+        if beside != "a partial build":
+            write_packed(path.with_name("spikes"), CHUNKS[1][0], 70, {})
+            path.with_name("spikes").unlink()
+        assert everything_in(path.parent) == before
+        count += 1
+    assert count == 20
+
+
+@examples(200)
+@given(
+    changes=st.lists(st.tuples(st.integers(0, 2000), st.binary(max_size=3)), max_size=3),
+    entry=st.fixed_dictionaries(
+        {},
+        optional={
+            "columns": st.integers() | st.none() | st.text(max_size=2) | st.just(2**200),
+            "origins": st.text(max_size=9) | st.integers() | st.just("A" * 64),
+            "sha256": st.text("0123456789abcdef", min_size=64, max_size=64) | st.none(),
+            "state": st.none() | st.integers() | st.lists(st.integers(), max_size=2),
+        },
+    ),
+)
+def test_any_journal_is_refused_or_gives_the_same_file(changes, entry, tmp_path_factory):
+    path = tmp_path_factory.mktemp("packed") / "spikes.packed"
+    _, journal = partial_build(path)
+    lines = journal.read_bytes().splitlines(keepends=True)
+    if entry:  # right checksums of wrong entries
+        told = as_json(json.loads(lines[2][65:]) | entry)
+        lines[2] = sha256(lines[1][:64] + told).hex().encode() + b" " + told + b"\n"
+    contents = bytearray(b"".join(lines))
+    for position, some in changes:
+        contents[position : position + len(some)] = some
+    journal.write_bytes(contents)
+    before = everything_in(path.parent)
+    refused = ""
+    try:
+        build(path)
+    except ValueError as error:
+        refused = str(error)
+    if refused:
+        assert refused.startswith(f"{journal}: expected")
+        assert everything_in(path.parent) == before
+    else:
+        assert path.read_bytes() == EXPECTED
 
 
 def test_a_journal_altered_while_at_work_stops_the_finish(path):
@@ -944,9 +1098,8 @@ def test_a_limit_on_the_size_of_files_is_met_like_a_full_disk(path):
 def test_a_second_writer_is_refused_by_name(path):
     locked = r"spikes\.packed\.journal: expected to be the only writer"
     with PackedWriter(path, 70, METADATA, origin_width=2) as writer:
-        for resume in (True, False):
-            with pytest.raises(BlockingIOError, match=locked):
-                PackedWriter(path, 70, METADATA, origin_width=2, resume=resume)
+        with pytest.raises(BlockingIOError, match=locked):
+            PackedWriter(path, 70, METADATA, origin_width=2)
         writer.append(*CHUNKS[0], {"chunk": 0})
         with pytest.raises(BlockingIOError, match=locked):
             PackedWriter(path, 70, {"other": 1})
@@ -980,15 +1133,16 @@ def test_a_journal_removed_while_waiting_for_its_lock_is_not_locked(path, monkey
 
     def flock(descriptor, operation):
         monkeypatch.setattr(fcntl, "flock", real)
-        first.finish()
+        first.discard()
         real(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with PackedWriter(path, 70, {"other": 1}, resume=False) as second:
+    with PackedWriter(path, 70, {"other": 1}) as second:
         with pytest.raises(BlockingIOError):
             PackedWriter(path, 70, {"other": 1})
         second.append(*(random_chunk(70, 2, 0)))
-    assert len(open_packed(path).words) == 0
+        second.finish()
+    assert len(open_packed(path).words) == 2
 
 
 def test_the_lock_holds_until_the_journal_is_gone(path, monkeypatch):
@@ -996,7 +1150,7 @@ def test_the_lock_holds_until_the_journal_is_gone(path, monkeypatch):
 
     def unlink(journal):
         with pytest.raises(BlockingIOError):
-            PackedWriter(path, 70, {"other": 1}, resume=False)
+            PackedWriter(path, 70, {"other": 1})
         real(journal)
 
     with PackedWriter(path, 70, {}) as writer:
@@ -1129,7 +1283,8 @@ def test_flipped_bytes_of_a_large_file_are_refused(path):
 def test_parts_of_two_files_do_not_go_together(path):
     build(path)
     one = path.read_bytes()
-    with PackedWriter(path, 70, METADATA | {"seed": 8}, origin_width=2, resume=False) as writer:
+    clear(path)
+    with PackedWriter(path, 70, METADATA | {"seed": 8}, origin_width=2) as writer:
         for i, chunk in enumerate(CHUNKS):
             writer.append(*chunk, {"chunk": i})
         writer.finish()

@@ -24,13 +24,14 @@ with 1 <= n <= 2**40, 0 <= k <= 1024 and at most 2**24 bytes in either JSON. P =
 C = 0 are allowed. So a checksum covers every byte, and the length follows from the
 contents. The bytes depend only on the arguments of the writer.
 
-During a build, PATH.partial holds the head and the words, and PATH.journal one line per
+During a build, PATH.partial holds the head and the words. PATH.journal is there before it. It
+begins with the line "bidual journal 1 " and the head's SHA-256 in hex, and has one line per
 chunk. A line is a checksum, a space, and the JSON of the chunk with "columns", "origins"
 (base64), "sha256" and "state". The checksum is the SHA-256, in hex, of the checksum before
-it (in hex; for the first line the head's, raw) followed by this JSON. A chunk is done once
+it (in hex; for a chunk's first line the head's, raw) followed by this JSON. A chunk is done once
 its words and then its line are synced. A writer that resumes keeps the chunks before the
 first one whose line or words do not match their checksum (torn, or damaged on the disk).
-It drops the rest and builds them again.
+It drops the rest and builds them again. Files of other contents under these names are refused.
 
 This module does not handle deduplication, progress or the meaning of the columns. It
 refuses big-endian machines. Windows has no lock against a second writer, and a
@@ -41,6 +42,7 @@ import hashlib
 import os
 import reprlib
 from dataclasses import dataclass
+from io import FileIO
 from typing import Any
 
 import numpy as np
@@ -107,51 +109,54 @@ def open_packed(path: Path) -> PackedFile:
     RuntimeError
         On a big-endian machine.
     """
-    refuse_big_endian()
     with open(path, "rb", buffering=0) as file:
-        head, head_bytes, head_checksum = read_head(file, path)
-        size = os.fstat(file.fileno()).st_size
-        footer = read_bytes(file, size - FOOTER_BYTES, FOOTER_BYTES)
-        counts, index, checksum = footer[:-64], footer[-64:-32], footer[-32:]
-        intact = checksum == hashlib.sha256(counts + index).digest()
-        damaged = "other bytes: truncated, appended to or altered"
-        expect(intact, path, "an intact footer at the end", damaged)
+        return read_packed(file, path)
 
-        n_columns, n_chunks, state_bytes = COUNTS.unpack(counts)
-        column_bytes = 8 * words_for(head.n_rows)
-        origins_start = head_bytes + n_columns * column_bytes
-        table_start = origins_start + n_columns * head.origin_width * 8
-        state_start = table_start + n_chunks * ENTRY.itemsize
-        whole = state_start + state_bytes + FOOTER_BYTES
-        expect(size == whole, path, f"{whole} bytes by the file's footer", f"{size}")
 
-        digest = hashlib.sha256(head_checksum)
-        hash_bytes(digest, file, table_start, size - FOOTER_BYTES - table_start)
-        expect(digest.digest() == index, path, "an intact table of chunks", "an altered one")
-        state = read_json(file, state_start, state_bytes, path)
-        expect(state is None or isinstance(state, dict), path, "a state", reprlib.repr(state))
+def read_packed(file: FileIO, path: Path) -> PackedFile:
+    """Verify every byte of an open packed file and map it; ``path`` is for messages."""
+    refuse_big_endian()
+    head, head_bytes, head_checksum = read_head(file, path)
+    size = os.fstat(file.fileno()).st_size
+    footer = read_bytes(file, size - FOOTER_BYTES, FOOTER_BYTES)
+    counts, index, checksum = footer[:-64], footer[-64:-32], footer[-32:]
+    intact = checksum == hashlib.sha256(counts + index).digest()
+    damaged = "other bytes: truncated, appended to or altered"
+    expect(intact, path, "an intact footer at the end", damaged)
 
-        # views of one map of the file take no memory, whatever their sizes and number
-        mapped = np.memmap(file, np.uint8, "r").view(np.ndarray)
-        table = mapped[table_start:state_start].view(ENTRY)
-        first = 0
-        for number, (columns, expected) in enumerate(table):
-            last = first + int(columns)
-            digest = hashlib.sha256()
-            hash_bytes(
-                digest, file, head_bytes + first * column_bytes, (last - first) * column_bytes
-            )
-            width = head.origin_width * 8
-            hash_bytes(digest, file, origins_start + first * width, (last - first) * width)
-            expect(
-                digest.digest() == expected.tobytes(),
-                path,
-                f"chunk {number} (columns {first} to {last - 1}) with SHA-256 "
-                f"{expected.tobytes().hex()[:16]}...",
-                f"{digest.hexdigest()[:16]}...: its words or origins are altered",
-            )
-            first = last
-        expect(first == n_columns, path, f"{n_columns} columns", f"{first} in chunks")
+    n_columns, n_chunks, state_bytes = COUNTS.unpack(counts)
+    column_bytes = 8 * words_for(head.n_rows)
+    origins_start = head_bytes + n_columns * column_bytes
+    table_start = origins_start + n_columns * head.origin_width * 8
+    state_start = table_start + n_chunks * ENTRY.itemsize
+    whole = state_start + state_bytes + FOOTER_BYTES
+    expect(size == whole, path, f"{whole} bytes by the file's footer", f"{size}")
+
+    digest = hashlib.sha256(head_checksum)
+    hash_bytes(digest, file, table_start, size - FOOTER_BYTES - table_start)
+    expect(digest.digest() == index, path, "an intact table of chunks", "an altered one")
+    state = read_json(file, state_start, state_bytes, path)
+    expect(state is None or isinstance(state, dict), path, "a state", reprlib.repr(state))
+
+    # views of one map of the file take no memory, whatever their sizes and number
+    mapped = np.memmap(file, np.uint8, "r").view(np.ndarray)
+    table = mapped[table_start:state_start].view(ENTRY)
+    first = 0
+    for number, (columns, expected) in enumerate(table):
+        last = first + int(columns)
+        digest = hashlib.sha256()
+        hash_bytes(digest, file, head_bytes + first * column_bytes, (last - first) * column_bytes)
+        width = head.origin_width * 8
+        hash_bytes(digest, file, origins_start + first * width, (last - first) * width)
+        expect(
+            digest.digest() == expected.tobytes(),
+            path,
+            f"chunk {number} (columns {first} to {last - 1}) with SHA-256 "
+            f"{expected.tobytes().hex()[:16]}...",
+            f"{digest.hexdigest()[:16]}...: its words or origins are altered",
+        )
+        first = last
+    expect(first == n_columns, path, f"{n_columns} columns", f"{first} in chunks")
     return PackedFile(
         head.n_rows,
         mapped[head_bytes:origins_start].view("<u8").reshape(n_columns, column_bytes // 8),

@@ -1,22 +1,23 @@
 """Writer of packed files, chunk by chunk; ``packed_file.py`` defines the format."""
 
-import base64
 import hashlib
 import itertools
-import json
 import os
-import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
+from contextlib import suppress
+from io import FileIO
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .packed_file import open_packed
+from ..validation import printable
+from .journal import Journal, is_begun, open_earlier, write_synced
+from .packed_file import read_packed
 from .packed_head import (
     COUNTS,
-    MAGIC,
+    Head,
     Path,
     checked_head,
     checked_object,
@@ -27,9 +28,8 @@ from .packed_head import (
     to_json,
     words_for,
 )
-from .replacing import replacing
+from .replacing import check_target, create, replacing, sync_folder, take_permissions
 
-_OPEN_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
 _CHUNK_BYTES = 2**25  # size of a chunk when a matrix in memory is written
 
 
@@ -40,7 +40,8 @@ class PackedWriter:
     continues after the last chunk that is synced to the disk, and the finished file has
     the same bytes as without the kill. :meth:`finish` makes PATH appear atomically.
     Until then, or if the block ends without it, PATH.partial and PATH.journal stay
-    beside it. The memory holds one chunk.
+    beside it, unless no chunk is done. If the finished file is there, the writer has nothing
+    left to do. The memory holds one chunk.
 
     Parameters
     ----------
@@ -56,16 +57,13 @@ class PackedWriter:
         Number k of integers per column.
     arrays : mapping of arrays, optional
         Named arrays of integers or floats to store in the file, for example weights.
-    resume : bool
-        Whether to resume an existing build. If it is finished, the writer has nothing
-        left to do. If False, the writer deletes a partial build, and :meth:`finish`
-        replaces a file at the path.
 
     Raises
     ------
     ValueError
-        If an argument is out of its range; with ``resume``, if the existing build is
-        another one (the message lists the differences) or damaged.
+        If an argument is out of its range, or if the existing build is another one (the
+        message lists the differences) or damaged. If PATH.partial or PATH.journal is a file of
+        another kind, a link or a file of several names: it keeps its bytes.
     BlockingIOError
         If another writer of any process works on the path.
     FileNotFoundError
@@ -101,25 +99,29 @@ class PackedWriter:
         *,
         origin_width: int = 0,
         arrays: Mapping[str, ArrayLike] | None = None,
-        resume: bool = True,
     ) -> None:
         refuse_big_endian()
         self._head = checked_head(n_rows, origin_width, metadata, arrays or {})
         self._packed_head = self._head.packed()
         self._path = os.fspath(path)
         self._partial = self._path + ".partial"
-        self._journal = self._path + ".journal"
         self._column_bytes = 8 * words_for(self._head.n_rows)
-        self._finished = False
+        self._finished = self._created = False
         self._chunks: list[tuple[int, bytes]] = []  # columns and SHA-256 of each
         self._n_columns = 0
         self._state: dict[str, Any] | None = None
-        self._chain = self._packed_head[-32:]
-        self._data_end, self._journal_end = len(self._packed_head), 0
-        self._data_file = -1
-        self._journal_file = _open_locked(self._journal)
+        self._data_end = len(self._packed_head)
+        self._data: FileIO | None = None
+        check_target(self._path)
+        journal = self._path + ".journal"
+        if os.path.lexists(self._partial) and not os.path.lexists(journal):
+            raise ValueError(
+                f"{printable(self._partial)}: expected the journal of this build beside it, got "
+                "none; choose another path for the build, or delete that file"
+            )
+        self._journal = Journal(journal, self._packed_head[-32:], self._path)
         try:
-            self._start(resume)
+            self._start()
         except BaseException:
             self.close()
             raise
@@ -149,8 +151,8 @@ class PackedWriter:
         shape = (self._n_columns, self._column_bytes // 8)
         if self._n_columns == 0:
             return np.empty(shape, dtype=np.uint64)
-        path = self._path if self._finished else self._partial
-        mapped = np.memmap(path, "<u8", "r", offset=len(self._packed_head), shape=shape)
+        file: Any = self._path if self._data is None else self._data
+        mapped = np.memmap(file, "<u8", "r", offset=len(self._packed_head), shape=shape)
         return mapped.view(np.ndarray)
 
     def append(
@@ -179,24 +181,15 @@ class PackedWriter:
             If the disk fails or is full. The earlier chunks stay; the caller may append
             this chunk again.
         """
-        self._check_open()
+        data = self._open_data()
         chunk = _checked_words(words, self._head.n_rows).reshape(-1).view(np.uint8)
         tied = _checked_origins(origins, len(words), self._head.origin_width)
         noted = None if state is None else checked_object("state", state)
         digest = hashlib.sha256(chunk.data)
         digest.update(tied)
-        entry = {
-            "columns": len(words),
-            "origins": base64.b64encode(tied).decode("ascii"),
-            "sha256": digest.hexdigest(),
-            "state": noted,
-        }
-        body = to_json(entry)
-        link = _link(self._chain, body)
-        line = link + b" " + body + b"\n"
-        _write(self._data_file, self._data_end, [chunk])
-        _write(self._journal_file, self._journal_end, [line])
-        self._count(entry, len(line), link)
+        write_synced(data.fileno(), self._data_end, [chunk])
+        self._journal.append(len(words), tied, digest.digest(), noted)
+        self._count(len(words), digest.digest(), noted)
 
     def finish(self) -> None:
         """Complete the file and move it to its path; do nothing if it is finished already.
@@ -210,27 +203,33 @@ class PackedWriter:
         """
         if self._finished:
             return
-        self._check_open()
+        descriptor = self._open_data().fileno()
         ending = _ending(self._packed_head[-32:], self._chunks, self._state)
-        _write(self._data_file, self._data_end, itertools.chain(self._origins(), [ending]))
+        take_permissions(descriptor, self._path)
+        write_synced(descriptor, self._data_end, itertools.chain(self._journal.origins(), [ending]))
+        if not os.path.samestat(os.fstat(descriptor), os.lstat(self._partial)):
+            raise OSError(
+                f"{printable(self._partial)}: expected the file that this writer wrote, got "
+                "another one; move it away and start the build again"
+            )
         self._close_data()
         os.replace(self._partial, self._path)
-        _sync_folder(self._path)
+        sync_folder(self._path)
         self._finished = True
-        self._close_journal(remove=True)
+        self._journal.close(remove=True)
 
     def discard(self) -> None:
         """Delete the partial build; a finished file stays."""
-        self._close_data()
-        if os.path.exists(self._partial):
-            os.unlink(self._partial)
-        self._close_journal(remove=True)
+        if self._data is not None:
+            self._remove_partial()
+        self._journal.close(remove=True)
 
     def close(self) -> None:
-        """Release the path; unless :meth:`finish` was called before, the partial build stays."""
+        """Release the path; the partial build stays if it has a chunk."""
+        if self._created and not self._chunks and self._data is not None:
+            self.discard()
         self._close_data()
-        # if the constructor failed before the build began: leave no files behind
-        self._close_journal(remove=not os.path.exists(self._partial))
+        self._journal.close(remove=self._finished or (self._journal.new and not self._created))
 
     def __enter__(self) -> Self:
         return self
@@ -243,93 +242,100 @@ class PackedWriter:
     ) -> None:
         self.close()
 
-    def _start(self, resume: bool) -> None:
+    def _start(self) -> None:
         """Inspect the files at the path, and resume their build or start one."""
-        begun = _has_begun(self._partial, self._journal)
-        if resume and begun:
-            self._refuse_another(self._partial)
-        elif resume and os.path.exists(self._path):
-            self._refuse_another(self._path)
-            found = open_packed(self._path)
-            self._chunks = [(columns, b"") for columns in found.chunks.tolist()]
-            self._n_columns, self._state = len(found.words), found.state
-            self._finished = True
-            if os.path.exists(self._partial):
-                os.unlink(self._partial)  # it has no chunk
-            return
-        self._data_file = os.open(self._partial, _OPEN_FLAGS, 0o666)
-        if resume and begun:
+        if self._open_partial():
             self._recover()
-        else:
-            _write(self._journal_file, 0, [])
-            _write(self._data_file, 0, [self._packed_head])
-        _sync_folder(self._path)
+            return
+        if os.path.exists(self._path):
+            self._take_finished()
+        if self._data is not None:
+            self._remove_partial()  # it has no chunk
+        if self._finished:
+            return
+        self._journal.restart()
+        sync_folder(self._path)  # a partial build is never without its journal
+        self._data = FileIO(create(self._partial, self._path), "r+b")
+        self._created = True
+        write_synced(self._data.fileno(), 0, [self._packed_head])
+        sync_folder(self._path)
 
-    def _refuse_another(self, path: str) -> None:
-        """Raise ValueError unless the file at ``path`` has the head of this build."""
-        with open(path, "rb", buffering=0) as file:
-            if read_bytes(file, 0, len(self._packed_head)) == self._packed_head:
-                return
-            differences = read_head(file, path)[0].differences(self._head)
+    def _open_partial(self) -> bool:
+        """Open the partial build if there is one, and tell whether it has a chunk of this build.
+
+        Raise ValueError if it is another build with a chunk, or no build.
+        """
+        descriptor = open_earlier(self._partial)
+        if descriptor is None:
+            return False
+        self._data = FileIO(descriptor, "r+b")
+        journal, own = self._journal, self._packed_head[-32:]
+        found = read_bytes(self._data, 0, len(self._packed_head))
+        if found == self._packed_head and journal.begins in (own, None):
+            return journal.has_lines
+        if not journal.has_lines and journal.begins == own:
+            # a kill may cut the head short, and a power cut may leave zeros
+            size = os.fstat(descriptor).st_size
+            if size <= len(found) and self._packed_head.startswith(found.rstrip(b"\0")):
+                return False
+        there, _, checksum = read_head(self._data, self._partial)
+        if journal.has_lines or checksum != journal.begins:
+            self._refuse_another(self._partial, there)
+        return False
+
+    def _take_finished(self) -> None:
+        """Take over the finished file; raise ValueError if it is another build."""
+        with open(self._path, "rb", buffering=0) as file:
+            if read_bytes(file, 0, len(self._packed_head)) != self._packed_head:
+                self._refuse_another(self._path, read_head(file, self._path)[0])
+            found = read_packed(file, self._path)
+        self._chunks = [(columns, b"") for columns in found.chunks.tolist()]
+        self._n_columns, self._state = len(found.words), found.state
+        self._finished = True
+
+    def _refuse_another(self, path: str, there: Head) -> None:
+        differences = there.differences(self._head) or ["its journal is another build's"]
         raise ValueError(
-            f"{path}: expected the same build, got another one: {'; '.join(differences)}; "
-            "choose another path, or delete the file"
+            f"{printable(path)}: expected the same build, got another one: "
+            f"{'; '.join(differences)}; choose another path, or delete the file"
         )
 
     def _recover(self) -> None:
         """Count the intact chunks of a partial build; later chunks overwrite the rest."""
-        with open(self._partial, "rb", buffering=0) as data:
-            for entry, length, link in _journal_entries(self._journal, self._chain):
-                digest = hashlib.sha256()
-                hash_bytes(digest, data, self._data_end, entry["columns"] * self._column_bytes)
-                digest.update(base64.b64decode(entry["origins"]))
-                if digest.hexdigest() != entry["sha256"]:
-                    break
-                self._count(entry, length, link)
+        data = self._open_data()
+        for columns, origins, sha256, state in self._journal.entries(8 * self._head.origin_width):
+            digest = hashlib.sha256()
+            hash_bytes(digest, data, self._data_end, columns * self._column_bytes)
+            digest.update(origins)
+            if digest.digest() != sha256:
+                break
+            self._count(columns, sha256, state)
 
-    def _count(self, entry: dict[str, Any], line_bytes: int, link: bytes) -> None:
+    def _count(self, columns: int, sha256: bytes, state: dict[str, Any] | None) -> None:
         """Count a chunk on the disk as done."""
-        self._chunks.append((entry["columns"], bytes.fromhex(entry["sha256"])))
-        self._n_columns += entry["columns"]
-        self._data_end += entry["columns"] * self._column_bytes
-        self._journal_end += line_bytes
-        self._chain = link
-        self._state = entry["state"]
+        self._chunks.append((columns, sha256))
+        self._n_columns += columns
+        self._data_end += columns * self._column_bytes
+        self._state = state
 
-    def _origins(self) -> Iterator[bytes]:
-        """Yield the origins of each chunk from the journal; the memory holds one chunk."""
-        chain = self._packed_head[-32:]
-        entries = _journal_entries(self._journal, chain)
-        for entry, _, link in itertools.islice(entries, len(self._chunks)):
-            yield base64.b64decode(entry["origins"])
-            chain = link
-        if chain != self._chain:
-            raise OSError(
-                f"{self._journal}: expected the lines that this writer wrote, got an altered "
-                "journal; delete it and start the build again"
-            )
-
-    def _check_open(self) -> None:
-        if self._finished or self._data_file < 0:
+    def _open_data(self) -> FileIO:
+        if self._data is None:
             raise ValueError(
-                f"writer: expected an open writer of {self._path}, got a finished or closed one; "
-                "make a new one"
+                f"writer: expected an open writer of {printable(self._path)}, got a finished or "
+                "closed one; make a new one"
             )
+        return self._data
 
     def _close_data(self) -> None:
-        if self._data_file >= 0:
-            os.close(self._data_file)
-            self._data_file = -1
+        if self._data is not None:
+            self._data.close()
+            self._data = None
 
-    def _close_journal(self, remove: bool) -> None:
-        if self._journal_file < 0:
-            return
-        if remove and sys.platform != "win32":
-            os.unlink(self._journal)  # before the close, because the lock ends with the descriptor
-        os.close(self._journal_file)
-        if remove and sys.platform == "win32":
-            os.unlink(self._journal)  # after the close: Windows does not remove open files
-        self._journal_file = -1
+    def _remove_partial(self) -> None:
+        self._close_data()
+        with suppress(FileNotFoundError):
+            os.unlink(self._partial)
+        sync_folder(self._path)  # before the journal changes or goes
 
 
 def write_packed(
@@ -382,23 +388,12 @@ def _ending(head_checksum: bytes, chunks: list[tuple[int, bytes]], state: Any) -
     return table + told + footer + hashlib.sha256(footer).digest()
 
 
-def _has_begun(partial: str, journal: str) -> bool:
-    """Tell whether a partial build has a chunk: the journal's first line follows a synced head."""
-    return os.path.exists(partial) and os.path.exists(journal) and os.path.getsize(journal) > 0
-
-
 def _refuse_unfinished(path: str) -> None:
     """Raise ValueError if ``path`` has a partial build, BlockingIOError if it has a writer."""
     partial, journal = path + ".partial", path + ".journal"
-    if not (os.path.exists(partial) and os.path.exists(journal)):
-        return
-    with open(partial, "rb") as file:
-        if file.read(len(MAGIC)) != MAGIC:  # another's
-            return
-    os.close(_open_locked(journal))
-    if _has_begun(partial, journal):  # an earlier writer may have finished in the meantime
+    if is_begun(journal) and os.path.exists(partial):
         raise ValueError(
-            f"{path}: expected no unfinished build there, got {partial}; "
+            f"{printable(path)}: expected no unfinished build there, got {printable(partial)}; "
             "delete that file, or choose another path"
         )
 
@@ -427,71 +422,3 @@ def _checked_origins(origins: ArrayLike | None, columns: int, width: int) -> byt
     if array.size and (array.dtype.kind not in "iu" or not np.array_equal(whole, array)):
         raise ValueError(f"origins: expected integers of 64 bits, got {array.dtype}")
     return whole.tobytes()
-
-
-def _write(descriptor: int, start: int, parts: Iterable[Any]) -> None:
-    """Truncate a file to ``start`` bytes, append the parts and sync it to the disk."""
-    os.ftruncate(descriptor, start)
-    os.lseek(descriptor, start, os.SEEK_SET)
-    for part in parts:
-        left = memoryview(part)
-        while len(left):
-            left = left[os.write(descriptor, left) :]
-    os.fsync(descriptor)
-
-
-def _sync_folder(path: str) -> None:
-    """Sync the folder of a file to the disk."""
-    if sys.platform == "win32":  # Windows does not open folders
-        return
-    descriptor = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _link(chain: bytes, body: bytes) -> bytes:
-    """Return the checksum of a line of the journal, which also covers the lines before it."""
-    return hashlib.sha256(chain + body).hexdigest().encode("ascii")
-
-
-def _journal_entries(path: str, chain: bytes) -> Iterator[tuple[dict[str, Any], int, bytes]]:
-    """Yield entry, length in bytes and checksum of each line before the first mismatch."""
-    with open(path, "rb") as journal:
-        for line in journal:
-            body = line[65:-1]
-            chain = _link(chain, body)
-            if line != chain + b" " + body + b"\n":
-                return
-            yield json.loads(body), len(line), chain
-
-
-def _open_locked(journal: str) -> int:
-    """Open and lock the journal; the lock lasts until this writer and its forks have closed it."""
-    folder = os.path.dirname(journal) or "."
-    if not os.path.isdir(folder):
-        raise FileNotFoundError(
-            f"{journal.removesuffix('.journal')}: expected a folder {folder}, got none; create it"
-        )
-    while True:
-        descriptor = os.open(journal, _OPEN_FLAGS, 0o666)
-        if sys.platform == "win32":
-            return descriptor
-        import fcntl
-
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # an earlier writer may remove the journal between the open and the lock
-            if os.path.exists(journal) and os.path.samestat(os.fstat(descriptor), os.stat(journal)):
-                return descriptor
-        except BlockingIOError:
-            os.close(descriptor)
-            raise BlockingIOError(
-                f"{journal}: expected to be the only writer, but another writer holds the lock; "
-                "wait until it ends"
-            ) from None
-        except OSError:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)

@@ -54,7 +54,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
             opened = True
             yield file
             file.flush()
-            settle(file.fileno(), target)
+            take_permissions(file.fileno(), target)
+            os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException as error:
         if opened or not isinstance(error, FileExistsError):  # else the name is another's
@@ -92,24 +93,29 @@ def create(name: str, target: str) -> int:
     mode = 0o666  # the system subtracts the umask
     with suppress(FileNotFoundError):
         earlier = stat.S_IMODE(os.stat(target).st_mode)
-        mode = mode & earlier if os.path.islink(target) else 0o600  # settle() widens the latter
+        mode = (
+            mode & earlier if os.path.islink(target) else 0o600
+        )  # take_permissions() widens the latter
     return os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | BINARY, mode)
 
 
-def settle(descriptor: int, target: str) -> None:
-    """Give a file that is whole the permissions of the file that it replaces, and sync it."""
-    if sys.platform != "win32":
-        with suppress(FileNotFoundError):
-            earlier = os.lstat(target)
-            if stat.S_ISREG(earlier.st_mode):
-                mode = stat.S_IMODE(earlier.st_mode) & 0o777
-                if earlier.st_gid != os.fstat(descriptor).st_gid:
-                    try:
-                        os.fchown(descriptor, -1, earlier.st_gid)
-                    except OSError:
-                        mode &= 0o707  # another group shall not read what the earlier one could
-                os.fchmod(descriptor, mode)
-    os.fsync(descriptor)
+def take_permissions(descriptor: int, target: str) -> None:
+    """Give a file the permissions of the one that it replaces, if there is one."""
+    if sys.platform == "win32":  # files have no owner's permissions there
+        return
+    try:
+        earlier = os.lstat(target)
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(earlier.st_mode):  # a link
+        return
+    mode = stat.S_IMODE(earlier.st_mode) & 0o777
+    if earlier.st_gid != os.fstat(descriptor).st_gid:
+        try:
+            os.fchown(descriptor, -1, earlier.st_gid)
+        except OSError:
+            mode &= 0o707  # another group shall not read what the earlier one could
+    os.fchmod(descriptor, mode)
 
 
 def sync_folder(path: str) -> None:
