@@ -13,10 +13,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr, solve_triangular
-from threadpoolctl import threadpool_limits
 
 from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram
+from .process import one_blas_thread
 
 Columns = NDArray[np.intp]
 
@@ -45,7 +45,7 @@ def prune(program: ConvexProgram, weights: Array, intercept: Array) -> tuple[Arr
     if not np.isfinite(error):
         return W, b, False
     most = value + 3 * error  # the exact objective is at least value - error
-    with threadpool_limits(1):  # BLAS threads that wait for each other cost more than they bring
+    with one_blas_thread.held():
         for part in _parts(program):
             waiting = np.flatnonzero(W[:, part].any(axis=1))
             kept = waiting[:0]
@@ -63,7 +63,7 @@ def prune(program: ConvexProgram, weights: Array, intercept: Array) -> tuple[Arr
 def support_rank(program: ConvexProgram, weights: Array) -> int:
     """Return the rank of the active atoms in R^{N C}, centred if the program has an intercept."""
     total = 0
-    with threadpool_limits(1):
+    with one_blas_thread.held():
         for part in _parts(program):
             columns = np.flatnonzero(weights[:, part].any(axis=1))
             _, directions = _polar(weights[columns, part])

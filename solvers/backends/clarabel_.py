@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...formulations import ConicForm
+from .apart import apart
 from .conic import ConicAnswer, ConicBackend, Part, Request
-from .interrupts import watched
 
 # whether the point returned with a status is worth certifying
 STATUSES = {
@@ -49,9 +49,9 @@ class Clarabel(ConicBackend):
         else:
             built["solver"], built["options"] = _solver(form, k, settings), dict(request.options)
         solver = built["solver"]
-        with watched() as interrupted:
-            solver.set_termination_callback(lambda _: interrupted())
-            solution = solver.solve()
+        stopped: list[bool] = []
+        solver.set_termination_callback(lambda _: bool(stopped))
+        solution = apart(solver.solve, stop=lambda: stopped.append(True))
         status = str(solution.status)
         if not STATUSES.get(status, False):
             return ConicAnswer(None, None, status, solution.iterations)

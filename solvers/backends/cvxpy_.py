@@ -1,7 +1,7 @@
 """CVXPY: any solver installed with it, through its modelling layer."""
 
-import warnings
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -9,8 +9,10 @@ import numpy as np
 from ...formulations import ConvexProgram
 from ..backend import Backend
 from ..monitor import Monitor
+from ..process import MutedWarnings
+from . import ecos_, highs_, osqp_, scs_
+from .apart import apart
 from .conic import TIGHTENINGS, Scaled, offer_without_dust, scaled
-from .interrupts import watched
 
 _DEFAULT = "CLARABEL"
 
@@ -42,6 +44,12 @@ _TIME_LIMIT = {
     "MOSEK": "MSK_DPAR_OPTIMIZER_MAX_TIME",
 }
 
+_INTERRUPTED = {
+    "ECOS": ecos_.interrupted,
+    "OSQP": osqp_.interrupted,
+    "SCS": scs_.interrupted,
+}
+
 # whether the point returned with a status is worth certifying
 STATUSES = {
     "optimal": True,
@@ -54,6 +62,10 @@ STATUSES = {
     "infeasible_or_unbounded": False,
     "solver_error": False,
 }
+
+
+# the certificate detects an inaccurate answer; the limit on MOSEK's time is bidual's
+_LIMITS = MutedWarnings("Solution may be inaccurate", "Optimization terminated by time limit")
 
 
 @dataclass(frozen=True)
@@ -119,8 +131,7 @@ class CVXPY(Backend):
             if seconds == 0:  # SCS and OSQP would read 0 as no limit
                 break
             settings = _settings(solver, tolerance, seconds, options)
-            with watched():  # Ctrl-C waits for the answer
-                message = _run(model, monitor, settings)
+            message = _run(model, monitor, settings)
             if monitor.done:
                 break
         return message
@@ -144,14 +155,39 @@ def _settings(
 def _run(model: StatedModel, monitor: Monitor, settings: dict[str, Any]) -> str:
     """Solve once, offer the answer to the monitor, and return the solver's message."""
     problem, solver = model.problem, settings["solver"]
-    with warnings.catch_warnings():
-        # the certificate detects an inaccurate answer; the limit on MOSEK's time is bidual's
-        warnings.filterwarnings("ignore", "Solution may be inaccurate")
-        warnings.filterwarnings("ignore", "Optimization terminated by time limit")
+    if solver == "HIGHS" and find_spec("highspy") is not None:
+        highs_.without_banner()
+    found: list[Any] = []  # the solver's own results
+    unpack, interrupted = problem.unpack_results, _INTERRUPTED.get(solver, lambda _: False)
+
+    def kept(result: Any, *rest: Any) -> None:
+        found.append(result)
+        unpack(result, *rest)
+
+    def work() -> str:
+        found.clear()
         try:
             problem.solve(**settings)
         except Exception as error:  # any error of any solver, a missing licence included
             return f"{solver}: {error}"
+        return ""
+
+    problem.unpack_results = kept  # CVXPY calls it before it drops the solver's own status
+    try:
+        with _LIMITS.muted(UserWarning):
+            failure = apart(work, lambda _: any(map(interrupted, found)))
+    except KeyboardInterrupt:
+        if problem.status is not None and problem.solver_stats is not None:
+            _offer(model, monitor, solver)  # the answer with which the solver came back
+        raise
+    finally:
+        del problem.unpack_results
+    return failure or _offer(model, monitor, solver)
+
+
+def _offer(model: StatedModel, monitor: Monitor, solver: str) -> str:
+    """Offer CVXPY's answer to the monitor, if it has one, and return the solver's message."""
+    problem = model.problem
     message = f"{problem.status} ({solver})"
     monitor.iterations += int(problem.solver_stats.num_iters or 0)
     weights = problem.var_dict["weights"].value

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import sparse
 
 from ...formulations import ConicForm
+from .apart import apart
 from .conic import ConicAnswer, ConicBackend, Part, Request
 
 # whether the point returned with an exit flag is worth certifying
@@ -86,22 +87,25 @@ def _solve(part: Part, request: Request, iterations: int) -> ConicAnswer:
         "feastol": request.tolerance,
         "verbose": False,
     }
-    result = ecos.solve(
-        np.ascontiguousarray(form.linear[:, request.column]),
-        built["G"],
-        form.bounds[built["order"], request.column],
-        built["dims"],
-        built["A"],
-        form.bounds[: form.zero, request.column],
-        **{**settings, **request.options, "max_iters": iterations},
+    result = apart(
+        lambda: ecos.solve(
+            np.ascontiguousarray(form.linear[:, request.column]),
+            built["G"],
+            form.bounds[built["order"], request.column],
+            built["dims"],
+            built["A"],
+            form.bounds[: form.zero, request.column],
+            **{**settings, **request.options, "max_iters": iterations},
+        ),
+        interrupted,
+        seconds=request.seconds,
     )
     info = result["info"]
     built["costs"] = _costs(form, info)
     flag = int(info["exitFlag"])
     message = f"{info['infostring']} (exit {flag})"
-    if flag == _INTERRUPTED:
-        raise KeyboardInterrupt
-    if not STATUSES.get(flag, False):
+    # interrupted only by the time limit, as if its iterations had run out
+    if not (STATUSES.get(flag, False) or interrupted(result)):
         return ConicAnswer(None, None, message, int(info["iter"]))
     multipliers = np.zeros(form.matrix.shape[0])
     multipliers[: form.zero] = result["y"]
@@ -115,3 +119,8 @@ def _costs(form: ConicForm, info: dict[str, Any]) -> tuple[float, float]:
     start = 0 if form.exponential else 1
     each = max(info["timing"]["tsolve"], 1e-9) / max(info["iter"] + start, 1)
     return info["timing"]["tsetup"] + start * each, each
+
+
+def interrupted(result: dict[str, Any]) -> bool:
+    """Return whether a SIGINT has stopped ECOS."""
+    return int(result["info"]["exitFlag"]) == _INTERRUPTED

@@ -1,14 +1,14 @@
 """HiGHS: simplex for linear programs, active-set or interior-point methods for quadratic ones."""
 
-from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ...formulations import ConicForm
 from ...formulations.lowering.qp import from_form
+from .apart import apart
 from .conic import ConicAnswer, ConicBackend, Part, Request
-from .interrupts import watched
 
 # whether the point returned with a model status is worth certifying
 STATUSES = {
@@ -35,7 +35,6 @@ STATUSES = {
 }
 _LOWEST = 1e-10  # smallest tolerance that HiGHS accepts
 _SLACK = 1e-9  # least slack of a row that is not at its bound, for targets of size 1
-_SECONDS = 0.1  # seconds between checks for Ctrl-C
 
 
 class HiGHS(ConicBackend):
@@ -71,6 +70,7 @@ class HiGHS(ConicBackend):
             hessian.start_ = qp.quadratic.indptr
             hessian.index_ = qp.quadratic.indices
             hessian.value_ = qp.quadratic.data
+        without_banner()
         solver: Any = highspy.Highs()  # type: ignore[no-untyped-call]
         solver.setOptionValue("output_flag", False)
         solver.HandleUserInterrupt = True
@@ -103,25 +103,42 @@ class HiGHS(ConicBackend):
                 )
         if k in part.answers and not qp.quadratic.nnz:
             solver.setBasis(_basis(part.form, k, part.answers[k].x))
-        with watched() as interrupted, ThreadPoolExecutor(1) as pool:
-            run = pool.submit(solver.run)
-            while not run.done():
-                wait([run], _SECONDS)
-                if interrupted():
-                    solver.cancelSolve()  # the active-set method ignores it until its time limit
-        if run.exception() is not None:
-            return ConicAnswer(None, None, f"kSolveError: {run.exception()}")
-        status = solver.getModelStatus().name
+        status = apart(
+            lambda: _status(solver),
+            lambda status: status in ("kInterrupt", "kHighsInterrupt"),
+            solver.cancelSolve,  # the active-set method ignores it until its time limit
+        )
         info, solution = solver.getInfo(), solver.getSolution()
         iterations = max(info.simplex_iteration_count, 0) + max(info.qp_iteration_count, 0)
         iterations += max(info.ipm_iteration_count, 0)
-        if status in ("kInterrupt", "kHighsInterrupt"):
-            raise KeyboardInterrupt
         if not STATUSES.get(status, False) or not solution.value_valid:
             return ConicAnswer(None, None, status, iterations)
         # HiGHS's multipliers have the opposite sign
         multipliers = -np.array(solution.row_dual) if solution.dual_valid else None
         return ConicAnswer(np.array(solution.col_value), multipliers, status, iterations)
+
+
+@cache
+def without_banner() -> None:
+    """Keep HiGHS from printing its banner, which it does once, when its first object is made."""
+    import highspy
+
+    class Silent(highspy.Highs):
+        def enableCallbacks(self) -> Any:
+            # the constructor calls this method of HiGHS, which prints the banner
+            self.setOptionValue("log_to_console", False)
+            return super().enableCallbacks()  # type: ignore[no-untyped-call]
+
+    Silent()  # type: ignore[no-untyped-call]
+
+
+def _status(solver: Any) -> str:
+    """Run HiGHS and return its model status, or its error."""
+    try:
+        solver.run()
+    except Exception as error:
+        return f"kSolveError: {error}"
+    return str(solver.getModelStatus().name)
 
 
 def _basis(form: ConicForm, column: int, x: Any) -> Any:

@@ -6,6 +6,7 @@ from scipy import sparse
 
 from ...formulations import ConicForm
 from ...formulations.lowering.qp import from_form
+from .apart import apart
 from .conic import MOST_STEPS, ConicAnswer, ConicBackend, Part, Request
 
 # whether the point returned with a status is worth certifying
@@ -22,6 +23,7 @@ STATUSES = {
     "OSQP_SIGINT": False,
     "OSQP_UNSOLVED": False,
 }
+_NO_TIME = 1e-10  # seconds; OSQP reads 0 as no limit
 
 
 class OSQP(ConicBackend):
@@ -54,8 +56,6 @@ class OSQP(ConicBackend):
 
     def run(self, part: Part, request: Request) -> ConicAnswer:
         """See :class:`ConicBackend`; OSQP starts from the last answer to this column."""
-        import osqp
-
         qp, solver, k = from_form(part.form), part.built, request.column
         settings: dict[str, Any] = {
             "eps_abs": request.tolerance,
@@ -67,11 +67,26 @@ class OSQP(ConicBackend):
         solver.update(q=qp.linear[:, k], l=qp.lower[:, k], u=qp.upper[:, k])
         if k in part.answers:
             solver.warm_start(x=part.answers[k].x, y=part.answers[k].multipliers)
-        result = solver.solve(raise_error=False)
-        names = {member.value: member.name for member in osqp.SolverStatus}
-        status = names.get(result.info.status_val, f"unknown status {result.info.status_val}")
-        if status == "OSQP_SIGINT":
-            raise KeyboardInterrupt
+        result = apart(
+            lambda: solver.solve(raise_error=False),
+            interrupted,
+            # OSQP looks at its limit in each step; its handler would print a line
+            lambda: solver.update_settings(time_limit=_NO_TIME),
+        )
+        status = _status(result)
         if not STATUSES.get(status, False):
             return ConicAnswer(None, None, status, result.info.iter)
         return ConicAnswer(result.x, result.y, status, result.info.iter)
+
+
+def interrupted(result: Any) -> bool:
+    """Return whether a SIGINT has stopped OSQP."""
+    return _status(result) == "OSQP_SIGINT"
+
+
+def _status(result: Any) -> str:
+    import osqp
+
+    names = {member.value: member.name for member in osqp.SolverStatus}
+    value = result.info.status_val
+    return str(names.get(value, f"unknown status {value}"))

@@ -6,6 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from ...formulations import ConicForm
+from .apart import apart
 from .conic import MOST_STEPS, ConicAnswer, ConicBackend, Part, Request
 
 # whether the point returned with a status is worth certifying, by SCS's status values
@@ -25,11 +26,7 @@ _INTERRUPTED = -5
 
 
 class SCS(ConicBackend):
-    """Adapter of SCS; ``options`` are SCS settings.
-
-    SCS discards a Ctrl-C during its setup, and the adapter cannot detect it. The user must
-    press Ctrl-C again.
-    """
+    """Adapter of SCS; ``options`` are SCS settings."""
 
     name = "scs"
     package = "scs"
@@ -73,17 +70,23 @@ class SCS(ConicBackend):
             solver.update(bounds, linear)
         else:
             data = {"P": built["P"], "A": built["A"], "c": linear, "b": bounds}
-            solver = scs.SCS(data, built["cone"], **settings)
+            solver = apart(lambda: scs.SCS(data, built["cone"], **settings))
             built["solvers"][request.tolerance] = settings, solver
         start: dict[str, Any] = {"warm_start": False}
         if k in part.answers:
             x, y = part.answers[k].x, part.answers[k].multipliers
             start = {"warm_start": True, "x": x, "y": y, "s": bounds - form.matrix @ x}
-        result = solver.solve(**start)
+        result = apart(
+            lambda: solver.solve(**start),
+            interrupted,
+        )
         info = result["info"]
         message = f"{info['status']} ({info['status_val']})"
-        if info["status_val"] == _INTERRUPTED:
-            raise KeyboardInterrupt
         if not STATUSES.get(info["status_val"], False):
             return ConicAnswer(None, None, message, info["iter"])
         return ConicAnswer(result["x"], result["y"], message, info["iter"])
+
+
+def interrupted(result: dict[str, Any]) -> bool:
+    """Return whether a SIGINT has stopped SCS."""
+    return bool(result["info"]["status_val"] == _INTERRUPTED)

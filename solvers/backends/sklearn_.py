@@ -1,6 +1,5 @@
 """scikit-learn: estimators whose objective equals the program's up to a factor."""
 
-import warnings
 from time import perf_counter
 from typing import Any
 
@@ -13,6 +12,7 @@ from ...formulations import ConvexProgram
 from ...formulations.losses import Logistic, Softmax, Squared, SquaredHinge
 from ..backend import Backend
 from ..monitor import Monitor
+from ..process import MutedWarnings
 
 _FIRST, _LAST = 20, 1_000_000  # iterations of the first fit, doubled up to the last
 _SCALING, _MOST_SCALING = 1e5, 1e8  # of liblinear's intercept column, ten times more each fit
@@ -26,6 +26,7 @@ STATUSES = {
     "converged": True,
     "ConvergenceWarning": True,  # iterations ran out
 }
+_CONVERGENCE = MutedWarnings()
 
 
 class ScikitLearn(Backend):
@@ -127,6 +128,7 @@ def _estimator(program: ConvexProgram, scale: float, options: dict[str, Any]) ->
     """Return the estimator whose objective equals that of the block up to a factor."""
     kind, settings = _ESTIMATORS[type(program.loss)](program, scale)
     common = {"fit_intercept": program.intercept, "max_iter": _FIRST, "tol": 1e-6}
+    common["random_state"] = 0  # without a seed they draw from the random state of the process
     return kind(**{**common, **settings, **options})
 
 
@@ -151,13 +153,12 @@ def _logistic_regression(program: ConvexProgram, scale: float) -> tuple[Any, dic
     settings: dict[str, Any] = {"C": scale / program.strength, "l1_ratio": 1.0}
     if program.loss.separable:
         return linear_model.LogisticRegression, settings | _LIBLINEAR | {"solver": "liblinear"}
-    settings |= {"solver": "saga", "warm_start": True, "random_state": 0}
+    settings |= {"solver": "saga", "warm_start": True}
     return linear_model.LogisticRegression, settings
 
 
-# liblinear's penalty on the intercept vanishes as the scaling grows, and it visits coordinates
-# in random order
-_LIBLINEAR: dict[str, Any] = {"intercept_scaling": _SCALING, "random_state": 0}
+# liblinear's penalty on the intercept vanishes as the scaling grows
+_LIBLINEAR: dict[str, Any] = {"intercept_scaling": _SCALING}
 _ESTIMATORS = {
     Squared: _lasso,
     SquaredHinge: _linear_svc,
@@ -183,19 +184,12 @@ def _fit(estimator: Any, design: Any, target: Array, sample_weight: Array) -> st
     # MultiTaskLasso needs a dense design; on sparse ones saga's intercept is 100 times slower
     if sparse.issparse(design) and (saga or isinstance(estimator, MultiTaskLasso)):
         design = design.toarray()
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
+    with _CONVERGENCE.muted(ConvergenceWarning) as told:
         if isinstance(estimator, MultiTaskLasso):
             estimator.fit(design, target)  # it has no sample weights
         else:
             estimator.fit(design, target, sample_weight)
-    status = "converged"
-    for each in told:
-        if issubclass(each.category, ConvergenceWarning):
-            status = each.category.__name__
-        else:
-            warnings.warn_explicit(each.message, each.category, each.filename, each.lineno)
-    return status
+    return told[-1].__name__ if told else "converged"
 
 
 def _longest(estimator: Any, design: Any) -> float:

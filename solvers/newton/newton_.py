@@ -12,17 +12,16 @@ factor of the size of the support. Under the group norm it holds a Gram matrix p
 (at most 800 MB). A packed D is never unpacked.
 """
 
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
 from ..backend import Backend
 from ..monitor import Monitor
+from ..process import one_blas_thread
 from .proximal_steps import Scales
 from .tuning import TUNING
 from .working_set import descend
@@ -53,18 +52,12 @@ class Newton(Backend):
         blocks = len(model.blocks)
         words = set()
         # most of newton's systems are small: with BLAS threads they take up to seven times as long
-        with _thread_pools().limit(limits=1, user_api="blas"):
+        with one_blas_thread.held():
             for k in range(blocks):
                 # a fair share of the time left, so that each block gets an answer
                 deadline = monitor.seconds + monitor.remaining / (blocks - k)
                 words.add(_solve_block(model, k, monitor, deadline))
         return ", ".join(sorted(words))
-
-
-@cache
-def _thread_pools() -> ThreadpoolController:
-    """Return a controller of libraries with thread pools; the search for them runs once."""
-    return ThreadpoolController()
 
 
 def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float) -> str:
