@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
+from io import TextIOWrapper
 
 COMMANDS = ("demo", "compare", "certify", "verify", "backends")
 
@@ -32,6 +33,9 @@ def build_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; print one line on standard error for bad input."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        # a file's name in letters that the terminal lacks is escaped, and no error
+        sys.stdout.reconfigure(errors="backslashreplace")
     arguments = sys.argv[1:] if arguments is None else arguments
     # verify alone must not import the libraries that the other commands need
     named = [name for name in COMMANDS if name in arguments[:1]]

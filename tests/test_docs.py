@@ -110,7 +110,8 @@ def test_files_that_the_front_pages_name_exist():
             for file in named.findall(files):
                 assert (ROOT / folder / file).exists(), f"{folder}{file}"
     contributing = (ROOT / "CONTRIBUTING.md").read_text()
-    for path in named.findall(contributing):
+    promises = (ROOT / "docs" / "promises.md").read_text()
+    for path in named.findall(contributing + promises):
         assert (ROOT / path).exists(), path
     shown = re.search(r"From the top:\n\n(.*?)\n\n", contributing, re.DOTALL)[1]
     folders = [(len(line) - len(line.lstrip()), line.split()[0]) for line in shown.splitlines()]

@@ -10,6 +10,7 @@ BLAS and the solvers have their own threads, which this module does not change.
 
 import atexit
 import os
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -109,10 +110,14 @@ def split(task: Callable[[int, int], None], length: int, registers: int, shortes
         # equal parts, as many per thread, so that equally fast threads end together
         small, large = count * (min(_PARTS_PER_THREAD, most // count) - 1), 1
     ends = [0, *accumulate([large] * count + [1] * small)]
-    left = iter([(length * a // ends[-1], length * b // ends[-1]) for a, b in pairwise(ends)])
+    left = deque((length * a // ends[-1], length * b // ends[-1]) for a, b in pairwise(ends))
 
     def work() -> None:
-        for part in left:  # next() of a list's iterator holds the GIL
+        while left:
+            try:
+                part = left.popleft()  # atomic, unlike next(), in a Python without the GIL too
+            except IndexError:  # another thread has taken the last part
+                return
             task(*part)
 
     together(work, count)
