@@ -31,23 +31,31 @@ standard library. The file is long because you can copy it, read it and run it a
 import hashlib
 import json
 import os
+import struct
 import sys
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Context, Decimal
+from functools import lru_cache
 from math import isqrt
-from typing import Any
+from typing import IO, Any
 
 LOG_BITS = 48  # logarithms and exponentials are enclosed between multiples of 2^-48
 MOST_BITS = 4096  # the most bits of a number of a file, and of its scale
 MOST_SOLVED_BITS = 128  # the most bits of weights and dual points, which columns add up
 MOST_STATEMENT_BYTES = 1 << 27  # reading them takes up to 40 times as much memory
-MOST_WORK = 1 << 30  # column times plane of bits, or addition to a fit; takes minutes
+MOST_WORK = 1 << 30  # steps of about 0.3 microseconds, five minutes; see work()
+LARGEST = 1 << MOST_BITS
+CLAIMS = ("primal", "dual", "gap", "reference")
 LOSSES = ("squared", "absolute", "huber", "hinge", "squared_hinge", "logistic", "softmax")
 LABEL_LOSSES = ("hinge", "squared_hinge", "logistic")
+LOGS = {"logistic": 7, "softmax": 7}  # the most logarithms and exponentials of an entry of V
 PENALTIES = ("l1", "group")
 NAMES = ("statement.json", "columns.bin")
 EXTRA_NAME = "completeness.json"  # completeness.py checks it
+FAILURES = (OSError, EOFError, MemoryError, ValueError, RuntimeError, ArithmeticError)
+FAILURES += (zipfile.BadZipFile, zipfile.LargeZipFile, struct.error)
 
 _EXACT = Context(prec=40)
 _WIDE = Context(prec=70)
@@ -81,20 +89,18 @@ def ceil_shift(x: int, bits: int) -> int:
     return -floor_shift(-x, bits)
 
 
-def floor_quotient(x: int, divisor: int, bits: int) -> int:
-    """Return the largest integer <= x / (divisor 2^bits), for a divisor > 0."""
-    return x // (divisor << bits) if bits >= 0 else (x << -bits) // divisor
+def enclosed(value: Decimal) -> tuple[int, int]:
+    """Enclose 2^LOG_BITS times a number of 40 digits between two integers."""
+    scaled = _WIDE.multiply(value, Decimal(1 << LOG_BITS))
+    room = Decimal("1e-15")  # below 1e19, 40 digits have an error below 1e-20
+    low = _WIDE.subtract(scaled, room).to_integral_value(ROUND_FLOOR)
+    return int(low), int(_WIDE.add(scaled, room).to_integral_value(ROUND_CEILING))
 
 
+@lru_cache(1 << 10)  # rows often have the same weight
 def integer_log(x: int) -> tuple[int, int]:
     """Enclose 2^LOG_BITS ln(x) between two integers, for an integer x >= 1; exact only at 1."""
-    if x == 1:
-        return 0, 0
-    value = _WIDE.multiply(_EXACT.ln(Decimal(x)), Decimal(1 << LOG_BITS))
-    room = Decimal("1e-15")  # a number below 1e19 in 40 digits has an error below 1e-20
-    low = _WIDE.subtract(value, room).to_integral_value(ROUND_FLOOR)
-    high = _WIDE.add(value, room).to_integral_value(ROUND_CEILING)
-    return int(low), int(high)
+    return (0, 0) if x == 1 else enclosed(_EXACT.ln(Decimal(x)))
 
 
 def integer_exp(x: int, bits: int) -> tuple[int, int]:
@@ -106,11 +112,8 @@ def integer_exp(x: int, bits: int) -> tuple[int, int]:
     if bits >= 0 and x << (LOG_BITS + 1) <= 1 << bits:  # less than half a unit below 1
         return (1 << LOG_BITS) - 1, 1 << LOG_BITS
     power = _EXACT.divide(Decimal(x), Decimal(1 << bits)) if bits >= 0 else Decimal(x << -bits)
-    value = _WIDE.multiply(_EXACT.exp(power.copy_negate()), Decimal(1 << LOG_BITS))
-    room = Decimal("1e-15")  # a power below 65 in 40 digits: the error is below 1e-22
-    low = _WIDE.subtract(value, room).to_integral_value(ROUND_FLOOR)
-    high = _WIDE.add(value, room).to_integral_value(ROUND_CEILING)
-    return max(int(low), 0), int(high)
+    low, high = enclosed(_EXACT.exp(power.copy_negate()))  # a power below 65
+    return max(low, 0), high
 
 
 # losses: the objective of a row, from above and below, and its conjugate, from below
@@ -142,27 +145,24 @@ def row_loss(program: "Program", i: int, fits: Sequence[int], upper: bool) -> in
     total = 0
     for z, y in zip(fits, targets, strict=True):
         if loss == "logistic":  # ln(1 + exp(-yz)) = ln(1 + exp(-|yz|)) + max(0, -yz)
-            m = max(LOG_BITS, k)
-            value = log_sum((0, abs(z)), k, upper) << (m - LOG_BITS)
-            value += max(0, -y * z) << (m - k)
-            bits = m
+            bits = max(LOG_BITS, k)
+            value = log_sum((0, abs(z)), k, upper) << (bits - LOG_BITS)
+            value += max(0, -y * z) << (bits - k)
         elif loss in LABEL_LOSSES:  # the margin max(0, 1 - yz)
-            m = max(k, 0)
-            value = max(0, (1 << m) - (y * z << (m - k)))
-            bits = m
+            bits = max(k, 0)
+            value = max(0, (1 << bits) - (y * z << (bits - k)))
             if loss == "squared_hinge":
-                value, bits = value * value, 2 * m + 1
+                value, bits = value * value, 2 * bits + 1
         else:
-            m = max(k, program.target_bits)
-            value = abs((z << (m - k)) - (y << (m - program.target_bits)))
-            bits = m
+            bits = max(k, program.target_bits)
+            value = abs((z << (bits - k)) - (y << (bits - program.target_bits)))
             if loss == "squared":
-                value, bits = value * value, 2 * m + 1
+                value, bits = value * value, 2 * bits + 1
             elif loss == "huber":  # r^2 / 2 up to delta, then delta (r - delta / 2)
                 delta, d_bits = program.delta
-                m2 = max(m, d_bits)
-                r, d = value << (m2 - m), delta << (m2 - d_bits)
-                value, bits = (r * r if r <= d else d * (2 * r - d)), 2 * m2 + 1
+                m = max(bits, d_bits)
+                r, d = value << (m - bits), delta << (m - d_bits)
+                value, bits = (r * r if r <= d else d * (2 * r - d)), 2 * m + 1
         total += shift(a * value, a_bits + bits - program.bound_bits)
     return total
 
@@ -172,7 +172,7 @@ def row_bound(program: "Program", i: int, dual: Sequence[int]) -> int:
 
     ``dual`` are the row's C integers over 2^dual_bits.
     """
-    loss, k = program.loss, program.dual_bits
+    loss, k, y_bits = program.loss, program.dual_bits, program.target_bits
     a, a_bits = program.row_weights[i], program.row_weight_bits
     targets = program.targets[i]
     common = max(k, a_bits)
@@ -195,24 +195,18 @@ def row_bound(program: "Program", i: int, dual: Sequence[int]) -> int:
             total += entropy(parts, mass, common, program.bound_bits)
             continue
         # yV, and minus V^2 / 2a for losses that are quadratic somewhere
-        if loss == "hinge":
-            expect(0 <= y * v <= mass, where)
-        elif loss == "squared_hinge":
-            expect(y * v >= 0, where)
-        elif loss == "absolute":
-            expect(abs(v) <= mass, where)
-        elif loss == "huber":
+        expect(loss not in LABEL_LOSSES or y * v >= 0, where)
+        expect(loss not in ("hinge", "absolute") or abs(v) <= mass, where)
+        if loss == "huber":
             delta, d_bits = program.delta
-            m = max(d_bits, 0)
-            expect(abs(v) << m <= mass * delta << (m - d_bits), where)
-        y_bits = program.target_bits
+            expect(abs(v) <= floor_shift(mass * delta, d_bits), where)
         if loss in ("hinge", "absolute"):
             total += floor_shift(v * y, common + y_bits - program.bound_bits)
         else:
             # (2 mass v y 2^-y_bits - v^2) / (2 mass), over 2^common
             m = max(y_bits, 0)
             over = (2 * mass * v * y << (m - y_bits)) - (v * v << m)
-            total += floor_quotient(over, mass, 1 + m + common - program.bound_bits)
+            total += floor_shift(over, 1 + m + common - program.bound_bits) // mass
     return total
 
 
@@ -248,15 +242,11 @@ class Program:
         self.strength = fields.dyadic("strength")
         self.columns_sha256 = fields.take("columns_sha256", str)
 
-        part = fields.part("row_weights")
-        self.row_weight_bits = part.bits()
-        self.row_weights = part.integers("integers", self.rows, MOST_BITS)
-        part.end()
+        n, count = self.rows, self.rows * self.outputs
+        self.row_weights, self.row_weight_bits = fields.scaled("row_weights", n, MOST_BITS)
         expect(min(self.row_weights) >= 0, "row_weights: one is below 0")
-        part = fields.part("targets")
-        self.target_bits = part.bits()
-        self.targets = self.by_row(part.integers("integers", self.rows * self.outputs, MOST_BITS))
-        part.end()
+        targets, self.target_bits = fields.scaled("targets", count, MOST_BITS)
+        self.targets = self.by_row(targets)
         self.check_targets()
 
         part = fields.part("weights")
@@ -265,20 +255,14 @@ class Program:
         self.offsets = part.integers("intercept", self.outputs, MOST_SOLVED_BITS)
         self.null_offsets = part.integers("null_intercept", self.outputs, MOST_SOLVED_BITS)
         part.end()
-        none = not any(self.offsets) and not any(self.null_offsets)
+        none = not any(self.offsets + self.null_offsets)
         expect(self.intercept or none, "weights: an intercept, though the program has none")
-        part = fields.part("dual_point")
-        self.dual_bits = part.bits()
-        count = self.rows * self.outputs
-        self.dual_point = self.by_row(part.integers("integers", count, MOST_SOLVED_BITS))
-        part.end()
+        dual_point, self.dual_bits = fields.scaled("dual_point", count, MOST_SOLVED_BITS)
+        self.dual_point = self.by_row(dual_point)
 
         part = fields.part("bounds")
         self.bound_bits = part.bits()
-        self.claims = {
-            name: part.integer(name, -(1 << MOST_BITS), 1 << MOST_BITS)
-            for name in ("primal", "dual", "gap", "reference")
-        }
+        self.claims = {name: part.integer(name, -LARGEST, LARGEST) for name in CLAIMS}
         part.end()
         fields.end()
 
@@ -346,10 +330,17 @@ class Fields:
         expect(fine, f"{self.name}.{key}: an entry is not an integer of at most {most_bits} bits")
         return values
 
+    def scaled(self, key: str, count: int, most_bits: int) -> tuple[list[int], int]:
+        """Take a list of integers and the exponent of their power of two."""
+        part = self.part(key)
+        bits, values = part.bits(), part.integers("integers", count, most_bits)
+        part.end()
+        return values, bits
+
     def dyadic(self, key: str) -> tuple[int, int]:
         """Take a number >= 0 as an integer and the exponent of its power of two."""
         part = self.part(key)
-        bits, value = part.bits(), part.integer("integer", 0, 1 << MOST_BITS)
+        bits, value = part.bits(), part.integer("integer", 0, LARGEST)
         part.end()
         return value, bits
 
@@ -380,34 +371,53 @@ def refuse_number(text: str) -> None:
     raise Refused(f"{shown(text[:20])} is not an integer")
 
 
-def read_json(archive: zipfile.ZipFile, name: str) -> Any:
+def parsed(text: bytes, name: str) -> Any:
     """Read the JSON of an archive entry, whose numbers must all be integers."""
-    expect(archive.getinfo(name).file_size <= MOST_STATEMENT_BYTES, f"{name}: too large")
     try:
-        return json.loads(
-            archive.read(name).decode("ascii"),
-            object_pairs_hook=no_duplicates,
-            parse_int=small_integer,
-            parse_float=refuse_number,
-            parse_constant=refuse_number,
-        )
+        hooks = {"parse_float": refuse_number, "parse_constant": refuse_number}
+        hooks |= {"object_pairs_hook": no_duplicates, "parse_int": small_integer}
+        return json.loads(text.decode("ascii"), **hooks)
     except (ValueError, RecursionError) as error:
         raise Refused(f"{name}: not JSON ({error})") from None
 
 
-def open_archive(path: str) -> zipfile.ZipFile:
-    """Open a zip file, refused unless it stores the expected entries and no others."""
-    expect(os.path.isfile(path), "not a readable certificate: expected an existing file")
-    archive = zipfile.ZipFile(path)
-    names = sorted(info.filename for info in archive.infolist())
+@contextmanager
+def opened(path: str) -> Iterator[zipfile.ZipFile]:
+    """Open a certificate once, for all that is read of it; refuse it if anything goes wrong."""
+    try:
+        expect(os.path.isfile(path), "not a readable certificate: expected an existing file")
+        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+            check_layout(archive, file)
+            yield archive
+    except FAILURES as error:
+        raise Refused(f"not a readable certificate: {shown(str(error))}") from None
+
+
+def check_layout(archive: zipfile.ZipFile, file: IO[bytes]) -> None:
+    """Refuse a zip file unless it stores the expected entries, and no byte between or around them.
+
+    Other readers of zip files then find the same entries.
+    """
+    infos = sorted(archive.infolist(), key=lambda info: info.header_offset)
+    names = sorted(info.orig_filename for info in infos)
     fine = names in (sorted(NAMES), sorted([*NAMES, EXTRA_NAME]))
     expect(fine, f"not the files of a certificate: {shown(names[:5])}")
-    for info in archive.infolist():
+    end, directory, count = 0, 0, len(infos)
+    for info in infos:
         # an uncompressed entry cannot grow: reading takes no more memory than the file
-        stored = info.compress_type == zipfile.ZIP_STORED and info.file_size == info.compress_size
-        expect(stored and not info.flag_bits & 1, f"{info.filename}: compressed or encrypted")
-        expect(info.file_size <= os.path.getsize(path), f"{info.filename}: longer than the file")
-    return archive
+        size = info.file_size
+        stored = info.compress_type == zipfile.ZIP_STORED and size == info.compress_size
+        expect(stored and info.flag_bits == 0, f"{info.filename}: compressed or encrypted")
+        file.seek(end)
+        head, extra, info.extra = file.read(80), info.extra, b""
+        local = info.FileHeader(zip64=head[18:22] == b"\xff" * 4)  # as the directory has it
+        fine = head.startswith(local) and len(extra) <= 28 * (end + size >> 31 > 0)
+        expect(fine and end == info.header_offset, f"{info.filename}: not as the directory has it")
+        end, directory = end + len(local) + size, directory + 46 + len(info.filename) + len(extra)
+    tail = struct.pack("<4s4H2L", b"PK\5\6", 0, 0, count, count, directory, min(end, (1 << 32) - 1))
+    file.seek(end + directory)
+    rest = file.read(99)[76 * (end >> 31 > 0) :]  # after records of 64 bits
+    expect(rest == tail + bytes(2) and end == archive.start_dir, "bytes that belong to no entry")
 
 
 def columns(archive: zipfile.ZipFile, program: Program) -> Iterator[tuple[int, int]]:
@@ -431,30 +441,35 @@ def bit_planes(values: list[int]) -> tuple[list[int], int]:
     """Return, for every p, the integer whose bit i is bit p of values[i] + offset; and offset."""
     offset = max(0, -min(values))
     width = max(value + offset for value in values).bit_length()
-    if width == 0:
-        return [], offset
     digits = [format(value + offset, f"0{width}b") for value in reversed(values)]
     return [int("".join(plane), 2) for plane in zip(*digits, strict=True)][::-1], offset
 
 
-def dual_norm_fits(prices: list[int], program: Program) -> bool:
-    """Tell whether the dual norm of a column's prices, over 2^dual_bits, is at most strength."""
-    value, bits = program.strength
-    m = max(bits, program.dual_bits)
-    most = value << (m - bits)
-    sizes = [price << (m - program.dual_bits) for price in prices]
-    if program.penalty == "group":
-        return sum(s * s for s in sizes) <= most * most
-    return all(abs(s) <= most for s in sizes)
+def work(program: Program) -> int:
+    """Count the steps of recompute(); a step takes as long as a plane of up to 2048 rows.
+
+    A logarithm or an exponential takes 300, a row 40, reading a column 30. Products and
+    quotients of long numbers take the square of their length.
+    """
+    scales = [0, program.row_weight_bits, program.target_bits, program.weight_bits]
+    scales += [program.dual_bits, program.bound_bits, program.delta[1]]
+    numbers = [program.delta[0], *program.row_weights, *(max(y, key=abs) for y in program.targets)]
+    square = (max(x.bit_length() for x in numbers) + max(scales) - min(scales) >> 8) ** 2
+    entry = 40 + 2 * square + LOGS.get(program.loss, 0) * (300 + square)
+    widths = [(max(v) - min(0, *v)).bit_length() for v in zip(*program.dual_point, strict=True)]
+    column = 30 + sum(2 + width * (1 + (program.rows >> 11)) for width in widths)
+    added = program.rows * sum(map(len, program.weights.values()))
+    return program.rows * program.outputs * entry + program.atoms * column + added
 
 
 def recompute(archive: zipfile.ZipFile, program: Program) -> dict[str, int]:
     """Compute the four values of a file, as integers over 2^bound_bits."""
     n, outputs, k = program.rows, range(program.outputs), program.bound_bits
     planes = [bit_planes([row[c] for row in program.dual_point]) for c in outputs]
-    work = program.atoms * sum(1 + len(bits) for bits, _ in planes)
-    work += n * sum(map(len, program.weights.values()))
-    expect(work <= MOST_WORK, f"too large for this checker: {work} steps")
+    strength, bits = program.strength
+    group, shift = program.penalty == "group", bits - program.dual_bits
+    # prices are integers: their norm, or its square, is at most the floor
+    most = floor_shift(strength**2, 2 * shift) if group else floor_shift(strength, shift)
     for c in outputs if program.intercept else ():
         total = sum(row[c] for row in program.dual_point)
         expect(total == 0, f"V does not sum to 0 in output {c}, which has an intercept")
@@ -465,29 +480,38 @@ def recompute(archive: zipfile.ZipFile, program: Program) -> dict[str, int]:
             - offset * column.bit_count()
             for bits, offset in planes
         ]
-        expect(
-            dual_norm_fits(prices, program), f"V is not feasible: atom {j} has a price > strength"
-        )
+        size = sum(s * s for s in prices) if group else max(map(abs, prices))
+        expect(size <= most, f"V is not feasible: atom {j} has a price > strength")
         if j in program.weights:
             rows = [i for i, bit in enumerate(reversed(format(column, "b"))) if bit == "1"]
             for c, weight in program.weights[j].items():
-                fit = fits[c]
                 for i in rows:
-                    fit[i] += weight
+                    fits[c][i] += weight
     by_row = list(zip(*fits, strict=True))
     primal = sum(row_loss(program, i, by_row[i], True) for i in range(n))
-    norm = 0
-    for entries in program.weights.values():
-        if program.penalty == "group":
-            norm += isqrt(sum(weight * weight for weight in entries.values()) - 1) + 1
-        else:
-            norm += sum(abs(weight) for weight in entries.values())
-    strength, bits = program.strength
+    used = [list(entries.values()) for entries in program.weights.values()]
+    norm = sum(abs(weight) for row in used for weight in row)
+    if group:
+        norm = sum(isqrt(sum(weight * weight for weight in row) - 1) + 1 for row in used)
     primal += ceil_shift(strength * norm, bits + program.weight_bits - k)
     dual = sum(row_bound(program, i, program.dual_point[i]) for i in range(n))
-    null = tuple(program.null_offsets)
-    reference = sum(row_loss(program, i, null, False) for i in range(n))
+    reference = sum(row_loss(program, i, program.null_offsets, False) for i in range(n))
     return {"primal": primal, "dual": dual, "gap": primal - dual, "reference": reference}
+
+
+def prove(archive: zipfile.ZipFile) -> Program:
+    """Prove the statement of an opened file, or raise Refused with the first failure."""
+    info = archive.getinfo("statement.json")
+    expect(info.file_size <= MOST_STATEMENT_BYTES, "statement.json: too large")
+    program = Program(parsed(text := archive.read(info), info.filename))
+    program.sha256 = hashlib.sha256(text).hexdigest()
+    steps = work(program)
+    expect(steps <= MOST_WORK, f"too large for this checker: {steps} steps, not {MOST_WORK}")
+    for name, value in recompute(archive, program).items():
+        claim = program.claims[name]
+        told = str(value) if value.bit_length() <= MOST_BITS else "a longer number"
+        expect(claim == value, f"{name}: the file claims {claim}, the check gives {told}")
+    return program
 
 
 def check(path: str) -> Program:
@@ -495,17 +519,8 @@ def check(path: str) -> Program:
 
     Returns the Program of the file; its ``claims`` are proven.
     """
-    try:
-        with open_archive(path) as archive:
-            program = Program(read_json(archive, "statement.json"))
-            program.sha256 = hashlib.sha256(archive.read("statement.json")).hexdigest()
-            for name, value in recompute(archive, program).items():
-                claim = program.claims[name]
-                told = str(value) if value.bit_length() <= MOST_BITS else "a longer number"
-                expect(claim == value, f"{name}: the file claims {claim}, the check gives {told}")
-    except (OSError, EOFError, MemoryError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
-        raise Refused(f"not a readable certificate: {shown(str(error))}") from None
-    return program
+    with opened(path) as archive:
+        return prove(archive)
 
 
 def decimal(value: int, bits: int, rounding: str) -> str:
@@ -519,43 +534,51 @@ def statement(program: Program, over: str = "the dictionary") -> str:
     """State in words what the file proves."""
     claims, k = program.claims, program.bound_bits
     gap = decimal(claims["gap"], k, ROUND_CEILING)
+    relative, up = "the objective at zero weights is 0 or rounds to it", Context(12, ROUND_CEILING)
     if claims["reference"] > 0:
-        quotient = Context(prec=12, rounding=ROUND_CEILING).divide(
-            Decimal(claims["gap"]), Decimal(claims["reference"])
-        )
+        quotient = up.divide(Decimal(claims["gap"]), Decimal(claims["reference"]))
         relative = f"{quotient} of the objective at zero weights and the intercept in the file"
-    else:
-        relative = "the objective at zero weights is 0 or rounds to it"
-    loss = program.loss
-    if loss == "huber":
-        loss += f" (delta {decimal(*program.delta, ROUND_HALF_EVEN)})"
-    return "\n".join(
-        [
-            f"the weights in this file are within {gap} of the best possible ({relative})",
-            f"  their objective is at most        {decimal(claims['primal'], k, ROUND_CEILING)}",
-            f"  no weights have one below         {decimal(claims['dual'], k, ROUND_FLOOR)}",
-            f"  {loss} + {program.penalty}, {program.rows} rows, "
-            f"{program.outputs} outputs, {'with' if program.intercept else 'no'} intercept, "
-            f"strength {decimal(*program.strength, ROUND_HALF_EVEN)} to 12 digits",
-            f"  over {over} of {program.atoms} atoms with SHA-256 {program.columns_sha256}",
-            f"  on targets and row weights of the statement with SHA-256 {program.sha256}",
-        ]
+    delta = decimal(*program.delta, ROUND_HALF_EVEN)
+    loss = program.loss + f" (delta {delta})" * (program.loss == "huber")
+    return (
+        f"the weights in this file are within {gap} of the best possible ({relative})\n"
+        f"  their objective is at most        {decimal(claims['primal'], k, ROUND_CEILING)}\n"
+        f"  no weights have one below         {decimal(claims['dual'], k, ROUND_FLOOR)}\n"
+        f"  {loss} + {program.penalty}, {program.rows} rows, "
+        f"{program.outputs} outputs, {'with' if program.intercept else 'no'} intercept, "
+        f"strength {decimal(*program.strength, ROUND_HALF_EVEN)} to 12 digits\n"
+        f"  over {over} of {program.atoms} atoms with SHA-256 {program.columns_sha256}\n"
+        f"  on targets and row weights of the statement with SHA-256 {program.sha256}"
     )
 
 
-def main(paths: Sequence[str]) -> int:
-    """Check every file; exit status 1 if one is refused."""
-    if not paths:
-        print("usage: python checker.py FILE...", file=sys.stderr)
-        return 2
-    refused = False
-    for path in paths:
-        try:
-            print(f"PROVEN {shown(path)}: {statement(check(path))}")
-        except Refused as reason:
-            print(f"REFUSED {shown(path)}: {reason}")
-            refused = True
-    return int(refused)
+def told(path: str) -> str:
+    """Prove the statement of a file, and state it in words."""
+    return statement(check(path))
+
+
+def main(
+    paths: Sequence[str], tell: Callable[[str], str] = told, script: str = "checker.py"
+) -> int:
+    """Check every file, and return the exit status.
+
+    It is 0 if all are proven, 1 if one is refused, 2 without files, and 141, as of a closed
+    pipe, if the results can't be written.
+    """
+    status = 0 if paths else 2
+    try:
+        print(end="" if paths else f"usage: python {script} FILE...\n", file=sys.stderr)
+        for path in paths:
+            try:
+                print(f"PROVEN {shown(path)}: {tell(path)}")
+            except Refused as reason:
+                print(f"REFUSED {shown(path)}: {reason}")
+                status = 1
+        print(end="", flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python still has to write
+        return 141
+    return status
 
 
 if __name__ == "__main__":

@@ -357,27 +357,23 @@ def matched(patterns: Iterator[str], columns: Iterator[tuple[int, int]], rows: i
     return len(seen)
 
 
-def check(path: str) -> str:
-    """Prove the statement of a file about a whole class, or raise Refused with the first failure.
+def prove(archive: zipfile.ZipFile, program: checker.Program) -> str:
+    """Prove the statement of an opened file about a whole class, or raise Refused.
 
-    Returns the statement in words.
+    ``program`` is the statement that the checker has proven of the same archive. Returns the
+    statement about the class in words.
     """
-    program = checker.check(path)
-    try:
-        with checker.open_archive(path) as archive:
-            expect(NAME in archive.namelist(), f"no {NAME}: the file is about its columns only")
-            expect(archive.getinfo(NAME).file_size <= MOST_BYTES, f"{NAME}: too large")
-            text, work = archive.read(NAME), Work()
-            # an entry takes up to 200 bytes, a nested list or object more
-            work.spend(8 * text.count(b",") + 1000 * (text.count(b"[") + text.count(b"{")))
-            fields = checker.Fields(checker.read_json(archive, NAME), "completeness")
-            expect(fields.take("version", int) == 1, "version: this checker reads 1")
-            expect((kind := fields.take("class", str)) in CLASSES, f"class: none of {[*CLASSES]}")
-            words, data, patterns, count = CLASSES[kind](fields, program, work)
-            fields.end()
-            found = matched(patterns, checker.columns(archive, program), program.rows)
-    except (OSError, EOFError, zipfile.BadZipFile, ValueError, RuntimeError) as error:
-        raise Refused(f"not a readable certificate: {error}") from None
+    expect(NAME in archive.namelist(), f"no {NAME}: the file is about its columns only")
+    expect(archive.getinfo(NAME).file_size <= MOST_BYTES, f"{NAME}: too large")
+    text, work = archive.read(NAME), Work()
+    # an entry takes up to 200 bytes, a nested list or object more
+    work.spend(8 * text.count(b",") + 1000 * (text.count(b"[") + text.count(b"{")))
+    fields = checker.Fields(checker.parsed(text, NAME), "completeness")
+    expect(fields.take("version", int) == 1, "version: this checker reads 1")
+    expect((kind := fields.take("class", str)) in CLASSES, f"class: none of {[*CLASSES]}")
+    words, data, patterns, count = CLASSES[kind](fields, program, work)
+    fields.end()
+    found = matched(patterns, checker.columns(archive, program), program.rows)
     expect(found == (most := count()), f"{found} patterns are listed, {most} are counted")
     digest = hashlib.sha256(" ".join(map(str, data)).encode("ascii")).hexdigest()
     gap = checker.decimal(program.claims["gap"], program.bound_bits, "ROUND_CEILING")
@@ -391,19 +387,18 @@ def check(path: str) -> str:
     )
 
 
+def check(path: str) -> str:
+    """Prove the statement of a file about a whole class, or raise Refused with the first failure.
+
+    Returns the statement in words.
+    """
+    with checker.opened(path) as archive:
+        return prove(archive, checker.prove(archive))
+
+
 def main(paths: Sequence[str]) -> int:
-    """Check every file; exit status 1 if one is refused, 2 without files."""
-    if not paths:
-        print("usage: python completeness.py FILE...", file=sys.stderr)
-        return 2
-    refused = False
-    for path in paths:
-        try:
-            print(f"PROVEN {checker.shown(path)}: {check(path)}")
-        except Refused as reason:
-            print(f"REFUSED {checker.shown(path)}: {reason}")
-            refused = True
-    return int(refused)
+    """Check every file; the exit status is that of the checker."""
+    return checker.main(paths, check, "completeness.py")
 
 
 if __name__ == "__main__":

@@ -36,11 +36,11 @@ def _run(options: argparse.Namespace) -> int:
 
 def _told(file: str) -> str:
     """Return the proven statement in one line; raise Refused if the proof fails."""
-    program = checker.check(file)
-    over = f"the dictionary {program.columns_sha256[:16]}"
-    with checker.open_archive(file) as archive:
+    with checker.opened(file) as archive:
+        program = checker.prove(archive)
+        over = f"the dictionary {program.columns_sha256[:16]}"
         if checker.EXTRA_NAME in archive.namelist():
-            words = " ".join(completeness.check(file).split())
+            words = " ".join(completeness.prove(archive, program).split())
             over = f"every {words.partition(', of any width')[0].removeprefix('no ')}"
     gap = checker.decimal(program.claims["gap"], program.bound_bits, ROUND_CEILING)
     return f"gap at most {gap}, {program.loss} + {program.penalty}, over {over}"

@@ -383,6 +383,101 @@ def both_sizes(file):
     return bytes(file)
 
 
+def zipped(alter, prefix=b"", large=False):
+    """Put the parts together by a function of the archive and the place of an entry.
+
+    ``alter(archive, info)`` is called before each entry is written, and with None at the end.
+    """
+
+    def change(parts):
+        file = io.BytesIO(prefix)
+        file.seek(len(prefix))
+        with zipfile.ZipFile(file, "w") as archive:
+            for name, content in zip(checker.NAMES, (parts.json(), parts.columns), strict=True):
+                info = zipfile.ZipInfo(name)
+                alter(archive, info)
+                with archive.open(info, "w", force_zip64=large) as entry:
+                    entry.write(content.encode() if isinstance(content, str) else content)
+            alter(archive, None)
+        return file.getvalue()
+
+    return change
+
+
+def gap(name):
+    """Leave three bytes before an entry, or before the directory for None."""
+
+    def alter(archive, info):
+        if (info and info.filename) == name:
+            archive.start_dir += 3
+
+    return zipped(alter)
+
+
+def noted(place):
+    """Put bytes into the archive's comment, an entry's comment or extra field, or its directory."""
+
+    def alter(archive, info):
+        if place == "archive":
+            archive.comment = b"note"
+        elif place == "directory" and info is None:
+            archive.infolist()[-1].extra = b"\xfe\xca\x02\x00hi"
+        elif info and info.filename == "columns.bin" and place != "directory":
+            setattr(info, place, b"\xfe\xca\x02\x00hi")
+
+    return zipped(alter)
+
+
+def overwritten(signature, offset, content):
+    """Overwrite bytes after the last appearance of a signature."""
+
+    def change(file):
+        place = file.rindex(signature) + offset
+        file[place : place + len(content)] = content
+        return bytes(file)
+
+    return in_file(change)
+
+
+def sizes_of_64_bits(size):
+    """The head of the columns with sizes of 64 bits, and a size that is off."""
+
+    def change(parts):
+        file = bytearray(zipped(lambda archive, info: None, large=True)(parts))
+        place = file.rindex(b"PK\3\4") + 30 + len("columns.bin") + 4
+        struct.pack_into("<Q", file, place, len(parts.columns) + size)
+        return bytes(file)
+
+    return change
+
+
+def streamed(parts):
+    """Write the sizes after each entry, as for a pipe."""
+
+    class Pipe(io.BytesIO):
+        def seekable(self):
+            return False
+
+        def seek(self, *arguments):
+            raise io.UnsupportedOperation
+
+    file = Pipe()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("statement.json", parts.json())
+        archive.writestr("columns.bin", parts.columns)
+    return file.getvalue()
+
+
+def records_of_64_bits(parts):
+    """End a small archive as one of more than 2 GB ends."""
+    file = parts.archive()
+    count, size, start = struct.unpack("<H2L", file[-12:-2])
+    end = len(file) - 22
+    records = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, count, count, size, start)
+    records += struct.pack("<4sLQL", b"PK\6\7", 0, end, 1)
+    return file[:end] + records + file[end:]
+
+
 def bad_sum(file):
     """Change a byte of the columns, but not their sum in the zip's directory."""
     file[file.index(b"columns.bin") + len(b"columns.bin")] ^= 1
@@ -890,7 +985,7 @@ CORRUPTIONS = {
         lambda parts: parts.archive()[: len(parts.archive()) // 2],
         "not a readable certificate",
     ),
-    "a missing head": ("squared", lambda parts: parts.archive()[200:], "not a readable cert"),
+    "a missing head": ("squared", lambda parts: parts.archive()[200:], "not as the directory has"),
     "an entry too many": (
         "squared",
         rewritten(extra=[("note.txt", "")]),
@@ -928,10 +1023,80 @@ CORRUPTIONS = {
         lambda parts: BOMB.archive(zipfile.ZIP_DEFLATED),
         "statement.json: compressed or encrypted",
     ),
+    # bytes that belong to no entry, and heads that other readers may take for others
+    "bytes before": ("squared", lambda parts: b"MZ\n" + parts.archive(), "as the directory has it"),
+    "bytes before, offsets mended": (
+        "squared",
+        zipped(lambda archive, info: None, b"MZ\n"),
+        "as the directory has it",
+    ),
+    "bytes between": ("squared", gap("columns.bin"), "columns.bin: not as the directory has it"),
+    "bytes before the directory": ("squared", gap(None), "bytes that belong to no entry"),
+    "a byte after": (
+        "squared",
+        lambda parts: parts.archive() + b"\0",
+        "belong to no entry|readable",
+    ),
+    "a comment": ("squared", noted("archive"), "bytes that belong to no entry"),
+    "a comment of an entry": ("squared", noted("comment"), "bytes that belong to no entry"),
+    "an extra field": ("squared", noted("extra"), "columns.bin: not as the directory has it"),
+    "an extra field of the directory": (
+        "squared",
+        noted("directory"),
+        "columns.bin: not as the directory has it",
+    ),
+    "sizes after the entries": ("squared", streamed, "statement.json: compressed or encrypted"),
+    "records of 64 bits": ("squared", records_of_64_bits, "bytes that belong to no entry"),
+    **{
+        f"a size of 64 bits, {size:+d}": (
+            "squared",
+            sizes_of_64_bits(size),
+            "columns.bin: not as the directory has it",
+        )
+        for size in (-1, 1, 1 << 40)
+    },
+    **{
+        f"{what} in a head": (
+            "squared",
+            overwritten(b"PK\3\4", place, content),
+            "columns.bin: not as the directory has it|not a readable certificate",
+        )
+        for what, place, content in (
+            ("encrypted", 6, b"\1\0"),
+            ("another compression", 8, b"\x08\0"),
+            ("another date", 12, b"\x21\x22"),
+            ("another sum", 14, b"\0\0\0\0"),
+            ("a smaller size", 18, b"\1\0\0\0"),
+            ("a larger size", 22, b"\0\1\0\0"),
+            ("another name", 30, b"C"),
+        )
+    },
+    **{
+        f"{what} at the end": (
+            "squared",
+            overwritten(b"PK\5\6", place, content),
+            "bytes that belong to no entry|as the directory has it|not a readable certificate",
+        )
+        for what, place, content in (
+            ("another disk", 4, b"\1\0"),
+            ("fewer entries", 8, b"\1\0"),
+            ("more entries", 10, b"\3\0"),
+            ("a smaller directory", 12, b"\1\0\0\0"),
+            ("another place", 16, b"\1\0\0\0"),
+            ("a comment's length", 20, b"\1\0"),
+        )
+    },
+    "a name that goes on after a null byte": (
+        "squared",
+        lambda parts: parts.archive(names=("statement.json*x", "columns.bin")).replace(
+            b"*x", b"\0x"
+        ),
+        "not the files of a certificate",
+    ),
     "an unknown compression": ("squared", headers(10, 8, "<H", 77), "compressed or encrypted"),
     "an encrypted entry": ("squared", headers(8, 6, "<H", 1), "compressed or encrypted"),
     "sizes that differ": ("squared", headers(24, 22, "<I", 10), "compressed or encrypted"),
-    "2 GB declared": ("squared", in_file(both_sizes), "statement.json: longer than the file"),
+    "2 GB declared": ("squared", in_file(both_sizes), "columns.bin: not as the directory has it"),
     "a wrong sum": ("squared", in_file(bad_sum), "columns.bin"),
     "a name that is not UTF-8": ("squared", in_file(name_not_utf8), "not a readable certificate"),
 }
