@@ -9,6 +9,7 @@ from typing import Any
 
 from ..dictionaries import BinaryMatrix
 from ..dictionaries.files.replacing import replacing
+from . import checker
 from .checker import EXTRA_NAME, MOST_STATEMENT_BYTES, NAMES
 
 _COLUMNS = 4096  # columns packed at a time
@@ -21,7 +22,7 @@ def write(
     design: BinaryMatrix,
     completeness: dict[str, Any] | None,
 ) -> None:
-    """Write a certificate, whole or not at all."""
+    """Write a certificate, whole or not at all, that is not too large for the checker."""
     contents = {NAMES[0]: _json(statement)}
     if completeness is not None:
         contents[EXTRA_NAME] = _json(completeness)
@@ -31,12 +32,29 @@ def write(
                 f"certificate: expected a {name} of at most {MOST_STATEMENT_BYTES} bytes, the "
                 f"limit of the checker, got {len(text)}; use fewer rows or outputs"
             )
+    _check_work(statement)
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
         for name, text in contents.items():
             archive.writestr(zipfile.ZipInfo(name, _DATE), text)
         with archive.open(zipfile.ZipInfo(NAMES[1], _DATE), "w", force_zip64=True) as columns:
             for chunk in _packed(design):
                 columns.write(chunk)
+
+
+def _check_work(statement: dict[str, Any]) -> None:
+    """Raise ValueError if the checker would refuse the statement's numbers or its work."""
+    try:
+        steps = checker.work(checker.Program(statement))
+    except checker.Refused as reason:
+        raise ValueError(
+            f"certificate: expected numbers in the checker's ranges, got: {reason}; rescale the "
+            "program"
+        ) from None
+    if steps > checker.MOST_WORK:
+        raise ValueError(
+            f"certificate: expected at most {checker.MOST_WORK} steps of the checker, got {steps}; "
+            "use fewer rows, outputs or atoms"
+        )
 
 
 def columns_sha256(design: BinaryMatrix) -> str:

@@ -54,8 +54,8 @@ LOGS = {"logistic": 7, "softmax": 7}  # the most logarithms and exponentials of 
 PENALTIES = ("l1", "group")
 NAMES = ("statement.json", "columns.bin")
 EXTRA_NAME = "completeness.json"  # completeness.py checks it
-FAILURES = (OSError, EOFError, MemoryError, ValueError, RuntimeError, ArithmeticError)
-FAILURES += (zipfile.BadZipFile, zipfile.LargeZipFile, struct.error)
+ZIP_ERRORS = (zipfile.BadZipFile, zipfile.LargeZipFile, struct.error, EOFError)
+FAILURES = (*ZIP_ERRORS, OSError, MemoryError, ValueError, RuntimeError, ArithmeticError)
 
 _EXACT = Context(prec=40)
 _WIDE = Context(prec=70)
@@ -374,7 +374,7 @@ def refuse_number(text: str) -> None:
 def parsed(text: bytes, name: str) -> Any:
     """Read the JSON of an archive entry, whose numbers must all be integers."""
     try:
-        hooks = {"parse_float": refuse_number, "parse_constant": refuse_number}
+        hooks: Any = {"parse_float": refuse_number, "parse_constant": refuse_number}
         hooks |= {"object_pairs_hook": no_duplicates, "parse_int": small_integer}
         return json.loads(text.decode("ascii"), **hooks)
     except (ValueError, RecursionError) as error:
@@ -457,7 +457,7 @@ def work(program: Program) -> int:
     square = (max(x.bit_length() for x in numbers) + max(scales) - min(scales) >> 8) ** 2
     entry = 40 + 2 * square + LOGS.get(program.loss, 0) * (300 + square)
     widths = [(max(v) - min(0, *v)).bit_length() for v in zip(*program.dual_point, strict=True)]
-    column = 30 + sum(2 + width * (1 + (program.rows >> 11)) for width in widths)
+    column: int = 30 + sum(2 + width * (1 + (program.rows >> 11)) for width in widths)
     added = program.rows * sum(map(len, program.weights.values()))
     return program.rows * program.outputs * entry + program.atoms * column + added
 

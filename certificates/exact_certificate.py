@@ -69,6 +69,8 @@ class ExactCertificate:
 
         Raises
         ------
+        ValueError
+            If the checker would refuse the file: it counts its work before it begins.
         ValueError, BudgetExceeded
             As :func:`bidual.completeness`, if ``complete`` is True.
         OSError
