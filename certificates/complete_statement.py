@@ -176,7 +176,7 @@ def _distinct(matrix: BinaryMatrix) -> set[bytes]:
 
 def _whole(array: Any) -> list[int]:
     """Return all entries, row by row, as Python ints."""
-    return [int(entry) for entry in np.asarray(array).ravel().tolist()]
+    return [int(entry) for entry in array.ravel().tolist()]
 
 
 def _thresholds(X: ArrayLike, budget: Budget | None) -> dict[str, Any]:

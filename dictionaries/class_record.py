@@ -12,7 +12,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 
 from .neuron import Layer, Neuron, Range, Reset
-from .validation import check_whole, is_number
+from .validation import check_whole, is_number, shown
 from .witnesses.neuron_witnesses import NeuronWitnesses
 from .witnesses.sampled import SampledWitnesses, Witnesses, check_widths
 
@@ -78,7 +78,7 @@ class ClassRecord:
         if self.readout not in get_args(Readout):
             raise ValueError(f"readout: expected 'last' or 'every', got {self.readout!r}")
         if not (is_number(self.p) and self.p >= 1):
-            raise ValueError(f"p: expected a number in [1, inf], got {self.p!r}")
+            raise ValueError(f"p: expected a number in [1, inf], got {shown(self.p)}")
         object.__setattr__(self, "p", float(self.p))
         if self.gauge not in get_args(Gauge):
             raise ValueError(f"gauge: expected 'subnetwork' or 'neuron', got {self.gauge!r}")

@@ -23,18 +23,15 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .validation import is_number, number_array, real_array, shown
+
 Reset = float | Literal["delayed", "immediate", "hard"]
 Range = float | tuple[float, float]
 
 
 def _check_range(name: str, value: Range, low: float, high: float) -> Range:
     """Return a number, or a pair low <= high of them, within [low, high]."""
-    try:
-        ends = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name}: expected a number or a (low, high) pair, got {value!r:.80}"
-        ) from error
+    ends = real_array(name, value, "a number or a (low, high) pair")
     if ends.shape not in ((), (2,)):
         raise ValueError(f"{name}: expected a number or a (low, high) pair, got {value!r}")
     if (
@@ -95,8 +92,8 @@ class Neuron:
                     f"reset: expected 'delayed', 'immediate', 'hard' or a number, "
                     f"got {self.reset!r}"
                 )
-        elif not isinstance(self.reset, int | float | np.integer | np.floating):
-            raise ValueError(f"reset: expected a name or a number, got {self.reset!r}")
+        elif not is_number(self.reset):
+            raise ValueError(f"reset: expected a name or a number, got {shown(self.reset)}")
         elif not 0 <= self.reset < np.inf:
             raise ValueError(f"reset: expected a finite number >= 0, got {self.reset}")
         else:
@@ -140,17 +137,19 @@ class Layer:
     strict: bool = False
 
     def __post_init__(self) -> None:
-        if np.ndim(self.weights) != 2 or 0 in np.shape(self.weights):
-            raise ValueError(f"weights: expected shape (fan-in, m), got {np.shape(self.weights)}")
-        width = self.width
-        shapes = {"weights": self.weights.shape, "recurrent": (width, width)}
+        fan_in, width = 0, 0
         for name in ("weights", "leak", "threshold", "reset", "bias", "recurrent"):
-            array = getattr(self, name)
-            if array is None:
+            value = getattr(self, name)
+            if value is None and name == "recurrent":
                 continue
-            shape = shapes.get(name, (width,))
-            if not isinstance(array, np.ndarray) or array.dtype != np.float64:
-                raise ValueError(f"{name}: expected a float64 array, got {type(array).__name__}")
+            array = real_array(name, value)
+            if not isinstance(value, np.ndarray) or value.dtype != np.float64:
+                raise ValueError(f"{name}: expected a float64 array, got {type(value).__name__}")
+            if name == "weights":
+                if array.ndim != 2 or array.size == 0:
+                    raise ValueError(f"weights: expected shape (fan-in, m), got {array.shape}")
+                fan_in, width = array.shape
+            shape = {"weights": (fan_in, width), "recurrent": (width, width)}.get(name, (width,))
             if array.shape != shape or not np.isfinite(array).all():
                 what = "NaN or infinity" if array.shape == shape else f"shape {array.shape}"
                 raise ValueError(f"{name}: expected finite numbers of shape {shape}, got {what}")
@@ -175,6 +174,8 @@ class Layer:
     ) -> Self:
         """Build a layer; a number applies to all its neurons, and ``reset`` may be a name.
 
+        A constant is a number or an array (m,) or (1, m), as other libraries keep it.
+
         Raises
         ------
         ValueError
@@ -186,17 +187,17 @@ class Layer:
         >>> Layer.build([[1.0, 2.0]], leak=0.5, threshold=[1.0, 3.0], reset="immediate").reset
         array([0.5, 1.5])
         """
-        matrix = np.array(weights, dtype=np.float64)
+        matrix = real_array("weights", weights).copy()
         if matrix.ndim != 2:
             raise ValueError(f"weights: expected shape (fan-in, m), got {matrix.shape}")
 
         def per_neuron(name: str, value: ArrayLike) -> NDArray[np.float64]:
-            array = np.array(value, dtype=np.float64)
-            if array.shape not in ((), (1,), (matrix.shape[1],)):
+            array, width = real_array(name, value), matrix.shape[1]
+            if array.shape not in ((), (1,), (width,), (1, width)):
                 raise ValueError(
-                    f"{name}: expected a number or shape ({matrix.shape[1]},), got {array.shape}"
+                    f"{name}: expected a number or shape ({width},), got {array.shape}"
                 )
-            return np.broadcast_to(array, matrix.shape[1:]).copy()
+            return np.broadcast_to(array.ravel(), width).copy()
 
         leaks, thresholds = per_neuron("leak", leak), per_neuron("threshold", threshold)
         if isinstance(reset, str):
@@ -218,7 +219,7 @@ class Layer:
             threshold=thresholds,
             reset=taken,
             bias=per_neuron("bias", bias),
-            recurrent=None if recurrent is None else np.array(recurrent, dtype=np.float64),
+            recurrent=None if recurrent is None else real_array("recurrent", recurrent).copy(),
             hard=isinstance(reset, str) and reset == "hard",
             strict=strict,
         )
@@ -253,7 +254,7 @@ class Layer:
         """
         if self.recurrent is not None:
             raise ValueError("neurons: expected a layer without recurrent weights; use it whole")
-        chosen = np.asarray(neurons)
+        chosen = number_array("neurons", neurons)
         parts = ("leak", "threshold", "reset", "bias")
         return replace(
             self,

@@ -18,6 +18,7 @@ from ..kernels import rollout as kernels
 from .files.packed_head import words_for
 from .neuron import Layer
 from .threads.threads import split
+from .validation import real_array
 from .witnesses.sampled import WEIGHT_GRID
 
 INPUT_GRID = 2.0**-20
@@ -40,14 +41,10 @@ def check_sequences(X: ArrayLike, inputs: int | None = None) -> NDArray[np.float
     ValueError
         If X has another shape or no entries, or an entry is NaN, infinite or too large.
     """
-    try:
-        if np.iscomplexobj(X) or np.ma.isMaskedArray(X):
-            raise TypeError(f"expected real numbers without a mask, got {type(X).__name__}")
-        sequences = np.ascontiguousarray(X, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"X: expected numbers of shape (n, T, d): {error}") from error
-    if np.ndim(X) != 3:
-        raise ValueError(f"X: expected sequences of shape (n, T, d), got {np.shape(X)}")
+    array = real_array("X", X)
+    if array.ndim != 3:
+        raise ValueError(f"X: expected sequences of shape (n, T, d), got {array.shape}")
+    sequences = np.ascontiguousarray(array)
     if sequences.size == 0:
         raise ValueError(f"X: expected at least one entry, got shape {sequences.shape}")
     if inputs is not None and sequences.shape[2] != inputs:

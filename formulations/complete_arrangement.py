@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..dictionaries import BinaryMatrix
-from ..dictionaries.validation import Array
+from ..dictionaries.validation import Array, array_shape
 from .losses import Absolute, Hinge, Huber, Logistic, Loss, Squared, SquaredHinge
 from .program import ConvexProgram
 
@@ -121,9 +121,10 @@ def complete_arrangement(
     >>> best.patterns.to_dense().tolist(), best.weights.ravel().tolist()
     ([[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]], [1.0, 1.25, -1.25])
     """
-    rows = np.shape(target)[0] if np.ndim(target) else 0
+    shape = array_shape("target", target)
+    rows = shape[0] if shape else 0
     if rows == 0:
-        raise ValueError(f"target: expected shape (n,) with n >= 1, got {np.shape(target)}")
+        raise ValueError(f"target: expected shape (n,) with n >= 1, got {shape}")
     atom = BinaryMatrix.from_dense(np.ones((rows, 1)))
     one_atom = ConvexProgram(atom, target, loss, strength, row_weights)
     if type(one_atom.loss) not in _CAPS:

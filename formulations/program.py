@@ -21,7 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..dictionaries import BinaryMatrix, Design, SpikeDictionary
 from ..dictionaries.matrix.operands import column_numbers
-from ..dictionaries.validation import Array, finite_array
+from ..dictionaries.validation import Array, finite_array, real_array
+from ..networks.labels import checked_labels
 from .epigraph import Cone
 from .laws import check_loss, check_penalty
 from .least_strength import least_strength
@@ -101,10 +102,7 @@ class ConvexProgram:
         n, atoms = design.shape
         if n == 0 or atoms == 0:
             raise ValueError(f"design: expected at least one row and one atom, got {design!r}")
-        try:
-            targets = np.array(target, dtype=np.float64)
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"target: expected numbers, got {target!r:.60}") from error
+        targets = real_array("target", target).copy()
         if targets.ndim not in (1, 2) or targets.shape[0] != n or targets.size == 0:
             raise ValueError(f"target: expected shape ({n},) or ({n}, C), got {targets.shape}")
         found = find_loss(loss)
@@ -122,7 +120,7 @@ class ConvexProgram:
         self.strength = checked_strength(strength)
         self.row_weights = weights
         self.intercept = bool(intercept)
-        self.classes = classes
+        self.classes = None if classes is None else checked_labels(classes, self.outputs)
         self.source: Any = None
         self.dictionary: SpikeDictionary | None = None
         each = tuple((c,) for c in range(self.outputs))
@@ -212,7 +210,7 @@ class ConvexProgram:
             program without one.
         """
         W = finite_array("weights", weights, self.design.shape[1], self.outputs)
-        b = np.asarray(intercept, dtype=np.float64)
+        b = real_array("intercept", intercept)
         b = finite_array("intercept", np.full(self.outputs, b) if b.ndim == 0 else b, self.outputs)
         if b.any() and not self.intercept:
             raise ValueError(f"intercept: expected 0, as the program has no intercept, got {b}")

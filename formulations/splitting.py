@@ -30,7 +30,7 @@ from scipy import sparse
 
 from ..dictionaries import DenseMatrix
 from ..dictionaries.threads.threads import split
-from ..dictionaries.validation import Array
+from ..dictionaries.validation import Array, any_array, real_array
 from ..kernels import splitting as kernels
 from .losses import Loss
 from .program import ConvexProgram
@@ -205,12 +205,12 @@ class SplitSamples:
         return outputs
 
 
-def time_major(sequences: Any, check: Callable[[Any], Array] = np.asarray) -> Any:
+def time_major(sequences: Any, check: Callable[[Any], Array] = np.array) -> Any:
     """Reorder inputs (n, T, d) for :class:`SplitSamples`; sparse if few entries are nonzero.
 
     ``check`` runs on one step at a time, since it takes several times the memory of its input.
     """
-    X = np.asanyarray(sequences)
+    X = any_array("X", sequences)
     steps = (check(X[:, t : t + 1])[:, 0] for t in range(max(X.shape[1], 1)))
     if np.count_nonzero(X) <= _SPARSE * X.size:
         return sparse.vstack([sparse.csr_array(step, dtype=float) for step in steps], format="csr")
@@ -311,10 +311,9 @@ class SpikeFit:
         else:
             matrices = {at: self.hessian(at) for at in self._own}
             sides = dict.fromkeys(self._own, np.eye(W.shape[0]))
-        inverses: dict[bool, Array] = {
-            at: np.asarray(np.linalg.solve(M, sides[at]), dtype=np.float64)
-            for at, M in matrices.items()
-        }
+        inverses: dict[bool, Array] = {}
+        for at, M in matrices.items():
+            inverses[at] = real_array("M", np.linalg.solve(M, sides[at]))
         return inverses
 
     def ridge(self, pulls: Array, last: bool) -> Array:

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..dictionaries.validation import Array, check_number, finite_array
+from ..networks.labels import label_array
 from .losses import Loss
 
 
@@ -12,10 +13,10 @@ def encode(
 ) -> tuple[NDArray[np.float64], NDArray[np.generic] | None]:
     """Turn labels or numbers into targets (N, C), and return the classes of labels.
 
-    One-dimensional integers, booleans and strings are labels. Two classes make one output, +1
-    for the larger label. C > 2 classes make C outputs, one against the rest. For the softmax
-    loss C >= 2 classes make one-hot rows. Floats and arrays of two dimensions are targets and
-    are used unchanged.
+    One-dimensional integers, booleans, strings and bytes are labels, also as objects (pandas).
+    Two classes make one output, +1 for the larger label. C > 2 classes make C outputs, one
+    against the rest. For the softmax loss C >= 2 classes make one-hot rows. Floats and arrays
+    of two dimensions are targets and are used unchanged.
 
     Parameters
     ----------
@@ -34,15 +35,11 @@ def encode(
     ValueError
         If y has another length, a single class, or numbers that the loss does not take.
     """
-    labels = np.asarray(y)
-    if labels.dtype == object and all(isinstance(label, str) for label in labels.flat):
-        labels = labels.astype(str)  # pandas keeps strings as objects
+    labels = label_array("y", y)
     if labels.ndim not in (1, 2) or labels.shape[0] != n_rows or labels.size == 0:
         raise ValueError(
             f"y: expected shape ({n_rows},) or ({n_rows}, C), one entry per row, got {labels.shape}"
         )
-    if labels.dtype.kind not in "biufUS":
-        raise ValueError(f"y: expected numbers or strings, got dtype {labels.dtype}")
     if labels.ndim == 1 and labels.dtype.kind != "f":
         classes = np.unique(labels)
         if classes.size < 2:
@@ -51,8 +48,11 @@ def encode(
             return np.where(labels[:, None] == classes, 1.0, 0.0), classes
         positive = classes[1:] if classes.size == 2 else classes
         return np.where(labels[:, None] == positive, 1.0, -1.0), classes
-    if labels.dtype.kind in "US":
-        raise ValueError("y: expected shape (N,) for strings, which are labels, got two dimensions")
+    if labels.dtype.kind in "SUT" or (labels.dtype.kind in "biu" and labels.shape[1:] == (1,)):
+        raise ValueError(
+            f"y: expected shape ({n_rows},) for labels, got {labels.dtype} of shape "
+            f"{labels.shape}; use y[:, 0], or floats for numbers to fit"
+        )
     targets = labels.astype(np.float64).reshape(n_rows, -1)
     loss.check_targets(targets)
     if loss.labels and labels.ndim == 1 and np.ptp(targets) == 0:

@@ -4,7 +4,8 @@ The head of the file holds all data, under SHA-256. Reading executes no code. Me
 
     {"contents": "network", "version": 2, "class": "SpikingNetwork", "inputs": d,
      "hidden": [...], "readout": "last" or "every", "readout_leak": number,
-     "classes": null or {"dtype": as NumPy writes it, "labels": [...]},
+     "classes": null or {"dtype": as NumPy writes it, "T" for strings of any length,
+                         "labels": [...], bytes as Latin-1},
      "witnesses": null where K = 0, else the record of ``dictionaries/witnesses/records.py``}
 
 Arrays: ``readout_weights``, ``intercept``, and the arrays of the record, with the prefix
@@ -22,9 +23,9 @@ from ..dictionaries.files.packed_file import open_packed
 from ..dictionaries.files.packed_head import Path, words_for
 from ..dictionaries.files.packed_writer import write_packed
 from ..dictionaries.witnesses.records import from_record, to_record
+from .labels import checked_labels
 
 _VERSION = 2
-_LABELS = (str, bool, int, float)  # types that JSON returns unchanged
 
 
 def write_network(path: Path, kind: str, fields: dict[str, Any]) -> None:
@@ -94,24 +95,19 @@ def _subnetworks(record: Any, arrays: dict[str, NDArray[Any]]) -> Any:
 
 
 def _labels_told(classes: NDArray[Any]) -> dict[str, Any]:
-    labels = classes.tolist()
-    for label in labels:
-        if type(label) not in _LABELS or label in (np.inf, -np.inf):
-            raise TypeError(
-                f"classes: expected strings, whole numbers, finite floats or bools, got {label!r}, "
-                "which a network file can't describe; convert the labels"
-            )
-    if classes.dtype.kind == "T":  # NumPy can't write its dtype of strings of any length as text
-        raise TypeError(
-            f"classes: expected a dtype that a file can describe, got {classes.dtype!r}; "
-            "use np.array(classes.tolist()), which has the same labels"
-        )
-    return {"dtype": classes.dtype.str, "labels": labels}
+    """Describe the labels of a network, which :func:`checked_labels` has checked."""
+    kind, labels = classes.dtype.kind, classes.tolist()
+    if kind == "S":
+        labels = [str(label, "latin-1") for label in labels]
+    return {"dtype": "T" if kind == "T" else classes.dtype.str, "labels": labels}
 
 
 def _labels_read(told: Any) -> NDArray[np.generic]:
     """Return labels; raise ValueError unless :func:`_labels_told` would write ``told``."""
-    labels: NDArray[np.generic] = np.array(told["labels"], dtype=told["dtype"])
+    dtype, given = np.dtype(told["dtype"]), told["labels"]
+    if dtype.kind == "S":
+        given = [bytes(label, "latin-1") for label in given]
+    labels: NDArray[np.generic] = checked_labels(np.array(given, dtype=dtype), len(given))
     if _labels_told(labels) != told:
         raise ValueError(f"classes: expected labels and their dtype, got {told!r:.200}")
     return labels

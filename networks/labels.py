@@ -1,16 +1,85 @@
-"""Labels of a network's outputs: two for one output, else one per output."""
+"""Labels: those that callers give, and those of a network's outputs."""
+
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..dictionaries.validation import any_array, real_array, shown
+
+_KINDS = {str: "strings", bytes: "bytes", bool: "bools", int: "whole numbers", float: "floats"}
+_ALIKE = {np.str_: str, np.bytes_: bytes, np.bool_: bool, np.integer: int, np.floating: float}
+
+
+def label_array(name: str, values: Any) -> NDArray[Any]:
+    """Return labels or numbers as an array; objects of one kind become an array of that kind.
+
+    Whole numbers that no integer type of NumPy holds stay objects.
+
+    Raises
+    ------
+    ValueError
+        If entries are of several kinds, which cannot be sorted, or of another kind than strings,
+        bytes, bools and real numbers.
+    """
+    array = any_array(name, values, "labels or numbers")
+    if array.dtype.kind in "SU" and not hasattr(values, "dtype"):
+        array = np.array(values, dtype=object)  # NumPy turns numbers beside strings into strings
+    if array.dtype.kind in "cV":
+        kind = "complex numbers" if array.dtype.kind == "c" else "other entries"
+        raise ValueError(f"{name}: expected labels or real numbers, got {kind} ({array.dtype})")
+    if array.dtype.kind == "T":
+        if not all(isinstance(entry, str) for entry in array.ravel().tolist()):
+            raise ValueError(f"{name}: expected strings, got a missing one")
+        return array.astype(np.dtype("T"))  # without a value for missing strings
+    if array.dtype != object:
+        return array
+    kinds = {_kind(name, entry) for entry in array.flat}
+    if kinds and kinds <= {bool, int, float}:
+        plain = np.array(array.tolist())
+        if float in kinds:
+            return real_array(name, array)
+        return plain if plain.dtype.kind in "biu" else array
+    if len(kinds) > 1:
+        found = " and ".join(sorted(_KINDS[kind] for kind in kinds))
+        raise ValueError(f"{name}: expected labels of one kind, which can be sorted, got {found}")
+    plain = np.array(array.tolist(), dtype=next(iter(kinds), float))
+    if plain.tolist() != array.tolist():  # NumPy drops zeros at the end of strings
+        raise ValueError(f"{name}: expected labels without zero characters at the end")
+    return plain
+
+
+def _kind(name: str, entry: Any) -> type:
+    """Return the Python type of a label; raise ValueError for a value of another kind."""
+    for kind, plain in (*_ALIKE.items(), *((known, known) for known in _KINDS)):
+        if isinstance(entry, kind):
+            return plain
+    raise ValueError(
+        f"{name}: expected strings, bytes, bools or numbers, got {shown(entry)} "
+        f"({type(entry).__name__}); convert it"
+    )
+
 
 def checked_labels(classes: ArrayLike, outputs: int) -> NDArray[np.generic]:
-    """Return the labels as an array; raise ValueError unless they fit the number of outputs."""
-    labels = np.asarray(classes)
+    """Return the labels of outputs as an array that a file can hold; they may be of several kinds.
+
+    Raises
+    ------
+    ValueError
+        If their number does not fit that of the outputs, or a file can't describe one of them.
+    """
+    labels = any_array("classes", classes, "labels")
+    alike = labels.dtype.kind == "T" or set(map(type, labels.ravel().tolist())) == {bytes}
+    labels = label_array("classes", labels) if alike else labels
     if labels.shape != (max(outputs, 2),):
         raise ValueError(f"classes: expected shape ({max(outputs, 2)},), got {labels.shape}")
-    if any(isinstance(label, float) and np.isnan(label) for label in labels.tolist()):
-        raise ValueError("classes: expected labels, got NaN")
+    known = {str, bool, int, float, bytes if labels.dtype.kind == "S" else str}
+    for label in labels.tolist():
+        if type(label) not in known or (isinstance(label, float) and not np.isfinite(label)):
+            raise ValueError(
+                "classes: expected strings, bytes, bools, whole numbers or finite floats of 64 "
+                f"bits, got {label!r}"
+            )
     return labels
 
 

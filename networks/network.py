@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..dictionaries import Layer, Readout, SpikeDictionary, check_sequences, roll
 from ..dictionaries.files.packed_head import Path
 from ..dictionaries.rollout import spike_counts
-from ..dictionaries.validation import check_whole, is_number
+from ..dictionaries.validation import check_whole, is_number, real_array, shown
 from ..dictionaries.witnesses.sampled import check_widths
 from .copies import subnetworks_of_atoms
 from .files import read_network, write_network
@@ -74,7 +74,7 @@ class Network:
             raise ValueError(f"readout: expected 'last' or 'every', got {self.readout!r}")
         if not (is_number(self.readout_leak) and 0 <= self.readout_leak <= 1):
             raise ValueError(
-                f"readout_leak: expected a number in [0, 1], got {self.readout_leak!r}"
+                f"readout_leak: expected a number in [0, 1], got {shown(self.readout_leak)}"
             )
         shapes = list(zip((self.inputs, *self.hidden[:-1]), self.hidden, strict=True))
         for k, layers in enumerate(self.subnetworks):
@@ -90,12 +90,12 @@ class Network:
                         f"subnetworks: expected {reason} in a {type(self).__name__}, got another "
                         f"layer {depth + 1} in subnetwork {k}"
                     )
-        outputs = np.size(self.intercept)
+        outputs = real_array("intercept", self.intercept).size
         for name, shape in (
             ("readout_weights", (len(self.subnetworks), self.hidden[-1], outputs)),
             ("intercept", (outputs,)),
         ):
-            array = np.asarray(getattr(self, name), dtype=np.float64)
+            array = real_array(name, getattr(self, name))
             if array.shape != shape or not np.isfinite(array).all():
                 what = "NaN or infinity" if array.shape == shape else f"shape {array.shape}"
                 raise ValueError(f"{name}: expected finite numbers of shape {shape}, got {what}")
@@ -132,19 +132,20 @@ class Network:
             If ``weights`` does not have one row per atom, if intercept or classes do not fit
             its outputs, or if the dictionary belongs to another kind of network.
         """
-        atoms = dictionary.atoms.shape[1]
+        atoms, weights = dictionary.atoms.shape[1], real_array("weights", weights)
         if weights.ndim != 2 or weights.shape[0] != atoms:
             raise ValueError(f"weights: expected shape ({atoms}, C), got {weights.shape}")
         outputs = weights.shape[1]
-        if np.shape(intercept) != (outputs,):
-            raise ValueError(f"intercept: expected shape ({outputs},), got {np.shape(intercept)}")
+        constants = real_array("intercept", intercept)
+        if constants.shape != (outputs,):
+            raise ValueError(f"intercept: expected shape ({outputs},), got {constants.shape}")
         subnetworks, readout_weights = subnetworks_of_atoms(dictionary, weights)
         return cls(
             subnetworks=subnetworks,
             inputs=dictionary.witnesses.inputs,
             hidden=tuple(dictionary.witnesses.hidden),
             readout_weights=readout_weights,
-            intercept=np.array(intercept),
+            intercept=constants.copy(),
             readout=dictionary.readout,
             classes=classes,
         )
@@ -349,14 +350,14 @@ class Network:
         ValueError
             If a part has another shape.
         """
-        traced = len(self.subnetworks) * self.hidden[-1]
-        if np.ndim(weights) != 2 or len(weights) != traced:
-            raise ValueError(f"weights: expected shape ({traced}, C), got {np.shape(weights)}")
-        shape = (len(self.subnetworks), self.hidden[-1], np.shape(weights)[1])
+        traced, weights = len(self.subnetworks) * self.hidden[-1], real_array("weights", weights)
+        if weights.ndim != 2 or len(weights) != traced:
+            raise ValueError(f"weights: expected shape ({traced}, C), got {weights.shape}")
+        shape = (len(self.subnetworks), self.hidden[-1], weights.shape[1])
         return replace(
             self,
-            readout_weights=np.array(weights).reshape(shape),
-            intercept=np.array(intercept),
+            readout_weights=weights.reshape(shape).copy(),
+            intercept=real_array("intercept", intercept).copy(),
             classes=classes,
         )
 
@@ -367,9 +368,6 @@ class Network:
         ------
         ValueError
             If a layer is recurrent in some subnetworks only.
-        TypeError
-            If a label is not a string, whole number, finite float or bool, or if the labels'
-            dtype is NumPy's StringDType.
         OSError
             If the file cannot be written; the earlier file then stays.
         """
@@ -457,9 +455,10 @@ class Network:
 
     def _drawn(self, x: ArrayLike) -> NDArray[np.float64]:
         """Return the sequences that plots draw: one sequence of T steps, or n of one step."""
-        if np.ndim(x) != 2:
-            raise ValueError(f"x: expected one sequence of shape (T, d), got {np.shape(x)}")
-        return self._sequences(np.expand_dims(x, 0))
+        sequence = real_array("x", x)
+        if sequence.ndim != 2:
+            raise ValueError(f"x: expected one sequence of shape (T, d), got {sequence.shape}")
+        return self._sequences(sequence[None])
 
     def _traced(
         self, sequences: NDArray[np.float64], layers: Sequence[Layer]

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..dictionaries import Layer, SpikeDictionary
+from ..dictionaries.validation import real_array
 from .network import Network
 
 
@@ -66,13 +67,10 @@ class ThresholdNetwork(Network):
         return "threshold units (leak and reset 0) without recurrence"
 
     def _sequences(self, X: ArrayLike) -> NDArray[np.float64]:
-        try:
-            shape = np.shape(X)
-        except ValueError:  # rows of different lengths: the check below refuses them
-            shape = (0, 1, 0)
-        if len(shape) not in (2, 3) or (len(shape) == 3 and shape[1] != 1):
-            raise ValueError(f"X: expected samples of shape (n, d) or (n, 1, d), got {shape}")
-        return super()._sequences(X if len(shape) == 3 else np.expand_dims(X, 1))
+        array = real_array("X", X)
+        if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[1] != 1):
+            raise ValueError(f"X: expected samples of shape (n, d) or (n, 1, d), got {array.shape}")
+        return super()._sequences(array if array.ndim == 3 else array[:, None])
 
     def _shown(self, array: NDArray[Any]) -> NDArray[Any]:
         return array[:, 0]

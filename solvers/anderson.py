@@ -35,7 +35,7 @@ class Anderson:
         """Add a point and its image, each a list of arrays."""
         size = sum(part.size for part in image)
         if self._store.shape[2] != size:
-            memory = np.asarray(self._allocate(2 * (self._depth + 1) * size))
+            memory = self._allocate(2 * (self._depth + 1) * size).view(np.ndarray)
             self._store = memory.reshape(2, self._depth + 1, size)
         residuals, images = self._store
         slot = 1 + (self._added - 1) % self._depth

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from ..certificates.certificate import Certificate
 from ..certificates.certify import certify, certify_priced
-from ..dictionaries.validation import Array
+from ..dictionaries.validation import Array, real_array
 from ..formulations import ConvexProgram
 
 
@@ -186,7 +186,7 @@ class Monitor:
 
 def _shaped(name: str, values: ArrayLike, *shape: int) -> Array:
     """Return float64 of a shape, in which a last axis of 1 may be left out; they may be NaN."""
-    array = np.asarray(values, dtype=np.float64)
+    array = real_array(name, values)
     if array.shape != shape and not (shape[-1] == 1 and array.shape == shape[:-1]):
         raise ValueError(f"{name}: expected shape {shape} from the backend, got {array.shape}")
     return array.reshape(shape)

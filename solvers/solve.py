@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from ..certificates.certificate import Certificate
 from ..certificates.certify import certify
 from ..dictionaries import DenseMatrix, Design
-from ..dictionaries.validation import check_number, check_seconds
+from ..dictionaries.validation import check_number, check_seconds, number_array, real_array
 from ..formulations import ConvexProgram
 from .backend import Backend, BackendUnavailable, ProgramNotAccepted
 from .monitor import Monitor, Progress
@@ -193,7 +193,7 @@ def path(
     [0, 1, 2]
     """
     _check(program, gap, time_limit)
-    values = np.asarray(strengths)
+    values = number_array("strengths", strengths, "a list of numbers")
     if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "iuf":
         raise ValueError(f"strengths: expected a list of numbers, got {strengths!r}")
     programs = [program.with_strength(value) for value in values]
@@ -258,10 +258,14 @@ def _check_start(program: ConvexProgram, start: Solution) -> None:
     if not isinstance(start, Solution):
         raise ValueError(f"warm_start: expected a Solution, got {type(start).__name__}")
     shape = program.design.shape[1], program.outputs
-    if start.weights.shape != shape or start.dual_point.shape != program.target.shape:
+    weights, point, _ = (
+        real_array(f"warm_start.{name}", getattr(start, name))
+        for name in ("weights", "dual_point", "intercept")
+    )
+    if weights.shape != shape or point.shape != program.target.shape:
         raise ValueError(
             f"warm_start: expected an answer with weights {shape} and dual point "
-            f"{program.target.shape}, got {start.weights.shape} and {start.dual_point.shape}"
+            f"{program.target.shape}, got {weights.shape} and {point.shape}"
         )
 
 

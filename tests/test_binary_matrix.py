@@ -11,6 +11,7 @@ from scipy import sparse
 from scipy.sparse import linalg
 
 import bidual as bd
+from bidual.dictionaries.matrix import packing
 
 from covering import examples
 
@@ -564,6 +565,59 @@ def test_one_entry_that_is_neither_zero_nor_one_is_refused(value):
             bd.BinaryMatrix.from_dense(dense.astype(type(value)))
 
 
+FORMATS = ("bsr", "coo", "csc", "csr", "dok", "lil")
+
+
+@examples(100)
+@given(dense=dense_matrices(), data=st.data())
+def test_a_sparse_matrix_is_packed_as_the_dense_one(dense, data):
+    form = data.draw(st.sampled_from([name for name in FORMATS if name != "bsr" or dense.size]))
+    kind = data.draw(st.sampled_from([bool, np.uint8, np.int64, np.float32, np.float64]))
+    make = data.draw(st.sampled_from([sparse.csr_array, sparse.csr_matrix]))
+    given_matrix = make(dense.astype(kind)).asformat(form)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(packing, "_SPARSE_ENTRIES", data.draw(st.sampled_from([1, 7, 64, 2**18])))
+        found = bd.BinaryMatrix.from_sparse(given_matrix)
+    same(found.words, bd.BinaryMatrix.from_dense(dense).words, np.uint64)
+
+
+def test_entries_of_a_sparse_matrix_add_up_and_the_matrix_stays():
+    data, rows = np.array([0.5, 0.5, 0.0, 1.0]), np.array([3, 3, 1, 0])
+    matrix = sparse.csc_array((data, rows, np.array([0, 3, 4])), shape=(5, 2))
+    found = bd.BinaryMatrix.from_sparse(matrix)
+    assert found.to_dense(int).T.tolist() == [[0, 0, 0, 1, 0], [1, 0, 0, 0, 0]]
+    assert matrix.data.tolist() == [0.5, 0.5, 0.0, 1.0]
+
+
+def test_packing_a_sparse_matrix_takes_little_memory():
+    rows = np.arange(60_000) * 3
+    matrix = sparse.csc_array((np.ones(60_000), rows, np.arange(301) * 200), shape=(200_000, 300))
+    bd.BinaryMatrix.from_sparse(sparse.eye_array(3))  # what it compiles and imports is not counted
+    tracemalloc.start()
+    packed = bd.BinaryMatrix.from_sparse(matrix)
+    size = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert size < packed.nbytes + 2**25  # dense bytes would take 60 MB, floats 480
+    assert np.array_equal(packed.column_sums(), matrix.sum(axis=0))
+
+
+@pytest.mark.parametrize(
+    ("matrix", "error", "found"),
+    [
+        (np.eye(3), TypeError, "^matrix: expected a sparse matrix of SciPy, got ndarray"),
+        ([[1]], TypeError, "^matrix: expected a sparse matrix of SciPy, got list"),
+        (2 * sparse.eye_array(3), ValueError, "^matrix: expected zeros and ones"),
+        (sparse.csr_array([[np.nan]]), ValueError, "^matrix: expected zeros and ones"),
+        (sparse.eye_array(3) * 1j, ValueError, "^matrix: expected .* complex"),
+        (sparse.coo_array(np.ones(3)), ValueError, "^matrix: expected shape .n, P., got .3,."),
+    ],
+    ids=str,
+)
+def test_what_is_no_sparse_matrix_of_zeros_and_ones_is_refused(matrix, error, found):
+    with pytest.raises(error, match=found):
+        bd.BinaryMatrix.from_sparse(matrix)
+
+
 @pytest.mark.parametrize("n_rows", [1, 7, 8, 63, 64, 65, 200, 511])
 def test_bits_past_the_last_row_are_refused(n_rows):
     last = words(2, 8)
@@ -620,7 +674,9 @@ def test_column_dot_takes_one_vector():
 def test_complex_operands_are_refused():
     D = bd.BinaryMatrix.from_dense(np.eye(2))
     for product in (D.matvec, D.rmatvec, D.as_linear_operator().matvec):
-        with pytest.raises(ValueError, match=r"expected real numbers, got complex128$"):
+        with pytest.raises(
+            ValueError, match=r"expected real numbers, got complex numbers \(complex128\)$"
+        ):
             product(np.array([1j, 2.0]))
 
 

@@ -158,7 +158,7 @@ def test_a_dictionary_of_steps_or_targets_that_do_not_fit_are_refused_by_name():
     [
         ({"X": Y}, r"X: expected shape \(n, d\), got \(12,\)"),
         ({"X": X[:, None, :, None]}, r"X: expected shape \(n, d\)"),
-        ({"X": [[1.0], [1.0, 2.0]]}, r"X: expected shape \(n, d\)"),
+        ({"X": [[1.0], [1.0, 2.0]]}, r"X: expected numbers of shape \(n, d\).*inhomogeneous"),
         ({"X": np.where(X > 1, np.nan, X)}, "X: expected finite"),
         ({"row_weights": np.full(12, np.nan)}, "row_weights: expected finite"),
         ({"row_weights": np.ones(11)}, r"row_weights: expected shape \(12,\)"),

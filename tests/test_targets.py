@@ -1,5 +1,8 @@
 """Labels become -1 and +1, one against the rest; numbers stay as they are; the rest is refused."""
 
+from datetime import date
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -88,7 +91,6 @@ def test_labels_0_1_2_never_reach_a_label_loss_as_numbers(loss):
     for raw in (
         np.array([0.0, 1.0, 2.0, 1.0]),
         np.array([0.0, 1.0, 2.0, 1.0], np.float32),
-        np.array([[0], [1], [2], [1]]),
         np.array([[0.0], [1.0], [2.0], [1.0]]),
         np.array([[0, 1], [1, 0], [2, 1], [1, 2]]),
     ):
@@ -97,7 +99,9 @@ def test_labels_0_1_2_never_reach_a_label_loss_as_numbers(loss):
 
 
 @each_label_loss
-@pytest.mark.parametrize("numbers", [[0.0, 1.0, 1.0], [[0], [1], [1]], [[False], [True], [True]]])
+@pytest.mark.parametrize(
+    "numbers", [[0.0, 1.0, 1.0], [[0.0], [1.0], [1.0]], [[0, 1], [1, 1], [1, 0]], [[False] * 2] * 3]
+)
 def test_zero_and_one_as_numbers_are_refused_by_label_losses(loss, numbers):
     with pytest.raises(ValueError, match=rf"^y: the {loss.name} loss takes targets -1"):
         encode(numbers, 3, loss)
@@ -171,24 +175,110 @@ def test_targets_without_outputs_are_refused():
 
 
 @pytest.mark.parametrize(
+    ("y", "found"),
+    [
+        (np.array(["a", None, "b"], dtype=object), "None .NoneType."),
+        (np.array(["a", np.nan, "b"], dtype=object), "floats and strings"),
+        (np.array([b"a", "a", "b"], dtype=object), "bytes and strings"),
+        (["a", 1, 2], "strings and whole numbers"),
+        ([("a", 1), ("b", 2), ("c", 3)], "strings and whole numbers"),
+        (np.array([Fraction(1, 2), 1, 2], dtype=object), "Fraction"),
+        (np.array([1 + 1j, 2, 3]), "complex128"),
+        (np.array([1 + 1j, 2, 3], dtype=object), "a complex number, .1.1j. .complex."),
+        (np.array(["2026-01-01"] * 3, dtype="datetime64[D]"), "dates .datetime64.D.."),
+        ([date(2026, 1, day) for day in (1, 2, 3)], "a date, datetime.date"),
+        (np.array([1, 2, 3], "m8[s]"), "differences of dates .timedelta64.s.."),
+        (np.ma.array([0, 1, 1], mask=[False, False, True]), "1 masked entries"),
+        (np.array([(1, 2.0)] * 3, dtype="i4,f8"), "other entries"),
+        (np.array(["a", None, "b"], dtype=np.dtypes.StringDType(na_object=None)), "missing"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("loss", [bd.LOSSES["hinge"], SQUARED], ids=["hinge", "squared"])
+def test_labels_of_several_kinds_or_of_another_are_refused(y, found, loss):
+    with pytest.raises(ValueError, match=rf"^y: expected .*got .*{found}"):
+        encode(y, 3, loss)
+
+
+@pytest.mark.parametrize(
     "y",
     [
-        np.array([1, 2, 3], dtype=object),
-        np.array(["a", None, "b"], dtype=object),
-        np.array([1 + 1j, 2, 3]),
-        np.array(["2026-01-01"] * 3, dtype="datetime64[D]"),
+        [["a", "b"], ["b", "a"]],
+        [["a"], ["b"]],
+        [[b"a"], [b"b"]],
+        [[0], [1]],
+        [[True], [False]],
+        np.array([[3], [7]], dtype=object),
+        np.array([["a"], ["b"]], dtype=np.dtypes.StringDType()),
     ],
-    ids=["integers", "strings and None", "complex", "dates"],
+    ids=str,
 )
-def test_other_dtypes_are_refused(y):
-    with pytest.raises(ValueError, match=r"^y: expected numbers or strings") as caught:
+@each_loss
+def test_labels_of_two_dimensions_are_refused(loss, y):
+    with pytest.raises(ValueError, match=r"^y: expected shape \(2,\) for labels.* use y\[:, 0\]"):
+        encode(y, 2, loss)
+
+
+KINDS = {
+    "whole numbers": [7, -2, 7, 30],
+    "large whole numbers": [2**63, 5, 2**63, 2**64 - 1],
+    "larger whole numbers": [2**70, 5, 2**70, -(2**80)],
+    "bools": [True, False, True, True],
+    "strings": ["yes", "no", "yes", "a rather long one"],
+    "bytes": [b"yes", b"no", b"yes", b"\xff\x00\xe9"],
+    "bools and whole numbers": [True, 0, 5, 5],
+}
+
+
+@pytest.mark.parametrize("labels", KINDS.values(), ids=KINDS)
+def test_objects_of_one_kind_are_labels_of_this_kind(labels):
+    y = np.empty(4, dtype=object)
+    y[:] = labels
+    for loss in (bd.LOSSES["hinge"], bd.LOSSES["softmax"]):
+        targets, classes = encode(y, 4, loss)
+        assert classes.tolist() == sorted(set(labels))
+        found = targets.argmax(axis=1) if targets.shape[1] > 1 else (targets[:, 0] > 0).astype(int)
+        assert [classes.tolist()[k] for k in found] == labels
+        if labels[0] not in (2**63, 2**70):  # NumPy would make floats of a list of these
+            plain, same = encode(np.array(labels), 4, loss)
+            assert np.array_equal(plain, targets)
+            assert same.tolist() == classes.tolist()
+
+
+@pytest.mark.parametrize("label", ["a\0", b"a\0"])
+def test_labels_that_differ_in_a_zero_at_the_end_are_not_merged(label):
+    y = np.empty(3, dtype=object)
+    y[:] = [label, label[:1], label]
+    with pytest.raises(ValueError, match=r"^y: expected labels without zero characters"):
         encode(y, 3, SQUARED)
-    assert str(y.dtype) in str(caught.value)
 
 
-def test_strings_of_two_dimensions_are_refused():
-    with pytest.raises(ValueError, match=r"^y: expected shape .N,. for strings, which are labels"):
-        encode([["a", "b"], ["b", "a"]], 2, SQUARED)
+def test_objects_that_are_floats_are_numbers():
+    targets, classes = encode(np.array([1.5, 2, True], dtype=object), 3, SQUARED)
+    assert classes is None
+    assert targets.tolist() == [[1.5], [2.0], [1.0]]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda pandas, labels: pandas.Series(labels),
+        lambda pandas, labels: pandas.Series(labels, dtype=object),
+        lambda pandas, labels: pandas.Categorical(labels),
+        lambda pandas, labels: pandas.Series(labels, dtype="category"),
+        lambda pandas, labels: pandas.Index(labels),
+        lambda pandas, labels: pandas.array(labels),
+        lambda pandas, labels: pandas.DataFrame({"y": labels})["y"],
+    ],
+)
+@pytest.mark.parametrize("labels", [["b", "a", "b"], [3, 1, 3], [True, False, True]], ids=str)
+def test_columns_of_pandas_are_the_labels_that_they_hold(make, labels):
+    pandas = pytest.importorskip("pandas")
+    targets, classes = encode(make(pandas, labels), 3, SQUARED)
+    assert classes.tolist() == sorted(set(labels))
+    assert targets.ravel().tolist() == [1.0, -1.0, 1.0]
+    with pytest.raises(ValueError, match=r"^y: "):
+        encode(pandas.Series([labels[0], None, labels[1]], dtype=object), 3, SQUARED)
 
 
 @each_loss

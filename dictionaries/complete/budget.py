@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from numbers import Real
+
+from ..validation import is_number, shown
 
 MANY = 10**100  # floats hold it, and its product with other numbers
 _LONGEST = 10**15  # from here on, numbers are printed with three digits and an exponent
@@ -74,9 +75,8 @@ class Budget:
     def __post_init__(self) -> None:
         for name in (field.name for field in fields(self)):
             value = getattr(self, name)
-            is_number = isinstance(value, Real)
-            if not (is_number and value > 0):
-                raise ValueError(f"{name}: expected a number above 0, got {value!r}")
+            if not (is_number(value) and value > 0):
+                raise ValueError(f"{name}: expected a number above 0, got {shown(value)}")
 
     def check(self, estimate: Estimate) -> None:
         """Raise BudgetExceeded if the estimate exceeds a limit; the message names these limits."""

@@ -34,7 +34,7 @@ def list_cells(rows: Sequence[Row], expected: int) -> Witnesses:
 
 def whole_numbers(entries: Sequence[Sequence[int]] | Witnesses) -> Witnesses:
     """Return a matrix as int64 if its entries are within the kernel's limit, else Python ints."""
-    exact = np.asarray(entries, dtype=object)
+    exact = np.array(entries, dtype=object)
     small = np.abs(exact).max(initial=0) <= arrangement.LIMIT
     return exact.astype(np.int64) if small else exact
 

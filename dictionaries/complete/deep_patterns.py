@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..matrix.binary_matrix import BinaryMatrix
+from ..validation import number_array
 from ..witnesses.sampled import check_widths
 from .arrangement import threshold_patterns
 from .budget import MANY, Budget, Estimate, check_budget, in_digits
@@ -198,7 +199,7 @@ def recurrent_patterns(
     ((4, 7), (2, 3))
     """
     widths = check_widths(hidden)
-    array = np.asarray(X)
+    array = number_array("X", X)
     if array.ndim != 3 or array.size == 0:
         raise ValueError(
             f"X: expected numbers of shape (n, T, d), no axis empty, got shape {array.shape}"

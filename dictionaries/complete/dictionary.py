@@ -16,6 +16,7 @@ from ..matrix.binary_matrix import BinaryMatrix
 from ..neuron import Layer
 from ..rollout import check_sequences, roll_columns
 from ..spike_dictionary import NOTHING_FIRES, Readout, SpikeDictionary
+from ..validation import number_array, real_array
 from ..witnesses.neuron_witnesses import NeuronWitnesses
 from .arrangement import threshold_patterns
 from .budget import Budget, Estimate
@@ -51,11 +52,12 @@ def complete_thresholds(
     >>> bd.complete_thresholds(X).atoms.shape  # all 104 threshold functions but the zero
     (8, 103)
     """
-    if np.ndim(X) != 2:
-        raise ValueError(f"X: expected shape (n, d), got {np.shape(X)}")
-    sequences = check_sequences(np.asarray(X)[:, None])
+    array = number_array("X", X)
+    if array.ndim != 2:
+        raise ValueError(f"X: expected shape (n, d), got {array.shape}")
+    sequences = check_sequences(array[:, None])
     found = threshold_patterns(sequences[:, 0], budget, report)
-    weights = np.asarray(found.witnesses, dtype=np.float64).T
+    weights = real_array("witnesses", found.witnesses).T
     record = ClassRecord("Feedforward", (1,), complete=True)
     constants = {"leak": 0.0, "threshold": 0.0, "reset": 0.0}
     return _dictionary(sequences, found.patterns, weights, record, **constants)
@@ -96,7 +98,7 @@ def complete_lif(
     patterns, witnesses = found.trajectories, found.witnesses
     if readout == "last":
         patterns, witnesses = found.final()
-    parameters = np.asarray(witnesses, dtype=np.float64)
+    parameters = real_array("witnesses", witnesses)
     share = check_neuron(leak, reset)[0]
     record = ClassRecord(
         "LIF",

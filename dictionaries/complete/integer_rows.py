@@ -6,6 +6,8 @@ from math import gcd, lcm
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..validation import number_array
+
 Row = tuple[int, ...]
 
 
@@ -19,10 +21,7 @@ def integer_rows(X: ArrayLike) -> list[Row]:
     ValueError
         If X is not two-dimensional, is empty, or holds an entry that is not a finite number.
     """
-    try:
-        array = np.asarray(X)
-    except ValueError as error:
-        raise ValueError(f"X: expected numbers of shape (n, d): {error}") from error
+    array = number_array("X", X)
     if array.ndim != 2 or array.size == 0:
         raise ValueError(
             f"X: expected numbers of shape (n, d), no axis empty, got shape {array.shape}"

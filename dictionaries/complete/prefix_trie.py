@@ -24,6 +24,8 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..validation import number_array, real_array, shown
+
 # bound on entries up to which the signs of kernels/trajectories.py are exact
 _COMPILED = 2**57
 _PLAIN = 1000  # a float leak means the fraction with a denominator up to this, if one matches
@@ -44,12 +46,14 @@ def check_neuron(leak: Any, reset: Any) -> tuple[Fraction, Fraction]:
         if isinstance(leak, np.floating):
             leak = leak.as_integer_ratio()
         parts = leak if isinstance(leak, tuple) else (leak,)
+        if any(isinstance(part, np.timedelta64) for part in parts):
+            raise TypeError("a difference of dates is no number")
         # NumPy's integers would overflow in fractions
         share = Fraction(*(int(part) if isinstance(part, Integral) else part for part in parts))
     except (TypeError, ValueError, OverflowError, ZeroDivisionError) as error:
         raise ValueError(
             "leak: expected a rational number as a Fraction, an int, a string like '9/10', "
-            f"a pair of ints or a float, got {leak!r}"
+            f"a pair of ints or a float, got {shown(leak)}"
         ) from error
     if not 0 <= share <= 1:
         raise ValueError(f"leak: expected a number in [0, 1], got {leak}")
@@ -71,12 +75,9 @@ def plain_fraction(leak: float) -> Fraction:
 
 def _integer_sequences(X: ArrayLike) -> tuple[Integers, int, int]:
     """Return ints Z (n, T, d) and scales a, b with X = Z * a / b, exactly."""
-    try:
-        array = np.asarray(X)
-        if array.dtype.kind not in "biu":
-            array = np.asarray(X, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"X: expected numbers of shape (n, T, d): {error}") from error
+    array = number_array("X", X)
+    if array.dtype.kind not in "biu":
+        array = real_array("X", array)
     if array.ndim != 3 or array.size == 0:
         raise ValueError(f"X: expected sequences of shape (n, T, d), got {array.shape}")
     if array.dtype.kind == "f" and not np.isfinite(array).all():

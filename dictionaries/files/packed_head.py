@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..validation import any_array
+
 MAGIC = b"BIDUAL\r\n"  # a transfer in text mode changes it, which the reader detects
 _VERSION = 1
 _PREFIX = struct.Struct("<8s3Q")  # magic, version, bytes of the head, bytes of its JSON
@@ -192,7 +194,7 @@ def checked_head(
             raise ValueError(f"{name}: expected {least} to {most}, got {value!r}")
     little = {}
     for name, given in arrays.items():
-        array = np.asarray(given)
+        array = any_array(f"arrays[{name!r}]", given)
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         if not isinstance(name, str) or array.dtype.str not in _ARRAY_DTYPES:
             raise ValueError(

@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..validation import printable
+from ..validation import any_array, printable
 from .journal import Journal, is_begun, open_earlier, write_synced
 from .packed_file import read_packed
 from .packed_head import (
@@ -412,7 +412,7 @@ def _checked_words(words: NDArray[np.uint64], n_rows: int) -> NDArray[np.uint64]
 
 
 def _checked_origins(origins: ArrayLike | None, columns: int, width: int) -> bytes:
-    array = np.empty((columns, 0)) if origins is None else np.asarray(origins)
+    array = np.empty((columns, 0)) if origins is None else any_array("origins", origins)
     if array.shape != (columns, width):
         # an empty list has one dimension
         if array.size or columns * width:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..neuron import Layer
+from ..validation import real_array
 
 
 def read_nir(graph: Any | str | PathLike[str], dt: float) -> list[Layer]:
@@ -130,19 +131,19 @@ def _read_neurons(before: Any, states: Any, spiking: Any, feedback: Any, dt: flo
     leak, gain, drift = _euler(spiking if hard else states, dt)
     if hard and np.any(spiking.v_reset != 0):
         raise ValueError(f"expected v_reset 0, got {spiking.v_reset}")
-    weights = _to_reals("weight", before.weight).T
-    bias = _to_reals("bias", getattr(before, "bias", 0.0))
+    weights = real_array("weight", before.weight).T
+    bias = real_array("bias", getattr(before, "bias", 0.0))
     reset: Any = "hard" if hard else 0.0
     recurrent = None
     if feedback is not None:
-        recurrent = _to_reals("weight", feedback.weight).T * gain
+        recurrent = real_array("weight", feedback.weight).T * gain
         taken = -np.diagonal(recurrent)
         if not hard and (taken >= 0).all() and np.array_equal(recurrent, -np.diag(taken)):
             reset, recurrent = taken, None  # u is the same, and the rollout is faster
     return Layer.build(
         weights * gain,
         leak=leak,
-        threshold=_to_reals("threshold", spiking.v_threshold if hard else spiking.threshold),
+        threshold=real_array("threshold", spiking.v_threshold if hard else spiking.threshold),
         reset=reset,
         bias=gain * bias + drift,
         recurrent=recurrent,
@@ -154,17 +155,10 @@ def _euler(states: Any, dt: float) -> tuple[NDArray[np.float64], ...]:
     """Return leak, gain and drift of u[t] = leak * u[t-1] + gain * input[t] + drift."""
     if states is None:
         return np.zeros(()), np.ones(()), np.zeros(())
-    r = _to_reals("r", states.r)
+    r = real_array("r", states.r)
     if not hasattr(states, "tau"):
         return np.ones(()), r * dt, np.zeros(())
-    tau = _to_reals("tau", states.tau)
+    tau = real_array("tau", states.tau)
     if not np.isfinite(tau).all() or np.any(tau < dt):
         raise ValueError(f"tau: expected finite times of at least dt = {dt}, got {tau}")
-    return 1.0 - dt / tau, r * dt / tau, _to_reals("v_leak", states.v_leak) * dt / tau
-
-
-def _to_reals(name: str, values: Any) -> NDArray[np.float64]:
-    """Convert to float64; raise ValueError for complex numbers: NumPy drops the imaginary part."""
-    if np.iscomplexobj(values):
-        raise ValueError(f"{name}: expected real numbers, got {np.asarray(values).dtype}")
-    return np.asarray(values, dtype=np.float64)
+    return 1.0 - dt / tau, r * dt / tau, real_array("v_leak", states.v_leak) * dt / tau

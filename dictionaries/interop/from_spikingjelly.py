@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..neuron import Layer
+from ..validation import real_array
 from .torch_layers import fires_above_only, read_layers, to_array
 
 
@@ -46,12 +47,13 @@ def _read_leaking(
     node: Any, weights: NDArray[np.float64], bias: NDArray[np.float64], share: ArrayLike
 ) -> Layer:
     """Read a node that loses ``share`` = 1 / tau of its membrane each step."""
-    gain = np.asarray(share if node.decay_input else 1.0)
-    return _read_node(node, weights * gain, bias * gain, leak=1.0 - np.asarray(share))
+    lost = real_array("tau", share)
+    gain = lost if node.decay_input else np.ones(())
+    return _read_node(node, weights * gain, bias * gain, leak=1.0 - lost)
 
 
 def _read_if(node: Any, weights: NDArray[np.float64], bias: NDArray[np.float64]) -> Layer:
-    return _read_node(node, weights, bias, leak=np.asarray(1.0))
+    return _read_node(node, weights, bias, leak=np.ones(()))
 
 
 def _read_node(
@@ -62,7 +64,7 @@ def _read_node(
 ) -> Layer:
     rest = 0.0 if node.v_reset is None else node.v_reset
     start = node._memories_rv["v"]  # the value that reset() sets; set_reset_value() changes it
-    if np.any(np.asarray(start) != rest):
+    if np.any(real_array("v", start) != rest):
         raise ValueError(f"expected a membrane that starts at {rest}, got {start}")
     return Layer.build(
         weights,

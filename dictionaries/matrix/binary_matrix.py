@@ -24,10 +24,12 @@ from ...kernels import bits
 from ..files.packed_file import open_packed
 from ..files.packed_head import Path, words_for
 from ..files.packed_writer import write_packed
+from ..validation import check_whole, number_array
 from .aligned import aligned
 from .integer_operands import carried, check_sums, halves, integer_operand, widest
 from .operands import (
     check_width,
+    column_number,
     column_numbers,
     finite_operand,
     is_frozen,
@@ -45,7 +47,7 @@ from .packed_products import (
     price,
     weighted_gram,
 )
-from .packing import pack, pack_mask, stack, unpack
+from .packing import pack, pack_mask, pack_sparse, stack, unpack
 
 
 class BinaryMatrix:
@@ -86,9 +88,8 @@ class BinaryMatrix:
     """
 
     def __init__(self, words: NDArray[np.uint64], n_rows: int) -> None:
-        words = np.asarray(words)
-        if isinstance(n_rows, bool) or not isinstance(n_rows, int | np.integer) or n_rows < 0:
-            raise ValueError(f"n_rows: expected a whole number, at least 0, got {n_rows!r}")
+        words = number_array("words", words, "a uint64 array")
+        check_whole("n_rows", n_rows, 0)
         n_rows = int(n_rows)
         n_words = words_for(n_rows)
         if words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != n_words:
@@ -129,10 +130,43 @@ class BinaryMatrix:
         ValueError
             If it is not two-dimensional, or holds another number.
         """
-        array = np.asarray(dense)
+        array = number_array("dense", dense, "zeros and ones")
         if array.ndim != 2:
             raise ValueError(f"dense: expected shape (n, P), got {array.shape}")
         return cls._own(pack(array), len(array))
+
+    @classmethod
+    def from_sparse(cls, matrix: Any) -> Self:
+        """Pack a SciPy sparse matrix or array (n, P) of zeros and ones, of any format.
+
+        Beside the packed matrix this takes the matrix in CSC format and a few MiB.
+
+        Raises
+        ------
+        TypeError
+            If it is not a sparse matrix of SciPy.
+        ValueError
+            If it is not two-dimensional, or holds another number.
+
+        Examples
+        --------
+        >>> import scipy.sparse as sp, bidual as bd
+        >>> bd.BinaryMatrix.from_sparse(sp.csr_array([[1, 0], [1, 1]])).to_dense().tolist()
+        [[1.0, 0.0], [1.0, 1.0]]
+        """
+        if not sparse.issparse(matrix):
+            raise TypeError(
+                f"matrix: expected a sparse matrix of SciPy, got {type(matrix).__name__}; use "
+                "from_dense for arrays"
+            )
+        if matrix.ndim != 2:
+            raise ValueError(f"matrix: expected shape (n, P), got {matrix.shape}")
+        columns = sparse.csc_array(matrix)
+        if not columns.has_canonical_format:  # repeated entries add up
+            columns = columns.copy()
+            columns.sum_duplicates()
+        number_array("matrix", columns.data)
+        return cls._own(pack_sparse(columns), matrix.shape[0])
 
     @classmethod
     def hstack(cls, matrices: Iterable["BinaryMatrix"]) -> Self:
@@ -293,7 +327,7 @@ class BinaryMatrix:
         >>> D.keep_rows([True, False, True]).to_dense().tolist()
         [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]]
         """
-        mask = np.asarray(rows)
+        mask = number_array("rows", rows, "a boolean mask")
         if mask.dtype != np.bool_ or mask.shape != (self._n_rows,):
             raise ValueError(
                 f"rows: expected a boolean mask of shape ({self._n_rows},), got {mask.dtype} of "
@@ -472,7 +506,7 @@ class BinaryMatrix:
         size = float(np.abs(operand).max(initial=0.0))
         if not math.isfinite(size):
             raise ValueError("rows: expected finite numbers, got NaN or infinity")
-        kind = np.asarray(rows).dtype
+        kind = number_array("rows", rows).dtype
         if (kind.kind in "iu" and size >= 2**53) or (kind.kind == "f" and kind.itemsize > 8):
             raise ValueError(
                 "rows: expected float64, or integers below 2**53, which float64 holds exactly, "
@@ -501,7 +535,7 @@ class BinaryMatrix:
         operand = real_operand("rows", rows, self._n_rows, self.shape)
         if operand.shape[1] != 1:
             raise ValueError(f"rows: expected shape ({self._n_rows},), got {np.shape(rows)}")
-        j = range(self.shape[1])[column]
+        j = column_number(column, self.shape[1])
         return float(add_rows(self._words[j : j + 1], padded(operand, self._words))[0, 0])
 
     def add_column(self, column: int, scale: float, out: NDArray[np.float64]) -> None:
@@ -525,7 +559,7 @@ class BinaryMatrix:
                 f"out: expected a contiguous, writeable float64 array of shape ({self._n_rows},), "
                 f"got {getattr(out, 'dtype', type(out).__name__)} of shape {np.shape(out)}"
             )
-        bits.add_column(self._words[range(self.shape[1])[column]], float(scale), out)
+        bits.add_column(self._words[column_number(column, self.shape[1])], float(scale), out)
 
     def price(
         self, duals: ArrayLike, columns: ArrayLike, width: int = 1
@@ -588,7 +622,7 @@ class BinaryMatrix:
         array([[1, 2]])
         """
         chosen = None if columns is None else column_numbers(columns, self.shape[1])
-        paired = None if others is None else column_numbers(others, self.shape[1])
+        paired = None if others is None else column_numbers(others, self.shape[1], "others")
         return common_ones(self._words, chosen, paired)
 
     def weighted_gram(self, weights: ArrayLike) -> NDArray[np.int64]:

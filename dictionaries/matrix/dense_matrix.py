@@ -13,9 +13,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
-from ..validation import Array
+from ..validation import Array, number_array
 from .binary_matrix import BinaryMatrix
-from .operands import check_width, column_numbers, finite_operand, is_frozen, places, real_operand
+from .operands import (
+    check_width,
+    checked_accuracy,
+    column_numbers,
+    finite_operand,
+    is_frozen,
+    places,
+    real_operand,
+)
 
 _EPSILON = float(np.finfo(np.float64).eps)  # twice the rounding of one operation
 _SPARSE = 4  # gathering the used columns pays off if there are this many times more columns
@@ -49,10 +57,7 @@ class DenseMatrix:
     """
 
     def __init__(self, array: ArrayLike) -> None:
-        try:
-            given = np.asarray(array)
-        except ValueError as error:
-            raise ValueError(f"array: expected numbers of shape (n, P): {error}") from error
+        given = number_array("array", array, "real numbers of shape (n, P)")
         if given.ndim != 2 or given.dtype.kind not in "biuf":
             raise ValueError(
                 f"array: expected real numbers of shape (n, P), got {given.dtype} of shape "
@@ -202,7 +207,7 @@ class DenseMatrix:
         """
         operand = finite_operand("rows", rows, self.shape[0], self.shape)
         bound = self.finest_accuracy(operand)
-        accuracy = float(accuracy)
+        accuracy = checked_accuracy(accuracy)
         if not accuracy >= bound:
             raise ValueError(
                 f"accuracy: expected at least {bound:.17g}, the bound of float64, got {accuracy!r}"
@@ -237,7 +242,9 @@ class DenseMatrix:
         sizes = np.abs(found)
         if width > 1:
             sizes = np.linalg.norm(found.reshape(len(found), -1, width), axis=2)
-        return sizes.max(axis=0, initial=0.0), found[np.asarray(columns, dtype=np.intp)]
+        return sizes.max(axis=0, initial=0.0), found[
+            number_array("columns", columns).astype(np.intp)
+        ]
 
     def gram(self) -> Array:
         """Compute D' D, (P, P)."""

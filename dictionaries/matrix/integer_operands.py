@@ -6,14 +6,15 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .operands import Shape, check_length, two_dimensional
+from ..validation import number_array
+from .operands import Shape, check_length, checked_accuracy, two_dimensional
 
 
 def integer_operand(
     name: str, values: ArrayLike, length: int, shape: Shape, pairs: bool
 ) -> NDArray[np.int64]:
     """Turn an operand into a (length, C) int64 array whose sums cannot overflow."""
-    array = np.asarray(values)
+    array = number_array(name, values, "integers that fit in int64")
     check_length(name, array, length, shape)
     if array.dtype.kind not in "iub" and array.size:  # an empty list is an array of floats
         raise ValueError(f"{name}: expected integers that fit in int64, got {array.dtype}")
@@ -64,7 +65,7 @@ def binary_grid(size: float, ones: int, accuracy: float) -> tuple[int, float]:
 
     ``size`` is that of the largest row, ``ones`` the largest column sum.
     """
-    accuracy = float(accuracy)
+    accuracy = checked_accuracy(accuracy)
     if not accuracy > 0.0:
         raise ValueError(f"accuracy: expected a positive number, got {accuracy!r}")
     if size == 0.0 or ones == 0:

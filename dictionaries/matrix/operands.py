@@ -5,16 +5,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..validation import check_whole, is_number, number_array, real_array, shown
+
 Shape = tuple[int, int]
 
 
 def real_operand(name: str, values: ArrayLike, length: int, shape: Shape) -> NDArray[np.float64]:
     """Convert an operand of a matrix of that shape to a (length, C) float64 array."""
-    array = np.asarray(values)
+    array = real_array(name, values, "real numbers")
     check_length(name, array, length, shape)
-    if array.dtype.kind == "c":
-        raise ValueError(f"{name}: expected real numbers, got {array.dtype}")
-    return two_dimensional(array.astype(np.float64, copy=False))
+    return two_dimensional(array)
 
 
 def finite_operand(name: str, values: ArrayLike, length: int, shape: Shape) -> NDArray[np.float64]:
@@ -39,15 +39,38 @@ def two_dimensional(array: NDArray[Any]) -> NDArray[Any]:
     return array[:, None] if array.ndim == 1 else array
 
 
-def column_numbers(columns: ArrayLike, count: int) -> NDArray[np.intp]:
+def checked_accuracy(accuracy: Any) -> float:
+    """Return an accuracy as a float; raise ValueError unless it is a number."""
+    if not is_number(accuracy):
+        raise ValueError(f"accuracy: expected a number, got {shown(accuracy)}")
+    return float(accuracy)
+
+
+def column_number(column: Any, count: int) -> int:
+    """Return the number of a column, which may count from the end.
+
+    Raises
+    ------
+    IndexError
+        If the column does not exist.
+    ValueError
+        If ``column`` is not a whole number.
+    """
+    check_whole("column", column, -(2**63))
+    if not -count <= column < count:
+        raise IndexError(f"column: expected a number of {count} columns, got {column}")
+    return int(column) % count
+
+
+def column_numbers(columns: ArrayLike, count: int, name: str = "columns") -> NDArray[np.intp]:
     """Convert a list or a mask of columns to their numbers, 0 to ``count`` - 1.
 
     A list may count from the end. The function raises IndexError if a column does not
     exist or the mask has another length, and ValueError if ``columns`` is not a list.
     """
-    chosen = np.asarray(columns)
+    chosen = number_array(name, columns)
     if chosen.ndim != 1:
-        raise ValueError(f"columns: expected a list of columns or a mask, got {columns!r}")
+        raise ValueError(f"{name}: expected a list of columns or a mask, got {columns!r}")
     if chosen.dtype == np.bool_ and len(chosen) == count:
         return np.flatnonzero(chosen)
     if len(chosen) == 0:
@@ -57,7 +80,7 @@ def column_numbers(columns: ArrayLike, count: int) -> NDArray[np.intp]:
         return chosen.copy()
     lowest = chosen.min() if chosen.dtype.kind in "iu" else -count - 1
     if lowest < -count or chosen.max() >= count:
-        raise IndexError(f"columns: expected numbers or a mask of {count} columns, got {columns!r}")
+        raise IndexError(f"{name}: expected numbers or a mask of {count} columns, got {columns!r}")
     chosen = chosen.astype(np.intp)
     if lowest < 0:
         chosen[chosen < 0] += count
@@ -66,7 +89,7 @@ def column_numbers(columns: ArrayLike, count: int) -> NDArray[np.intp]:
 
 def places(columns: ArrayLike, count: int) -> NDArray[np.int64]:
     """Return for each of ``count`` columns its index in a list of distinct columns, or -1."""
-    chosen = np.asarray(columns)
+    chosen = number_array("columns", columns)
     kept = np.full(count, -1, dtype=np.int64)
     if chosen.size:
         if chosen.ndim != 1 or chosen.dtype.kind not in "iu":
@@ -79,8 +102,10 @@ def places(columns: ArrayLike, count: int) -> NDArray[np.int64]:
 
 def check_width(width: int, points: int) -> None:
     """Raise ValueError unless ``width`` divides the number of dual points."""
-    if width < 1 or points % width:
-        raise ValueError(f"width: expected a divisor of the {points} dual points, got {width}")
+    if not is_number(width) or width < 1 or points % width:
+        raise ValueError(
+            f"width: expected a divisor of the {points} dual points, got {shown(width)}"
+        )
 
 
 def is_frozen(array: NDArray[Any]) -> bool:

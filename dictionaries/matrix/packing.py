@@ -10,6 +10,7 @@ from ...kernels import bits
 from ..files.packed_head import words_for
 from .aligned import aligned
 
+_SPARSE_ENTRIES = 2**18  # entries of a sparse matrix at a time
 _UNPACKED_BYTES = 2**18  # at a time, one byte per entry, in conversions: what a cache holds
 
 
@@ -31,6 +32,35 @@ def pack(array: NDArray[Any]) -> NDArray[np.uint64]:
                 words[columns] = packed.view("<u8")
             else:
                 bits.pack(np.ascontiguousarray(ones), words, columns.start, first // 64)
+    return words
+
+
+def pack_sparse(matrix: Any) -> NDArray[np.uint64]:
+    """Pack a SciPy CSC matrix (n, P), of sorted rows without repeats, into words (P, W).
+
+    Raises
+    ------
+    ValueError
+        If it has an entry besides zeros and ones.
+    """
+    n_rows, n_columns = matrix.shape
+    words = aligned(np.zeros, (n_columns, words_for(n_rows)), np.uint64)
+    width = words.shape[1]
+    flat = words.reshape(-1)
+    for first in range(0, matrix.nnz, _SPARSE_ENTRIES):
+        part = slice(first, first + _SPARSE_ENTRIES)
+        values = matrix.data[part]
+        ones = values != 0
+        if not np.array_equal(ones, values):
+            raise ValueError("matrix: expected zeros and ones only")
+        entries = np.arange(first, first + len(values))[ones]
+        rows = matrix.indices[part][ones].astype(np.int64)
+        columns = np.searchsorted(matrix.indptr, entries, side="right") - 1
+        where = columns * width + rows // 64
+        starts = np.flatnonzero(np.diff(where, prepend=-1))  # entries of a word are neighbours
+        if starts.size:
+            bit = np.uint64(1) << (rows % 64).astype(np.uint64)
+            flat[where[starts]] |= np.bitwise_or.reduceat(bit, starts)
     return words
 
 

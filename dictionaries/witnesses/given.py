@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from os import PathLike
 from typing import Any, Self
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from ..interop.from_nir import read_nir
 from ..interop.from_snntorch import read_snntorch
 from ..interop.from_spikingjelly import read_spikingjelly
 from ..neuron import Layer
+from ..validation import array_shape
 
 
 class GivenWitnesses:
@@ -142,11 +142,13 @@ class GivenWitnesses:
                 raise ValueError(
                     f"{name}: expected {len(weights)} entries, one per layer, got {len(value)}"
                 )
-        count = max(len(np.asarray(matrix)) if np.ndim(matrix) == 3 else 1 for matrix in weights)
+        shapes = [array_shape("weights", matrix) for matrix in weights]
+        count = max(shape[0] if len(shape) == 3 else 1 for shape in shapes)
 
         def part(name: str, layer: int, k: int) -> Any:
             value = parts[name][layer] if isinstance(parts[name], list | tuple) else parts[name]
-            if np.ndim(value) <= (2 if name in ("weights", "recurrent") else 1):
+            shape = array_shape(name, value)
+            if len(shape) <= (2 if name in ("weights", "recurrent") else 1):
                 return value
             if len(value) != count:
                 raise ValueError(

@@ -75,12 +75,12 @@ def check_widths(hidden: Sequence[int]) -> tuple[int, ...]:
     """Return layer widths as ints; raise ValueError unless all are whole and at least 1."""
     try:
         widths = tuple(hidden)
-        for width in widths:
-            check_whole("hidden", width, 1)
-    except (TypeError, ValueError):
+    except TypeError:
         widths = ()
     if not widths:
         raise ValueError(f"hidden: expected at least one width, whole and >= 1, got {hidden!r}")
+    for width in widths:
+        check_whole("hidden", width, 1)
     return tuple(map(int, widths))
 
 

@@ -26,6 +26,7 @@ from ...dictionaries import (
     deep_patterns,
 )
 from ...dictionaries.class_record import Gauge, Kind
+from ...dictionaries.validation import real_array
 from ...networks import ThresholdNetwork
 from .network_class import NetworkClass
 from .pattern_dictionary import dictionary_of
@@ -127,13 +128,10 @@ class Feedforward(NetworkClass):
         ValueError
             If X is not finite or not two-dimensional.
         """
-        try:
-            shape = np.shape(X)
-        except ValueError as error:
-            raise ValueError(f"X: expected shape (n, d): {error}") from error
-        if len(shape) != 2:
-            raise ValueError(f"X: expected shape (n, d), got {shape}")
-        sequences = check_sequences(np.expand_dims(X, 1))
+        array = real_array("X", X, "numbers of shape (n, d)")
+        if array.ndim != 2:
+            raise ValueError(f"X: expected shape (n, d), got {array.shape}")
+        sequences = check_sequences(array[:, None])
         if not self.bias:
             return sequences
         return check_sequences(np.concatenate([sequences, np.ones_like(sequences[..., :1])], 2))

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...dictionaries import SpikeDictionary
-from ...dictionaries.validation import check_number, is_number
+from ...dictionaries.validation import check_number, is_number, shown
 from ..losses import Loss
 from ..program import ConvexProgram
 
@@ -100,7 +100,9 @@ def head_programs(
     _expect_names("weights", given, targets)
     for name, weight in given.items():
         if not (is_number(weight) and 0 < weight < np.inf):
-            raise ValueError(f"weights: expected finite numbers > 0, got {weight!r} for {name!r}")
+            raise ValueError(
+                f"weights: expected finite numbers > 0, got {shown(weight)} for {name!r}"
+            )
     value: Any
     key, value = ("beta", beta) if strength is None else ("strength", strength)
     check_number(key, value, zero=True)

@@ -39,7 +39,8 @@ from ...dictionaries import (
     check_sequences,
 )
 from ...dictionaries.class_record import Gauge, Kind
-from ...dictionaries.validation import Array, check_number, finite_array
+from ...dictionaries.validation import Array, check_number, finite_array, real_array
+from ...networks.labels import label_array
 from ..losses import Loss, find_loss
 from ..penalties import PENALTIES, Penalty, find_penalty
 from ..program import ConvexProgram
@@ -303,7 +304,7 @@ class NetworkClass(ABC):
         ones = BinaryMatrix.from_dense(np.ones((len(targets), 1)))
         checked = ConvexProgram(ones, targets, found, row_weights=weights)
         return Primal(
-            np.asarray(X, dtype=np.float64),
+            real_array("X", X),
             checked.target,
             found,
             checked.row_weights,
@@ -434,7 +435,7 @@ class NetworkClass(ABC):
 
     def _rows(self, n: int, steps: int, y: ArrayLike) -> Any:
         """Put y in the order of D's rows."""
-        labels = np.asarray(y)
+        labels = label_array("y", y)
         if labels.ndim == 0 or labels.shape[0] != n:
             raise ValueError(f"y: expected one entry for each of {n} samples, got {labels.shape}")
         if self.readout == "last":

@@ -93,7 +93,7 @@ class Primal:
 
     def norms(self, network: Any) -> Array:
         """Return the norms of the readout weights that each last amplitude scales."""
-        return self._norms(np.asarray(network.readout_weights, dtype=np.float64)).ravel()
+        return self._norms(network.readout_weights).ravel()
 
     def reduced(self, network: Any) -> float:
         """Return the loss plus beta times the norms of the readout."""
@@ -123,7 +123,7 @@ class Primal:
         hidden = sum(
             float(self._incoming(layer).sum()) for layers in scaled.subnetworks for layer in layers
         )
-        readout = np.asarray(network.readout_weights, dtype=np.float64)
+        readout: Array = network.readout_weights
         amplitudes = np.sqrt(self._norms(readout))
         weights = np.divide(readout, amplitudes, out=np.zeros_like(readout), where=amplitudes > 0)
         last = float((self._norms(weights) ** 2 + amplitudes**2).sum())

@@ -133,4 +133,5 @@ class Recurrent(NetworkClass):
 def _hearing_themselves(layers: list[Layer]) -> list[Layer]:
     """Return layers whose last R keeps only its diagonal."""
     *below, final = layers
-    return [*below, replace(final, recurrent=np.diag(np.diag(np.asarray(final.recurrent))))]
+    own = None if final.recurrent is None else np.diag(final.recurrent.diagonal())
+    return [*below, replace(final, recurrent=own)]

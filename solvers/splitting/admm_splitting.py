@@ -15,7 +15,7 @@ from enum import Enum
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...dictionaries.validation import check_seconds, check_whole
+from ...dictionaries.validation import array_shape, check_seconds, check_whole, is_number
 from ...formulations.losses import Loss, find_loss
 from ...formulations.targets import encode
 from ...networks import SpikingNetwork
@@ -194,7 +194,7 @@ class ADMMSplitting(SplittingSettings):
             raise ValueError(f"start: expected a Splitting, got {type(start).__name__}")
         if callback is not None and not callable(callback):
             raise ValueError(f"callback: expected a callable, got {type(callback).__name__}")
-        if time_limit != 0:  # 0 means one sweep
+        if not (is_number(time_limit) and time_limit == 0):  # 0 means one sweep
             check_seconds(time_limit)
         found = find_loss(loss)
         targets, classes = encode(y, _samples(X), found)
@@ -226,10 +226,7 @@ class ADMMSplitting(SplittingSettings):
 
 
 def _samples(X: ArrayLike) -> int:
-    try:
-        shape = np.shape(X)
-    except ValueError as error:  # rows of different lengths
-        raise ValueError(f"X: expected numbers of shape (n, T, d): {error}") from error
+    shape = array_shape("X", X)
     if len(shape) != 3:
         raise ValueError(f"X: expected sequences of shape (n, T, d), got {shape}")
     if 0 in shape:

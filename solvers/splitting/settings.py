@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ...dictionaries.validation import check_whole, is_number
+from ...dictionaries.validation import check_whole, is_number, shown
 from ...dictionaries.witnesses.sampled import check_widths
 
 _LIMITS = {"leak": (0.0, 1.0, "in [0, 1]"), "weight_decay": (0.0, np.inf, "of at least 0")}
@@ -41,7 +41,7 @@ class SplittingSettings:
             value = getattr(self, name)
             least, most, limits = _LIMITS.get(name, (np.nextafter(0.0, 1.0), np.inf, "above 0"))
             if not (is_number(value) and least <= value <= most and value < np.inf):
-                raise ValueError(f"{name}: expected a finite number {limits}, got {value!r}")
+                raise ValueError(f"{name}: expected a finite number {limits}, got {shown(value)}")
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"{name}: expected one of {known}, got {getattr(self, name)!r}")
