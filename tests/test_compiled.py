@@ -7,7 +7,7 @@ import shutil
 import numba
 import numpy as np
 import pytest
-from numba.core.caching import CacheImpl, UserProvidedCacheLocator
+from numba.core.caching import CacheImpl
 from numba.core.dispatcher import Dispatcher
 
 from bidual.kernels import compiled
@@ -31,7 +31,8 @@ def double(a):
 def folder(tmp_path, monkeypatch):
     """The only folder of kernels of these tests."""
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "kept"))
-    monkeypatch.setattr(CacheImpl, "_locator_classes", [UserProvidedCacheLocator])
+    # Numba asks the locator of this setting first; others would find a place elsewhere
+    monkeypatch.setattr(CacheImpl, "_locator_classes", CacheImpl._locator_classes[:1])
     monkeypatch.setattr(compiled._Cache, "said", False)
     (tmp_path / "source.py").write_text(SOURCE)
     return tmp_path / "kept"
