@@ -24,7 +24,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from . import tasks
     from .certificates.certificate import Certificate
-    from .certificates.certify import certify
     from .certificates.complete_statement import completeness
     from .certificates.exact_certificate import ExactCertificate
     from .dictionaries import (
@@ -101,6 +100,7 @@ if TYPE_CHECKING:
         Status,
         StopReason,
         Sweep,
+        certify,
         grow,
         path,
         register,
@@ -192,7 +192,6 @@ __all__ = [
 # "bidual verify" needs neither Numba nor NumPy
 _HOMES = (
     "certificates.certificate",
-    "certificates.certify",
     "certificates.complete_statement",
     "certificates.exact_certificate",
     "dictionaries",

@@ -1,4 +1,4 @@
-"""certify: the duality gap of an answer as a sum of non-negative terms, in float64.
+"""certify_answer: the duality gap of an answer as a sum of non-negative terms, in float64.
 
 Let Z = D W + b, let V be a feasible dual point, and take a block of outputs that are solved
 together, with its norms and losses. The gap of the block is
@@ -10,158 +10,67 @@ where each bracket is >= 0 (Fenchel-Young). For a penalty that is not a norm the
 has a third term, the conjugate at the prices. Primal minus dual is the same number, but loses
 digits to cancellation.
 
-``certify`` makes V feasible: it moves V into the domain of the conjugate and then shrinks it by
-min(1, lambda / max_j norm(V'd_j)). One pass over the packed columns gives the prices V'd_j of
-all candidates for V.
+A certificate needs a feasible V. ``certify_quickly`` makes one: it moves V into the domain of
+the conjugate and then shrinks it by min(1, lambda / max_j norm(V'd_j)). One pass over the packed
+columns gives the prices V'd_j of all candidates for V.
 
-In float64 the bound holds up to rounding, about 1e-15 of sum_i |V_i| (|Z_i| + |y_i|): less than
-1e-13 of the reference, unless targets lie far from 0 for their spread. For a design with entries
-of both signs, |D| |W| replaces |Z| in this estimate.
+In float64 the bound holds up to rounding. ``certify_answer`` adds a bound on it to the certificate
+(``rounding.py``).
 """
 
-from dataclasses import dataclass
-from typing import Any, Literal, overload
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-from ..dictionaries import DenseMatrix
-from ..dictionaries.validation import Array, finite_array
+from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram
-from ..formulations.best_intercept import best_intercept
-from .certificate import Certificate
-from .exact_certificate import ExactCertificate
+from .certificate import Certificate, DualSource
+from .rounding import certificate_rounding
 
 _WRONG = 1e-6  # share of the terms of a gap that is more than rounding
+_MOST_SUMMED = 10**7  # entries of D whose exact sums take about a second
 _INSIDE = 1.0 - 8 * float(np.finfo(np.float64).eps)  # rounding may lower a product by this factor
 
 
-@overload
-def certify(
+def certify_answer(
     program: ConvexProgram,
-    solution: Any = None,
-    *,
-    weights: ArrayLike | None = None,
-    intercept: ArrayLike | None = None,
-    dual_point: ArrayLike | None = None,
-    exact: Literal[False] = False,
-) -> Certificate: ...
-@overload
-def certify(
-    program: ConvexProgram,
-    solution: Any = None,
-    *,
-    weights: ArrayLike | None = None,
-    intercept: ArrayLike | None = None,
-    dual_point: ArrayLike | None = None,
-    exact: Literal[True],
-) -> ExactCertificate: ...
+    weights: Array,
+    intercept: Array,
+    points: Sequence[Array] = (),
+    source: DualSource = "weights",
+    kinks: int = 0,
+) -> Certificate:
+    """Certify W (P, C) and b (C,) and bound the rounding; ``points`` are further V to try.
 
-
-@np.errstate(over="ignore", invalid="ignore")  # an objective may be infinite; a bound is a number
-def certify(
-    program: ConvexProgram,
-    solution: Any = None,
-    *,
-    weights: ArrayLike | None = None,
-    intercept: ArrayLike | None = None,
-    dual_point: ArrayLike | None = None,
-    exact: bool = False,
-) -> Certificate | ExactCertificate:
-    """Certify an answer to a program from any solver: bound its gap to the optimum.
-
-    Parameters
-    ----------
-    program : ConvexProgram
-    solution : Solution, optional
-        An answer of :func:`bidual.solve`. For any other answer give its parts instead:
-    weights : (P,) or (P, C) array, optional
-    intercept : float or (C,) array, optional
-        b. By default, if the program has an intercept, the best one for the weights.
-    dual_point : (N,) or (N, C) array, optional
-        Another V to try besides the gradient at the weights. Of both and V = 0, each block
-        takes the one with the smallest gap.
-    exact : bool
-        Whether to prove the bounds in integers. ``certify`` rounds weights and dual point to
-        integers over powers of two; the certificate keeps them and can save them to a file.
-
-    Returns
-    -------
-    Certificate or, if exact, ExactCertificate
-
-    Raises
-    ------
-    ValueError
-        If the caller gives neither or both of solution and weights, or parts together with a
-        solution; if a part has another shape or contains NaN or infinity; if D W + b exceeds the
-        largest float64; if exact, for a DenseMatrix or a user-defined loss or penalty.
-
-    Examples
-    --------
-    >>> import bidual as bd
-    >>> D = bd.BinaryMatrix.from_dense([[1, 0], [1, 1], [0, 1]])
-    >>> program = bd.ConvexProgram(D, [1.0, 2.0, -1.0], loss="squared", strength=0.1)
-    >>> round(bd.certify(program, weights=[0.0, 0.0]).relative_gap, 6)
-    0.81
+    ``source`` says where the points come from, and ``kinks`` how many rows lie on kinks. The
+    caller has checked all arrays.
     """
-    if exact:
-        from .exact import check_provable, exact_certificate  # slow imports
+    found = certify_quickly(program, weights, intercept, points)
+    rounding = certificate_rounding(program, weights, intercept, found.dual_point)
+    return replace(found, rounding=rounding, dual_source=source, kinks=kinks)
 
-        if isinstance(program.design, DenseMatrix):
-            raise ValueError(
-                f"program: expected a 0/1 design (BinaryMatrix) for an exact certificate, got "
-                f"{program.design!r}; certify it with exact=False"
-            )
-        check_provable(program)
-    if solution is not None and not hasattr(solution, "dual_point"):
-        raise ValueError("solution: expected a Solution; pass weights by name, weights=...")
-    if (solution is None) == (weights is None):
-        raise ValueError("solution, weights: expected exactly one of the two")
-    if weights is None:
-        if intercept is not None or dual_point is not None:
-            raise ValueError("intercept, dual_point: can be given only together with weights=")
-        weights, intercept = solution.weights, solution.intercept
-        dual_point = solution.dual_point
-        shape = program.design.shape[1], program.outputs
-        if np.shape(weights) != shape or np.shape(dual_point) != program.target.shape:
-            raise ValueError(
-                f"solution: expected weights of shape {shape} and a dual point of shape "
-                f"{program.target.shape}, got {np.shape(weights)} and {np.shape(dual_point)}; pass "
-                "the program that was solved"
-            )
-    W, b = program.checked_answer(weights, 0.0 if intercept is None else intercept)
-    fit = program.affine(W, b)
-    if not np.isfinite(fit).all():
-        raise ValueError(
-            "weights: expected a finite D W + b, got numbers beyond the largest float64"
-        )
-    if program.intercept and intercept is None:
-        b = best_intercept(program.loss, fit, program.target, program.row_weights)
-        fit = program.affine(W, b)
-        if not np.isfinite(fit).all():
-            raise ValueError(
-                "weights: expected weights with a best intercept in float64, got none; rescale "
-                "weights, targets or row weights"
-            )
-    if exact:
-        found = getattr(solution, "certificate", None)
-        if found is None or found.dual_point is not dual_point:
-            found = certify(program, weights=W, intercept=b, dual_point=dual_point)
-        return exact_certificate(program, found, W, b)
-    candidates = [program.dual_at(fit)]
-    if dual_point is not None:
-        given = finite_array("dual_point", dual_point, *program.target.shape)
-        candidates.append(program.into_domain(given))
-    candidates = [v for v in candidates if np.isfinite(v).all()]
-    if not candidates:
-        return _proven(program, W, fit, [])
-    if program.penalty.norm is None:
-        if program.strength == 0:
-            return _proven(program, W, fit, [])  # V = 0 alone: all other prices are infeasible
-        return _proven(program, W, fit, [_scaled(program, W, v) for v in candidates])
-    active = np.flatnonzero(W.any(axis=1))
-    largest, prices = program.price(np.hstack(candidates), active)
-    return _proven(program, W, fit, _shrunk(program, W[active], candidates, largest, prices))
+
+def certify_quickly(
+    program: ConvexProgram, weights: Array, intercept: Array, points: Sequence[Array] = ()
+) -> Certificate:
+    """Certify as :func:`certify_answer`, without a bound on rounding."""
+    with np.errstate(over="ignore", invalid="ignore"):  # an infinite objective proves nothing
+        fit = program.affine(weights, intercept)
+        candidates = [program.dual_at(fit), *map(program.into_domain, points)]
+        candidates = [v for v in candidates if np.isfinite(v).all()]
+        if program.penalty.norm is None:
+            if program.strength == 0:
+                candidates = []  # V = 0 alone: all other prices are infeasible
+            scaled = [_scaled(program, weights, v) for v in candidates]
+            return _proven(program, weights, fit, scaled)
+        if not candidates:
+            return _proven(program, weights, fit, [])
+        active = np.flatnonzero(weights.any(axis=1))
+        largest, prices = program.price(np.hstack(candidates), active)
+        shrunk = _shrunk(program, weights[active], candidates, largest, prices)
+        return _proven(program, weights, fit, shrunk)
 
 
 def certify_priced(
@@ -216,11 +125,27 @@ def _shrunk(
         zip(candidates, largest.reshape(len(candidates), -1), strict=True)
     ):
         share = np.ones_like(price)
+        if program.strength == 0 and not (price.all() or _vanishing(program, candidate)):
+            share[:] = 0.0  # without a strength nothing bounds what a rounded price costs
         np.divide(program.strength, price, out=share, where=price > program.strength)
         columns = slice(k * program.outputs, (k + 1) * program.outputs)
         left = program.penalty.fenchel_young(used, share * prices[:, columns], program.strength)
         found.append(_Feasible(share * candidate, left, np.zeros_like(left)))
     return found
+
+
+def _vanishing(program: ConvexProgram, V: Array) -> bool:
+    """Tell whether all prices and, with an intercept, sums of V are exactly 0."""
+    if not V.any():
+        return True
+    columns = [np.ones(len(V))] if program.intercept else []
+    if program.design.squared_norms().any():
+        if math.prod(program.design.shape) > _MOST_SUMMED:
+            return False
+        columns.extend(program.design.to_dense().astype(np.float64).T)
+    if not np.isin(columns, (-1.0, 0.0, 1.0)).all():
+        return False  # products round
+    return all(math.fsum(column * v) == 0.0 for column in columns for v in V.T)
 
 
 def _scaled(program: ConvexProgram, W: Array, candidate: Array) -> _Feasible:
@@ -241,7 +166,7 @@ def _scaled(program: ConvexProgram, W: Array, candidate: Array) -> _Feasible:
 def _proven(program: ConvexProgram, W: Array, fit: Array, points: list[_Feasible]) -> Certificate:
     """Return the certificate of the best among the feasible points and V = 0, per block."""
     a = program.row_weights[:, None]
-    primals = program.objectives(W, fit)
+    primals = np.nan_to_num(program.objectives(W, fit), nan=np.inf, posinf=np.inf)
     gaps, dual_points = primals, np.zeros_like(fit)  # V = 0 proves the bound 0: losses are >= 0
     paid = np.zeros_like(gaps)
     for point in points:

@@ -54,6 +54,11 @@ def add_parser(commands: Any) -> None:
         "--dual-point", metavar="FILE", help="another dual point V to try: .npy (N,) or (N, C)"
     )
     parser.add_argument(
+        "--solve",
+        action="store_true",
+        help="solve the program from the weights on, and also try the dual point of this solve",
+    )
+    parser.add_argument(
         "--out",
         default="answer.cert",
         metavar="FILE",
@@ -87,6 +92,7 @@ def _run(options: argparse.Namespace) -> int:
         intercept=b,
         dual_point=v,
         exact=True,
+        dual="solve" if options.solve else "weights",
     )
     found.save(options.out)
     print(checker.statement(checker.check(options.out)))

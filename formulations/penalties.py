@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from scipy import sparse
 
+from ..dictionaries.norms import row_norms
 from ..dictionaries.validation import Array
 from ..kernels import proximal
 from .epigraph import Block, PenaltyEpigraph
@@ -159,7 +160,7 @@ class Group(Penalty):
     norm = "rows"
 
     def value(self, W: Array) -> Array:
-        norms: Array = np.linalg.norm(W, axis=1).sum(keepdims=True)
+        norms: Array = row_norms(W).sum(keepdims=True)
         return norms
 
     def prox(self, points: Array, step: float) -> Array:
@@ -168,13 +169,13 @@ class Group(Penalty):
         return out
 
     def conjugate(self, prices: Array, strength: float) -> Array:
-        return _indicator(np.linalg.norm(prices, axis=1).max(keepdims=True, initial=0.0), strength)
+        return _indicator(row_norms(prices).max(keepdims=True, initial=0.0), strength)
 
     def scaling(self, prices: Array, strength: float) -> Array:
-        return _shrinking(np.linalg.norm(prices, axis=1).max(keepdims=True, initial=0.0), strength)
+        return _shrinking(row_norms(prices).max(keepdims=True, initial=0.0), strength)
 
     def fenchel_young(self, W: Array, prices: Array, strength: float) -> Array:
-        terms = strength * np.linalg.norm(W, axis=1) - (W * prices).sum(axis=1)
+        terms = strength * row_norms(W) - (W * prices).sum(axis=1)
         gap: Array = np.maximum(terms, 0.0).sum(keepdims=True)
         return gap
 

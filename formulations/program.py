@@ -31,7 +31,7 @@ from .losses.loss import balance_sums
 from .lowering.conic import ConicForm, lower
 from .lowering.qp import QuadraticProgram, from_form
 from .penalties import Penalty, find_penalty
-from .targets import checked_row_weights, checked_strength
+from .targets import OVERFLOW, checked_row_weights, checked_strength
 
 _ROUNDING = 1e-12  # relative rounding allowed in the constraints of the dual
 
@@ -191,7 +191,8 @@ class ConvexProgram:
         other = copy(self)
         other.design, other.penalty = design, penalty
         other.source = other.dictionary = None
-        other.__dict__.pop("lambda_max", None)
+        for found in ("lambda_max", "null_dual"):
+            other.__dict__.pop(found, None)
         return other
 
     def stated_by(self, source: Any, dictionary: SpikeDictionary | None = None) -> "ConvexProgram":
@@ -201,7 +202,7 @@ class ConvexProgram:
         return other
 
     def checked_answer(self, weights: ArrayLike, intercept: ArrayLike) -> tuple[Array, Array]:
-        """Return W (P, C) and b (C,) as float64; a single number becomes every b.
+        """Return W (P, C) and b (C,) as float64; one number becomes every b, and b may be (1, C).
 
         Raises
         ------
@@ -211,7 +212,8 @@ class ConvexProgram:
         """
         W = finite_array("weights", weights, self.design.shape[1], self.outputs)
         b = real_array("intercept", intercept)
-        b = finite_array("intercept", np.full(self.outputs, b) if b.ndim == 0 else b, self.outputs)
+        b = np.full(self.outputs, b) if b.ndim == 0 else b[0] if b.shape[:-1] == (1,) else b
+        b = finite_array("intercept", b, self.outputs)
         if b.any() and not self.intercept:
             raise ValueError(f"intercept: expected 0, as the program has no intercept, got {b}")
         return W, b
@@ -220,6 +222,7 @@ class ConvexProgram:
         """Return Z = D W + b, shape (N, C)."""
         return self.design.matvec(weights) + intercept
 
+    @np.errstate(over="ignore", invalid="ignore")
     def data_loss(self, fit: Array) -> Array:
         """Return the weighted loss of each block at Z = ``fit``; shape (B,)."""
         return self.by_block(self.row_weights @ self.loss.value(fit, self.target))
@@ -341,7 +344,16 @@ class ConvexProgram:
         """Return gap / reference; if the reference is 0, 0 for no gap, else infinity."""
         if self.reference > 0:
             return gap / self.reference
-        return 0.0 if gap <= 0 else np.inf
+        return 0.0 if gap <= 0 and not self.null_dual[0].any() else np.inf
+
+    @cached_property
+    def null_dual(self) -> tuple[Array, Array]:
+        """V (N, C) at W = 0 and b0, and under a norm its largest prices (B,)."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            v = self.dual_at(np.broadcast_to(self.null_intercept, self.target.shape))
+        if not (np.isfinite(self.reference) and np.isfinite(v).all()):
+            raise ValueError(OVERFLOW)
+        return v, np.zeros(0) if self.penalty.norm is None else self.largest_prices(v)
 
     @cached_property
     def lambda_max(self) -> float:
@@ -350,11 +362,10 @@ class ConvexProgram:
         It is the smallest such strength, except for the hinge and absolute losses. For these
         it is an upper bound; the smallest is the value of a linear program.
         """
-        start = np.broadcast_to(self.null_intercept, self.target.shape)
-        v = self.dual_at(start)
+        v, prices = self.null_dual
         if self.penalty.norm is None:
             return least_strength(self.penalty, self.design.rmatvec(v))
-        largest = float(self.largest_prices(v).max())
+        largest = float(prices.max())
         # with an intercept and constant columns the prices are rounding only
         return largest if largest > self._price_room(v) else 0.0
 
@@ -389,16 +400,7 @@ class ConvexProgram:
         >>> weights.round(3).ravel().tolist(), program.primal(weights) < 0.4
         ([1.417, -0.083], True)
         """
-        return lower(
-            self.design,
-            self.target,
-            self.loss,
-            self.penalty,
-            self.strength,
-            self.row_weights,
-            self.intercept,
-            quadratic,
-        )
+        return lower(self, quadratic)
 
     def cones(self, quadratic: bool = True) -> set[Cone]:
         """Return the cones that :meth:`to_conic` needs besides zero and nonnegative.
@@ -487,12 +489,4 @@ class ConvexProgram:
         """
         from .lowering.modelling import state  # needs cvxpy
 
-        return state(
-            self.design,
-            self.target,
-            self.loss,
-            self.penalty,
-            self.strength,
-            self.row_weights,
-            self.intercept,
-        )
+        return state(self)

@@ -7,6 +7,11 @@ from ..dictionaries.validation import Array, check_number, finite_array
 from ..networks.labels import label_array
 from .losses import Loss
 
+OVERFLOW = (
+    "program: expected a finite objective at W = 0, but it overflows; scale the target or the "
+    "row_weights down"
+)
+
 
 def encode(
     y: ArrayLike, n_rows: int, loss: Loss

@@ -6,6 +6,7 @@ the table of ``tests/tolerances.py``.
 """
 
 from .backend import Backend, BackendUnavailable, ProgramNotAccepted
+from .certify import certify
 from .growing.column_generation import StopReason
 from .growing.grow import Growth, Round, grow
 from .monitor import Progress
@@ -30,6 +31,7 @@ __all__ = [
     "Status",
     "StopReason",
     "Sweep",
+    "certify",
     "choose",
     "grow",
     "path",

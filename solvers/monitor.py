@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..certificates.certificate import Certificate
-from ..certificates.certify import certify, certify_priced
+from ..certificates.certify import certify_answer, certify_priced, certify_quickly
 from ..dictionaries.validation import Array, real_array
 from ..formulations import ConvexProgram
 
@@ -98,6 +98,22 @@ class Monitor:
         self.offer(weights, intercept, dual_point)
         self.answered = False
 
+    def settle_at_zero(self) -> bool:
+        """Take W = 0 and b0 as the answer if its own dual point certifies the asked gap.
+
+        This needs no pass over D beyond that of ``null_dual``, which a path shares.
+        """
+        program, weights = self.program, np.zeros_like(self.weights)
+        if program.penalty.norm is None:
+            found = certify_quickly(program, weights, program.null_intercept)
+        else:
+            parts = weights, program.null_intercept, *program.null_dual
+            found = certify_priced(program, *parts)
+        if found.relative_gap > self.asked_gap:
+            return False
+        self.offer(weights, program.null_intercept, found.dual_point)
+        return self.done
+
     def offer(
         self,
         weights: Array,
@@ -128,9 +144,8 @@ class Monitor:
             self._programs[chosen] = self.program.select(chosen)
         program = self._programs[chosen]
         if largest_prices is None or dual_point is None:
-            certificate = certify(
-                program, weights=weights, intercept=intercept, dual_point=dual_point
-            )
+            points = [] if dual_point is None else [dual_point]
+            certificate = certify_quickly(program, weights, intercept, points)
         else:
             certificate = certify_priced(program, weights, intercept, dual_point, largest_prices)
         block_of = {c: k for k, block in enumerate(self.program.blocks) for c in block}
@@ -152,11 +167,8 @@ class Monitor:
     def settle(self) -> Certificate:
         """Recompute the certificate of the best answer; add it to the history if it is better."""
         start = time.perf_counter()
-        certificate = certify(
-            self.program,
-            weights=self.weights,
-            intercept=self.intercept,
-            dual_point=self.dual_point,
+        certificate = certify_answer(
+            self.program, self.weights, self.intercept, [self.dual_point], "solve"
         )
         better = bool((certificate.absolute_gaps < self.absolute_gaps).any())
         self.absolute_gaps, self._primals = (

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import qr, solve_triangular
 
+from ..certificates.rounding import objective_rounding
 from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram
 from .process import one_blas_thread
@@ -22,7 +23,6 @@ Columns = NDArray[np.intp]
 
 _EPSILON = float(np.finfo(np.float64).eps)
 _TIE = 16 * _EPSILON  # steps within this relative difference count as equal
-_OPERATIONS = 16  # roundings of one loss or norm, those of exp and log included
 _PIVOT = 1e-11  # entries of the tableau below this share of the largest count as rounding
 _AT_ONCE = 256  # atoms added to those kept per pass: a tableau of thousands is slow
 
@@ -41,7 +41,7 @@ def prune(program: ConvexProgram, weights: Array, intercept: Array) -> tuple[Arr
     """
     W, b = weights.copy(), intercept.copy()
     complete = True
-    value, error = evaluated(program, W, b)
+    value, error = objective_rounding(program, W, b)
     if not np.isfinite(error):
         return W, b, False
     most = value + 3 * error  # the exact objective is at least value - error
@@ -97,7 +97,7 @@ def _pushed(
         if program.intercept:
             apart = program.design.matvec(W[:, part] - moved[:, part])
             shifted[part] += apart.mean(axis=0)
-        if sum(evaluated(program, moved, shifted)) <= most:
+        if sum(objective_rounding(program, moved, shifted)) <= most:
             return moved, shifted, pushes == atoms.shape[1]
     return W, b, False
 
@@ -180,27 +180,3 @@ def _vertex(atoms: Array, sizes: Array, pushes: int) -> Array:
         Q, R = qr(atoms[:, staying], mode="economic", check_finite=False)
         x[staying] += solve_triangular(R, Q.T @ (atoms @ (sizes - x)), check_finite=False)
     return x
-
-
-def evaluated(program: ConvexProgram, W: Array, b: Array) -> tuple[float, float]:
-    """Return the objective in float64, and a bound E on its distance from the exact value.
-
-    With s active atoms a fit is a sum of s weights and b. In any order of summation its error
-    is at most (s + 1) u r, where r is the sum of their absolute values and u = eps / 2 (Higham
-    2002, section 3.1). The objective then changes by at most a_i times the slope of the loss
-    times this error. The loss and the norm take up to 16 roundings each; their sums take N + C
-    and s + C more. So E = (N + s + C + 16) eps / 2 (objective + sum_i a_i slope_i r). E is
-    infinity for a coupled loss whose curvature is unknown.
-    """
-    fit = program.affine(W, b)
-    used = np.flatnonzero(W.any(axis=1))
-    sizes = program.design.take(used).absolute()
-    reach = (sizes.matvec(np.abs(W[used])) + np.abs(b)).max(axis=0)
-    rate = 0.5 * (sum(program.target.shape) + used.size + _OPERATIONS) * _EPSILON
-    ends = (program.loss.gradient(fit + s * rate * reach, program.target) for s in (-1, 1))
-    slopes = np.maximum(*map(np.abs, ends))  # a convex loss is not steeper between the ends
-    if not program.loss.separable:  # the bound on the curvature covers moves of other outputs
-        slopes += program.loss.curvature * rate * np.linalg.norm(reach)
-    moved = float((program.row_weights @ (slopes * reach)).sum())
-    value = float(program.objectives(W, fit).sum())
-    return value, rate * (value + moved)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..certificates.certificate import Certificate
-from ..certificates.certify import certify
+from ..certificates.certify import certify_answer
 from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram, NetworkClass
 from ..networks import Network
@@ -183,9 +183,7 @@ class Solution:
         message = f"{self.message}; pruned from {self.active.size} atoms to {left}"
         if not complete:
             message += "; dependent atoms remain, because rounding could raise the objective"
-        certificate = certify(
-            self.program, weights=weights, intercept=intercept, dual_point=self.dual_point
-        )
+        certificate = certify_answer(self.program, weights, intercept, [self.dual_point], "solve")
         status = self.status
         if certificate.relative_gap <= self.asked_gap:
             status = Status.CERTIFIED

@@ -8,15 +8,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..certificates.certificate import Certificate
-from ..certificates.certify import certify
+from ..certificates.certify import certify_answer
 from ..dictionaries import DenseMatrix, Design
 from ..dictionaries.validation import check_number, check_seconds, number_array, real_array
 from ..formulations import ConvexProgram
+from ..formulations.targets import OVERFLOW
 from .backend import Backend, BackendUnavailable, ProgramNotAccepted
 from .monitor import Monitor, Progress
 from .registry import BACKENDS, find_backend
 from .solution import Solution, Status
-from .units import Units
+from .units import Answer, Units
 
 _UNEVEN = 1_000  # ratio of column lengths from which on newton is preferred
 
@@ -143,10 +144,32 @@ def solve(
     chosen = choose(backend, program)
     if warm_start is not None:
         _check_start(program, warm_start)
+    start = None
+    if warm_start is not None:
+        intercept = warm_start.intercept if program.intercept else np.zeros(program.outputs)
+        start = warm_start.weights, intercept, warm_start.dual_point
+    return _solve_from(program, chosen, gap, time_limit, callback, start, options)
+
+
+def solve_from(program: ConvexProgram, gap: float, start: Answer) -> Solution:
+    """Solve with the default backend from W (P, C), b (C,) and V (N, C) on."""
+    _check(program, gap, np.inf)
+    return _solve_from(program, choose("auto", program), gap, np.inf, None, start, {})
+
+
+def _solve_from(
+    program: ConvexProgram,
+    chosen: Backend,
+    gap: float,
+    time_limit: float,
+    callback: Callable[[Progress], None] | None,
+    start: Answer | None,
+    options: dict[str, Any],
+) -> Solution:
     units = Units.of(program)
     monitor = Monitor(units.program, gap, time_limit, callback)
-    start = None if warm_start is None else units.take(warm_start)
-    solution, _ = _solve(chosen, None, monitor, start, options)
+    begin = None if start is None else units.take(*start)
+    solution, _ = _solve(chosen, None, monitor, begin, options)
     return units.back(solution, program)
 
 
@@ -197,18 +220,20 @@ def path(
     if values.ndim != 1 or values.size == 0 or values.dtype.kind not in "iuf":
         raise ValueError(f"strengths: expected a list of numbers, got {strengths!r}")
     programs = [program.with_strength(value) for value in values]
-    chosen = choose(backend, programs[0])
-    for each in programs:
-        choose(chosen, each)
+    backends = [choose(backend, each) for each in programs]
     units = Units.of(program)
+    _ = units.program.null_dual  # found once for all strengths
     solutions: list[Solution] = []
-    before: Solution | None = None
-    model = None
-    for each in programs:
+    start: Answer | None = None
+    models: dict[str, Any] = {}
+    for each, chosen in zip(programs, backends, strict=True):
         monitor = Monitor(units.at(each.strength), gap, time_limit)
-        before, model = _solve(chosen, model, monitor, before, options)
-        solutions.append(units.back(before, each))
-        if before.status is Status.INTERRUPTED:
+        found, models[chosen.name] = _solve(
+            chosen, models.get(chosen.name), monitor, start, options
+        )
+        start = found.weights, found.intercept, found.dual_point
+        solutions.append(units.back(found, each))
+        if found.status is Status.INTERRUPTED:
             break
     return solutions
 
@@ -217,24 +242,27 @@ def _solve(
     chosen: Backend,
     model: Any,
     monitor: Monitor,
-    start: Solution | None,
+    start: Answer | None,
     options: dict[str, Any],
 ) -> tuple[Solution, Any]:
     """Compile or update the model and solve; return the solution and the model."""
     if start is not None:
-        intercept = start.intercept if monitor.program.intercept else 0.0 * start.intercept
-        monitor.begin(start.weights, intercept, start.dual_point)
-    if monitor.done and start is not None:
-        return _solution(chosen, monitor, "the warm start meets the asked gap", 0.0, False), model
+        monitor.begin(*start)
+        if monitor.done:
+            message = "the warm start meets the asked gap"
+            return _solution(chosen, monitor, message, 0.0, False), model
     compile_seconds, begun = 0.0, time.perf_counter()
     interrupted, certificate = False, None
     try:
+        if monitor.settle_at_zero():
+            return _solution(chosen, monitor, "W = 0 meets the asked gap", 0.0, False), model
         if model is None:
             model = chosen.compile(monitor.program)
         else:
             model = chosen.update(model, monitor.program)
         compile_seconds = time.perf_counter() - begun
-        message = chosen.solve(model, monitor, options)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # certificates see it
+            message = chosen.solve(model, monitor, options)
         certificate = monitor.settle()
     except KeyboardInterrupt:
         message, interrupted = "interrupted", True
@@ -248,10 +276,7 @@ def _check(program: ConvexProgram, gap: float, time_limit: float) -> None:
     check_number("gap", gap)
     check_seconds(time_limit)
     if not np.isfinite(program.reference):
-        raise ValueError(
-            "program: expected a finite objective at W = 0, but it overflows; scale the targets "
-            "down"
-        )
+        raise ValueError(OVERFLOW)
 
 
 def _check_start(program: ConvexProgram, start: Solution) -> None:
@@ -282,11 +307,8 @@ def _solution(
     solve_seconds = monitor.seconds - compile_seconds - recover_seconds
     start = time.perf_counter()
     if certificate is None:
-        certificate = certify(
-            monitor.program,
-            weights=monitor.weights,
-            intercept=monitor.intercept,
-            dual_point=monitor.dual_point,
+        certificate = certify_answer(
+            monitor.program, monitor.weights, monitor.intercept, [monitor.dual_point], "solve"
         )
     if certificate.relative_gap <= monitor.asked_gap:
         status = Status.CERTIFIED

@@ -1,7 +1,11 @@
-"""Units of a design: scale a real matrix to entries of about 1, which solvers expect.
+"""Units of a program: state it with numbers of about 1, which solvers expect.
 
-D is divided by a unit and W multiplied by it. The unit is a power of 2, so objective, dual
-point and certificate equal those of the original program to the last bit.
+- A real matrix is divided by a power of 2 that makes its typical entries about 1.
+- With an intercept b, columns far from 0 for their spread are moved to mean 0. This moves b alone.
+- Targets and row weights near the ends of float64 are divided by powers of 2.
+
+The certificate of an answer is about the original program. Powers of 2 change no digit of it,
+unless numbers underflow; after all other changes the answer is certified again.
 """
 
 import math
@@ -9,41 +13,126 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..certificates.certify import certify_answer
 from ..dictionaries import DenseMatrix, Design
+from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram
-from .solution import Solution
+from ..formulations.losses import Loss
+from .solution import Solution, Status
 
 _FAR = 4  # powers of 2 between typical entries and 1, above which a scaled copy is made
+_OFF = 100.0  # means above this multiple of the spread make a centred copy
+_EXTREME = 200  # powers of 2 between targets or row weights and 1, above which these are scaled
+
+Answer = tuple[Array, Array, Array]
 
 
 @dataclass(frozen=True)
 class Units:
-    """Unit of a program's design (1 for a 0/1 design), and the program in that unit."""
+    """Units of a program, and the program in these units.
 
-    size: float
+    W = W' fit / size and b = fit b' - centre'W; V = slope mass V', and strengths scale by
+    slope mass / size. ``centre`` (P,) holds the means taken off the columns, None if none are.
+    """
+
     program: ConvexProgram
+    size: float = 1.0
+    centre: Array | None = None
+    fit: float = 1.0
+    slope: float = 1.0
+    mass: float = 1.0
 
     @classmethod
     def of(cls, program: ConvexProgram) -> "Units":
-        """Choose the unit; it is 1, with the same program, if the penalty is not a norm."""
-        size = 1.0 if program.penalty.norm is None else _typical(program.design)
-        if abs(math.log2(size)) <= _FAR:
-            return cls(1.0, program)
-        size = 2.0 ** round(math.log2(size))
-        scaled = program.over(DenseMatrix(program.design.to_dense() / size))
-        return cls(size, scaled.with_strength(program.strength / size))
+        """Choose the units; an ordinary program stays the same."""
+        norm = program.penalty.norm is not None
+        centre = _centre(program)
+        design: Design = program.design
+        if centre is not None:
+            design = DenseMatrix(design.to_dense() - centre)
+        size = _power(_typical(design), _FAR) if norm else 1.0
+        if size != 1.0:
+            design = DenseMatrix(design.to_dense() / size)
+        a, y = program.row_weights, program.target
+        mass = _power(float(a.max()), _EXTREME)
+        loss, fit, slope = _in_units(program) if norm else (program.loss, 1.0, 1.0)
+        if fit == mass == 1.0:
+            if design is program.design:
+                return cls(program)
+            scaled = program.over(design)
+        else:
+            scaled = ConvexProgram(
+                design, y / fit, loss, 0.0, a / mass, program.intercept, penalty=program.penalty
+            )
+        units = cls(scaled, size, centre, fit, slope, mass)
+        return replace(units, program=units.at(program.strength))
 
     def at(self, strength: float) -> ConvexProgram:
-        """Return the program in this unit at a strength of the original program."""
-        return self.program.with_strength(strength / self.size)
+        """Return the program in these units at a strength of the original program."""
+        # one division after the other: products of units may overflow
+        scaled = strength / self.mass / self.slope / self.size
+        return self.program.with_strength(min(scaled, float(np.finfo(np.float64).max)))
 
-    def take(self, solution: Solution) -> Solution:
-        """Convert an answer to the original program into this unit."""
-        return replace(solution, weights=solution.weights * self.size)
+    def take(self, weights: Array, intercept: Array, dual_point: Array) -> Answer:
+        """Convert an answer to the original program into these units."""
+        if self.centre is not None:
+            intercept = intercept + self.centre @ weights
+        return (
+            weights / self.fit * self.size,
+            intercept / self.fit,
+            dual_point / self.mass / self.slope,
+        )
 
     def back(self, solution: Solution, program: ConvexProgram) -> Solution:
-        """Convert an answer in this unit into an answer to the original program."""
-        return replace(solution, program=program, weights=solution.weights / self.size)
+        """Convert an answer in these units into an answer to the original program."""
+        weights = solution.weights / self.size * self.fit
+        if self.centre is None and self.fit == self.mass == 1.0:
+            return replace(solution, program=program, weights=weights)
+        intercept = solution.intercept * self.fit
+        if self.centre is not None:
+            intercept = intercept - self.centre @ weights
+        point = solution.dual_point * self.slope * self.mass
+        certificate = certify_answer(program, weights, intercept, [point], "solve")
+        status = solution.status
+        if certificate.relative_gap <= solution.asked_gap:
+            status = Status.CERTIFIED
+        elif status is Status.CERTIFIED:
+            status = Status.INACCURATE
+        return replace(
+            solution,
+            program=program,
+            status=status,
+            weights=weights,
+            intercept=intercept,
+            dual_point=certificate.dual_point,
+            certificate=certificate,
+        )
+
+
+def _power(number: float, far: int) -> float:
+    """Return the power of 2 near a number, or 1 if the number is 0 or not far from 1."""
+    if number == 0.0 or abs(math.log2(number)) <= far:
+        return 1.0
+    return math.ldexp(1.0, round(math.log2(number)))
+
+
+def _in_units(program: ConvexProgram) -> tuple[Loss, float, float]:
+    """Return a loss of targets in units of a fit, this fit, and the unit of its slope."""
+    held = np.where(program.row_weights[:, None] > 0, program.target - program.null_intercept, 0.0)
+    fit = _power(float(np.abs(held).max()), _EXTREME)
+    found = program.loss.in_units(fit, np.inf) if fit != 1.0 else None
+    return (program.loss, 1.0, 1.0) if found is None else (found[0], fit, found[1])
+
+
+def _centre(program: ConvexProgram) -> Array | None:
+    """Return the means of columns far from 0 for their spread, 0 for others; None if none is."""
+    if not program.intercept or not isinstance(program.design, DenseMatrix):
+        return None
+    array = program.design.to_dense()[program.row_weights > 0]
+    means = array.mean(axis=0)
+    spreads = np.abs(array - means).max(axis=0)
+    off = np.abs(means) > _OFF * spreads
+    return np.where(off, means, 0.0) if off.any() else None
 
 
 def _typical(design: Design) -> float:

@@ -171,6 +171,15 @@ def test_celers_answer_is_certified(run):
 
 
 @installed("osqp")
+def test_a_solve_proves_what_weights_are_above_the_optimum(run, capsys):
+    names = run("Dual points of weights, and of a solve")
+    plain, solved, best = (names[name] for name in ("plain", "solved", "best"))
+    above = solved.primal - best.certificate.primal
+    assert above <= solved.absolute_gap + 1e-12 <= above + 2e-9 * best.program.reference + 1e-12
+    assert solved.absolute_gap <= plain.absolute_gap
+    assert "the dual point is that of a solve" in capsys.readouterr().out
+
+
 def test_osqp_reports_what_no_weights_reach(run):
     names = run("A tolerance that is not a gap: OSQP")
     info, proven = names["info"], names["certificate"]

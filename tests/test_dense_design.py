@@ -13,10 +13,10 @@ from scipy import sparse
 from targets_for import targets_for
 
 import bidual as bd
+from bidual.certificates.rounding import objective_rounding
 from bidual.solvers import choose
 from bidual.solvers.backends.admm_ import least_squares
 from bidual.solvers.newton.linear_system import OutputSystems
-from bidual.solvers.prune import evaluated
 from bidual.solvers.units import Units
 
 from covering import examples, marked, parameters
@@ -592,8 +592,8 @@ def test_what_rounding_may_add_to_an_objective_knows_no_signs():
     dense, W, b = np.abs(rng.normal(size=(6, 9))), np.abs(rng.normal(size=(9, 1))), np.zeros(1)
     program = real_program("squared", "l1", False, dense, outputs=1)
     mirrored = program.over(bd.DenseMatrix(-dense))
-    value, error = evaluated(program, W, b)
-    assert evaluated(mirrored, -W, b) == (value, error)
+    value, error = objective_rounding(program, W, b)
+    assert objective_rounding(mirrored, -W, b) == (value, error)
     assert error > 0
 
 

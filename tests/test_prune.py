@@ -11,9 +11,9 @@ from hypothesis.extra import numpy as hnp
 from targets_for import outputs_for, targets_for
 
 import bidual as bd
+from bidual.certificates.rounding import objective_rounding
 from bidual.formulations import Penalty
 from bidual.solvers import prune
-from bidual.solvers.prune import evaluated
 
 from exact_values import MARGIN, exact_primal
 from programs import random_program
@@ -90,7 +90,7 @@ def exact_objective(solution):
 
 def rounding(solution):
     """E, by which evaluating the objective in float64 may be off."""
-    return evaluated(solution.program, solution.weights, solution.intercept)[1]
+    return objective_rounding(solution.program, solution.weights, solution.intercept)[1]
 
 
 def assert_not_risen(before, after):
@@ -147,7 +147,7 @@ def answers(draw, numbers):
 
 @given(answers(DECADES))
 def test_the_objective_is_evaluated_within_the_bound_on_its_rounding(solution):
-    value, error = evaluated(solution.program, solution.weights, solution.intercept)
+    value, error = objective_rounding(solution.program, solution.weights, solution.intercept)
     assert abs(Fraction(value) - exact_objective(solution)) <= Fraction(error) + MARGIN
 
 
@@ -155,7 +155,7 @@ def test_the_bound_on_rounding_counts_rows_atoms_and_outputs():
     program = bd.ConvexProgram(
         bd.BinaryMatrix.from_dense([[1, 1, 0], [0, 1, 1]]), [3.0, 1.0], "absolute", 0.5
     )
-    value, error = evaluated(program, np.array([[2.0], [-3.0], [0.0]]), np.zeros(1))
+    value, error = objective_rounding(program, np.array([[2.0], [-3.0], [0.0]]), np.zeros(1))
     # |2 - 3 - 3| and |-3 - 1|, half each, and half of 5; slopes of 1 times the largest of 5 and 3
     assert value == 6.5
     assert error == (2 + 2 + 1 + 16) * 2.0**-53 * (6.5 + 5.0)
@@ -171,7 +171,7 @@ def test_without_a_bound_on_rounding_all_atoms_stay():
     design = bd.BinaryMatrix.from_dense([[1, 1, 0], [0, 0, 1]])
     program = bd.ConvexProgram(design, np.eye(2), Steep(), 0.1, penalty="group")
     W = np.array([[1.0, 0.5], [2.0, 1.0], [0.3, 0.1]])
-    assert np.isinf(evaluated(program, W, np.zeros(2))[1])
+    assert np.isinf(objective_rounding(program, W, np.zeros(2))[1])
     kept, _, complete = prune.prune(program, W, np.zeros(2))
     assert np.array_equal(kept, W)
     assert not complete

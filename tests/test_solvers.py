@@ -414,3 +414,13 @@ def test_a_solution_tells_by_how_much_a_gap_was_missed():
         f"relative gap {solution.certificate.relative_gap:.2g}, {missed:.2g} times the asked 1e-09 "
         f"(MaxIterations)"
     )
+
+
+@pytest.mark.parametrize("solver", [None, "SCS", "OSQP", "ECOS", "HIGHS"])
+@pytest.mark.parametrize("name", ["eps_abbs", "no_such_option"])
+def test_a_misspelled_option_of_a_solver_of_cvxpy_is_named(solver, name):
+    pytest.importorskip("cvxpy")
+    program = random_program("squared", True)
+    options = {name: 1e-3} if solver is None else {name: 1e-3, "solver": solver}
+    with pytest.raises(ValueError, match=rf"^options: .*{name}"):
+        bd.solve(program, "cvxpy", **options)

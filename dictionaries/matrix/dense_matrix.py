@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import sparse
 
+from ..norms import row_norms
 from ..validation import Array, number_array
 from .binary_matrix import BinaryMatrix
 from .operands import (
@@ -241,7 +242,7 @@ class DenseMatrix:
         found = self._array.T @ operand
         sizes = np.abs(found)
         if width > 1:
-            sizes = np.linalg.norm(found.reshape(len(found), -1, width), axis=2)
+            sizes = row_norms(found.reshape(len(found), -1, width))
         return sizes.max(axis=0, initial=0.0), found[
             number_array("columns", columns).astype(np.intp)
         ]

@@ -212,6 +212,11 @@ def balance_sums(v: Array, lower: Array, upper: Array, endless: Array | float) -
     return np.clip(moved, lower, upper)
 
 
+def half_square(x: Array, a: Array) -> Array:
+    """Return x**2 / (2 a), and 0 where a is 0; x**2 alone could underflow or overflow."""
+    return 0.5 * x * divide(x, a)
+
+
 def divide(x: Array, a: Array) -> Array:
     """Return x / a, and 0 where a is 0: the dual is 0 in rows of weight 0."""
     return np.divide(x, a, out=np.zeros_like(x), where=a > 0)

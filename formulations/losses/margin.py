@@ -8,7 +8,7 @@ from scipy.special import expit, xlog1py, xlogy
 
 from ...dictionaries.validation import Array
 from ..epigraph import Block, Epigraph, half_squares
-from .loss import Loss, divide, kernel_prox
+from .loss import Loss, divide, half_square, kernel_prox
 from .regression import split_blocks, split_sides
 
 
@@ -90,12 +90,12 @@ class SquaredHinge(Loss):
         return np.where(y < 0, -bound, 0.0), np.where(y > 0, bound, 0.0)
 
     def conjugate(self, v: Array, y: Array, a: Array) -> Array:
-        return divide(0.5 * v**2, a) - v * y
+        return half_square(v, a) - v * y
 
     def fenchel_young(self, z: Array, v: Array, y: Array, a: Array) -> Array:
         margin, share = y * z, v * y
         short = np.maximum(1.0 - margin, 0.0)
-        return divide(0.5 * (share - a * short) ** 2, a) + share * np.maximum(margin - 1.0, 0.0)
+        return half_square(share - a * short, a) + share * np.maximum(margin - 1.0, 0.0)
 
     def best_constant(self, y: Array, a: Array) -> Array:
         mean: Array = (a * y).sum(axis=0) / a.sum()  # within [-1, 1], where all rows are curved

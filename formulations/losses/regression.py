@@ -7,7 +7,7 @@ from scipy import sparse
 
 from ...dictionaries.validation import Array, check_number
 from ..epigraph import Block, Epigraph, half_squares
-from .loss import Loss, divide, kernel_prox
+from .loss import Loss, half_square, kernel_prox
 
 
 class Squared(Loss):
@@ -32,10 +32,10 @@ class Squared(Loss):
         return -bound, bound
 
     def conjugate(self, v: Array, y: Array, a: Array) -> Array:
-        return divide(0.5 * v**2, a) - v * y
+        return half_square(v, a) - v * y
 
     def fenchel_young(self, z: Array, v: Array, y: Array, a: Array) -> Array:
-        return divide(0.5 * (v - a * (y - z)) ** 2, a)
+        return half_square(v - a * (y - z), a)
 
     def best_constant(self, y: Array, a: Array) -> Array:
         return within((a * y).sum(axis=0) / a.sum(), y, a)
@@ -173,7 +173,7 @@ class Huber(Loss):
         return -bound, bound
 
     def conjugate(self, v: Array, y: Array, a: Array) -> Array:
-        return divide(0.5 * v**2, a) - v * y
+        return half_square(v, a) - v * y
 
     def fenchel_young(self, z: Array, v: Array, y: Array, a: Array) -> Array:
         residual = y - z
@@ -181,7 +181,7 @@ class Huber(Loss):
         beyond = residual - inner  # has the sign of inner, whose size is delta there
         # 0 where rounding moved v past its bound and would make this negative
         linear = np.maximum((self.delta * a - v * np.sign(beyond)) * np.abs(beyond), 0.0)
-        return divide(0.5 * (v - a * inner) ** 2, a) + np.where(a > 0, linear, 0.0)
+        return half_square(v - a * inner, a) + np.where(a > 0, linear, 0.0)
 
     def best_constant(self, y: Array, a: Array) -> Array:
         # the slope rises in pieces between the 2n points y - delta and y + delta

@@ -22,11 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ...dictionaries import Design
 from ...dictionaries.validation import Array
 from ..epigraph import stack
-from ..losses import Loss
-from ..penalties import Penalty
 
 
 @dataclass(frozen=True, repr=False)
@@ -118,21 +115,13 @@ class ConicForm:
         return v
 
 
-def lower(
-    design: Design,
-    target: Array,
-    loss: Loss,
-    penalty: Penalty,
-    strength: float,
-    row_weights: Array,
-    intercept: bool,
-    quadratic: bool,
-) -> ConicForm:
-    """Lower the parts of a program; ``quadratic`` keeps a quadratic objective, else uses a cone."""
-    rows = np.flatnonzero(row_weights > 0)
-    held = design.to_csc()[rows]
+def lower(program: Any, quadratic: bool) -> ConicForm:
+    """Lower a program; ``quadratic`` keeps a quadratic objective, else the form uses a cone."""
+    loss, penalty, intercept = program.loss, program.penalty, program.intercept
+    rows = np.flatnonzero(program.row_weights > 0)
+    held = program.design.to_csc()[rows]
     n, atoms = held.shape
-    y, a = target[rows], row_weights[rows, None]
+    y, a = program.target[rows], program.row_weights[rows, None]
     alike = y.shape[1] == 1 or (loss.separable and loss.one_matrix and penalty.separable)
     width = 1 if alike else y.shape[1]
     if alike or not loss.separable:
@@ -166,7 +155,7 @@ def lower(
     before = widths[0] + widths[1]
     costs = (
         np.zeros((before, columns)),
-        np.repeat(strength * charged.costs[:, None], columns, axis=1),
+        np.repeat(program.strength * charged.costs[:, None], columns, axis=1),
     )
     squares = np.zeros(before + norms), epigraph.fit_squares, epigraph.squares
     heights = {
@@ -190,7 +179,7 @@ def lower(
         norms=norms,
         norm_costs=charged.costs,
         rows=rows,
-        row_count=design.shape[0],
+        row_count=program.design.shape[0],
     )
 
 

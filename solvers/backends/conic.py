@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy.sparse.linalg import lsqr
 
+from ...dictionaries.norms import row_norms
 from ...dictionaries.validation import Array
 from ...formulations import ConicForm, ConvexProgram, Loss
 from ..backend import Backend
@@ -269,7 +270,7 @@ def point(
         x[start : start + form.width] = intercept
         start += form.width
     rowwise = form.norms < weights.size
-    norms = np.linalg.norm(weights, axis=1) if rowwise else np.abs(weights.T.ravel())
+    norms = row_norms(weights) if rowwise else np.abs(weights.T.ravel())
     x[start : start + form.norms] = norms
     start += form.norms
     links = form.rows.size * form.width
@@ -294,7 +295,7 @@ def offer_without_dust(
     """Offer an answer without negligible weights; offer it unchanged if the gap is too large."""
     sizes = np.abs(weights)
     if not monitor.program.penalty.separable:
-        sizes = np.linalg.norm(weights, axis=1, keepdims=True)  # rows come and go as a whole
+        sizes = row_norms(weights)[:, None]  # rows come and go as a whole
     kept = sizes > _NEGLIGIBLE * sizes.max(axis=0, initial=0.0)
     certificate = monitor.offer(np.where(kept, weights, 0.0), intercept, dual_point, outputs)
     if certificate is not None and certificate.absolute_gap > monitor.block_gap:

@@ -112,7 +112,8 @@ class CVXPY(Backend):
         Raises
         ------
         ValueError
-            If the caller sets a time limit and the solver has no time-limit option.
+            If the caller sets a time limit and the solver has no time-limit option, or if the
+            solver refuses an option of the caller by name.
         """
         solver = str(options.get("solver", _DEFAULT)).upper()
         if np.isfinite(monitor.remaining) and solver not in _TIME_LIMIT:
@@ -131,7 +132,7 @@ class CVXPY(Backend):
             if seconds == 0:  # SCS and OSQP would read 0 as no limit
                 break
             settings = _settings(solver, tolerance, seconds, options)
-            message = _run(model, monitor, settings)
+            message = _run(model, monitor, settings, options)
             if monitor.done:
                 break
         return message
@@ -152,7 +153,9 @@ def _settings(
     return {"solver": solver, "warm_start": True, **told, **options}
 
 
-def _run(model: StatedModel, monitor: Monitor, settings: dict[str, Any]) -> str:
+def _run(
+    model: StatedModel, monitor: Monitor, settings: dict[str, Any], options: dict[str, Any]
+) -> str:
     """Solve once, offer the answer to the monitor, and return the solver's message."""
     problem, solver = model.problem, settings["solver"]
     if solver == "HIGHS" and find_spec("highspy") is not None:
@@ -169,6 +172,12 @@ def _run(model: StatedModel, monitor: Monitor, settings: dict[str, Any]) -> str:
         try:
             problem.solve(**settings)
         except Exception as error:  # any error of any solver, a missing licence included
+            for name in options:
+                if name != "solver" and name in str(error):
+                    raise ValueError(
+                        f"options: expected arguments of cvxpy.Problem.solve for {solver}, got "
+                        f"{name!r}: {error}"
+                    ) from error
             return f"{solver}: {error}"
         return ""
 

@@ -26,8 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...certificates.certificate import ROUNDING, Certificate
-from ...certificates.certify import certify
+from ...certificates.certify import certify_quickly
 from ...dictionaries import DenseMatrix
+from ...dictionaries.norms import row_norms
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
 from ...kernels import descent
@@ -120,7 +121,7 @@ def _solve_block(model: DescentModel, k: int, monitor: Monitor, deadline: float)
             return "gap reached"
         if monitor.seconds >= deadline:
             return _LATE
-        lengths = np.linalg.norm(program.design.rmatvec(certificate.dual_point), axis=1)
+        lengths = row_norms(program.design.rmatvec(certificate.dual_point))
         free &= _may_matter(program, certificate, lengths, curvatures)
         weights[~free] = 0.0
         if not free.any():
@@ -212,9 +213,9 @@ def _descend(
             if lowered == 0.0 or late():
                 return W, b, lowered == 0.0
             anderson.add([start], [state])
-        certificate = certify(program, weights=W, intercept=b)
+        certificate = certify_quickly(program, W, b)
         anderson.mix([state])
-        there = certify(program, weights=W, intercept=b)
+        there = certify_quickly(program, W, b)
         # if both primals are equal in float64, the gap decides
         if (
             there.absolute_gap < certificate.absolute_gap

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from ...certificates.certify import certify, certify_priced
+from ...certificates.certify import certify_answer, certify_priced
 from ...dictionaries import BinaryMatrix, GivenWitnesses, Layer, SpikeDictionary
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
@@ -224,11 +224,9 @@ class ColumnGeneration:
 
     def _again(self, before: Solution, dual_point: Array | None = None) -> Solution:
         """Certify the previous round's answer over the current atoms."""
-        certificate = certify(
-            before.program,
-            weights=before.weights,
-            intercept=before.intercept,
-            dual_point=before.dual_point if dual_point is None else dual_point,
+        point = before.dual_point if dual_point is None else dual_point
+        certificate = certify_answer(
+            before.program, before.weights, before.intercept, [point], "solve"
         )
         reached = certificate.relative_gap <= before.asked_gap
         return replace(

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.linalg import cho_factor, cho_solve
 
 from ...dictionaries import BinaryMatrix, DenseMatrix, Design
+from ...dictionaries.norms import row_norms
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
 from .tuning import TUNING
@@ -72,7 +73,7 @@ class WeightResponse:
             self.couples = False
             return
         self.couples = True
-        lengths = np.linalg.norm(u, axis=1, keepdims=True)
+        lengths = row_norms(u)[:, None]
         bent = np.minimum(sigma * program.strength / lengths, 1.0)  # rounding can exceed 1
         bent = np.minimum(bent, 1.0 - TUNING.rounding)  # keep active rows slightly responsive
         self.diagonal = np.repeat(sigma * (1.0 - bent), u.shape[1], axis=1)

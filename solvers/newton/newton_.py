@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...dictionaries.norms import row_norms
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
 from ..backend import Backend
@@ -124,7 +125,7 @@ def _price(program: ConvexProgram, dual_point: Array, share: float) -> tuple[Arr
     accuracy = min(share, TUNING.price_error) * program.strength / np.sqrt(program.norm_width)
     prices, bound = program.design.rmatvec_within(dual_point, max(accuracy, rounding))
     if program.norm_width > 1:
-        sizes = np.linalg.norm(prices, axis=1)
+        sizes = row_norms(prices)
         bound *= np.sqrt(program.norm_width)
     else:
         sizes = np.abs(prices).max(axis=1)

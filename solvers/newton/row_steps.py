@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...certificates.certificate import Certificate
-from ...certificates.certify import certify
+from ...certificates.certify import certify_quickly
 from ...dictionaries import BinaryMatrix, DenseMatrix, Design
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
@@ -123,9 +123,7 @@ class RowSteps:
         """See :class:`Steps`."""
         anchor = Anchor(self._program, *self._start, scales, self._metric)
         point, taken = _minimise(anchor, self._v, gap, late, closely and self._drifts)
-        certificate = certify(
-            self._program, weights=point.weights, intercept=point.intercept, dual_point=point.v
-        )
+        certificate = certify_quickly(self._program, point.weights, point.intercept, [point.v])
         self._last = point, certificate
         return certificate.absolute_gap, taken
 
