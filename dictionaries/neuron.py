@@ -43,7 +43,8 @@ def _check_range(name: str, value: Range, low: float, high: float) -> Range:
     return (float(ends[0]), float(ends[1])) if ends.ndim else float(ends)
 
 
-def _check_flag(name: str, value: Any) -> bool:
+def check_flag(name: str, value: Any) -> bool:
+    """Return a bool; raise ValueError, which names the argument, for any other value."""
     if not isinstance(value, bool | np.bool_):
         raise ValueError(f"{name}: expected True or False, got {value!r}")
     return bool(value)
@@ -98,7 +99,7 @@ class Neuron:
             raise ValueError(f"reset: expected a finite number >= 0, got {self.reset}")
         else:
             object.__setattr__(self, "reset", float(self.reset))
-        object.__setattr__(self, "strict", _check_flag("strict", self.strict))
+        object.__setattr__(self, "strict", check_flag("strict", self.strict))
 
 
 THRESHOLD_UNIT = Neuron(leak=0.0, threshold=0.0, reset=0.0)
@@ -157,7 +158,7 @@ class Layer:
         if not ((self.leak >= 0) & (self.leak <= 1)).all():
             raise ValueError(f"leak: expected numbers in [0, 1], got {self.leak}")
         for name in ("hard", "strict"):
-            object.__setattr__(self, name, _check_flag(name, getattr(self, name)))
+            object.__setattr__(self, name, check_flag(name, getattr(self, name)))
         if self.hard and self.reset.any():
             raise ValueError(f"reset: expected 0 in a hard reset (hard=True), got {self.reset}")
 

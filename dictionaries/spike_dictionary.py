@@ -3,12 +3,13 @@
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from typing import Any, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .claims import check_parts, first_wrong_atom
 from .class_record import ClassRecord
 from .class_record import Readout as Readout
 from .files.packed_file import open_packed
@@ -16,8 +17,10 @@ from .files.packed_head import Path
 from .files.packed_writer import PackedWriter, write_packed
 from .live_line import LiveLine
 from .matrix.binary_matrix import BinaryMatrix
+from .matrix.distinct_columns import DistinctColumns
 from .matrix.operands import column_numbers
 from .rollout import check_sequences, roll_columns
+from .validation import printable
 from .witnesses.records import from_record, to_record
 from .witnesses.sampled import Witnesses
 
@@ -43,7 +46,11 @@ class SpikeDictionary:
     record : ClassRecord, optional
         Network class of the dictionary, if a class made it.
     sequences : (n, T, d) array, optional
-        X of a complete dictionary; proofs of completeness use it.
+        X of a complete dictionary, which proofs of completeness use, or of a build that was
+        finished before.
+    checked : bool
+        False for a dictionary of a file until :meth:`verify`: a file may name neurons that
+        fire other atoms, and a network of these would not compute D W.
     """
 
     atoms: BinaryMatrix
@@ -54,6 +61,7 @@ class SpikeDictionary:
     steps: int
     record: ClassRecord | None = None
     sequences: NDArray[np.float64] | None = None
+    checked: bool = True
 
     @classmethod
     def sample(
@@ -140,7 +148,7 @@ class SpikeDictionary:
         line = LiveLine()
         with PackedWriter(path, rows, metadata, origin_width=2, arrays=arrays) as writer:
             if writer.finished:
-                return cls.load(path)
+                return replace(cls.load(path), sequences=sequences)
             distinct = DistinctColumns()
             distinct.keep(writer.written())
             for start in range(writer.chunks_done * together, witnesses.subnetworks, together):
@@ -158,7 +166,7 @@ class SpikeDictionary:
                 writer.discard()
                 raise ValueError(NOTHING_FIRES)
             writer.finish()
-        return cls.load(path)
+        return replace(cls.load(path), checked=True)
 
     def save(self, path: Path) -> None:
         """Write the dictionary to a file; replace an existing file.
@@ -166,14 +174,16 @@ class SpikeDictionary:
         Raises
         ------
         ValueError
-            If the path has an unfinished build, or a layer of the bank is recurrent in
-            some subnetworks only.
+            If the path has an unfinished build, a layer of the bank is recurrent in some
+            subnetworks only, or the parts of the dictionary contradict each other.
         TypeError
             If a file can't describe the bank.
         OSError
             If the file can't be written; an existing file stays.
         """
         bank, arrays = to_record(self.witnesses)
+        parts = self.readout, self.samples, self.steps
+        check_parts(self.atoms, self.witnesses, self.origin, *parts)
         metadata = _metadata(bank, self.readout, self.samples, self.steps, self.record)
         complete = self.record is not None and self.record.complete
         if complete and self.sequences is not None:
@@ -184,22 +194,28 @@ class SpikeDictionary:
     def load(cls, path: Path) -> Self:
         """Map a file of :meth:`build` or :meth:`save`, after verifying all its checksums.
 
+        The parts of the file fit each other then. Which neuron fires an atom shows only in a
+        rollout over X: :meth:`verify` rolls the witnesses out, and networks are rebuilt after it.
+
         Raises
         ------
         ValueError
-            If the file is truncated or altered, or does not hold a dictionary.
+            If the file is truncated or altered, does not hold a dictionary, or contradicts
+            itself; the message begins with the path.
         OSError
             If the file can't be read.
         """
         found = open_packed(path)
-        told = found.metadata
+        told, name = found.metadata, printable(os.fspath(path))
         if told.get("contents") != "spike dictionary" or found.origins.shape[1] != 2:
-            raise ValueError(f"{os.fspath(path)}: expected a spike dictionary, got {told!r:.200}")
+            raise ValueError(f"{name}: expected a spike dictionary, got {told!r:.200}")
         arrays = dict(found.arrays)
         sequences = arrays.pop("sequences", None)
+        atoms = BinaryMatrix.of_file(found)
         try:
             witnesses = from_record(told["witnesses"], arrays)
             shape = (told["readout"], told["samples"], told["steps"])
+            check_parts(atoms, witnesses, found.origins, *shape)
             record = None
             if "network_class" in told:
                 record = ClassRecord.from_json(told["network_class"])
@@ -208,9 +224,78 @@ class SpikeDictionary:
                 wanted = (told["samples"], told["steps"], witnesses.inputs)
                 _check_sequences(sequences, wanted, record)
         except (KeyError, ValueError) as error:
-            raise ValueError(f"{os.fspath(path)}: expected a spike dictionary: {error}") from error
-        atoms = BinaryMatrix(found.words, found.n_rows)
-        return cls(atoms, witnesses, found.origins, *shape, record, sequences)
+            raise ValueError(
+                f"{name}: expected a spike dictionary: {printable(error):.1000}"
+            ) from error
+        return cls(atoms, witnesses, found.origins, *shape, record, sequences, checked=False)
+
+    def verify(self, X: ArrayLike) -> Self:
+        """Roll the witnesses out over X again, and return the dictionary as checked.
+
+        Parameters
+        ----------
+        X : (n, T, d) array
+            The sequences of the dictionary, as :meth:`sample` takes them: for a network class
+            ``network_class.sequences(X)``.
+
+        Raises
+        ------
+        ValueError
+            If X has another shape, or a witness does not fire its atom on X. The message names
+            the first such atom.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import bidual as bd
+        >>> X, y = bd.tasks.first_last_xor(steps=4)
+        >>> lif = bd.LIF(hidden=(4,), leak=0.5)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     lif.sample(X, subnetworks=3).save(os.path.join(folder, "atoms"))
+        ...     atoms = bd.SpikeDictionary.load(os.path.join(folder, "atoms")).verify(X)
+        >>> solution = bd.solve(lif.program(atoms, y, loss="hinge", beta=0.05))
+        >>> solution.network().predict(X).shape
+        (16,)
+        """
+        sequences = check_readout(X, self.witnesses, self.readout)
+        if sequences.shape[:2] != (self.samples, self.steps):
+            raise ValueError(
+                f"X: expected {self.samples} sequences of {self.steps} steps, as the dictionary "
+                f"has, got {sequences.shape[0]} of {sequences.shape[1]}"
+            )
+        self._check_witnesses(sequences, None)
+        return replace(self, checked=True)
+
+    def for_network(self, columns: ArrayLike) -> Self:
+        """Return the dictionary if a network of the chosen atoms computes their columns.
+
+        Raises
+        ------
+        ValueError
+            If the dictionary comes from a file and was not verified, or if it keeps its
+            sequences and a witness does not fire its atom on them.
+        """
+        if self.checked or np.size(columns) == 0:
+            return self
+        if self.sequences is None:
+            raise ValueError(
+                "dictionary: expected witnesses that were rolled out, got those of a file, which "
+                "may fire other atoms; pass the result of dictionary.verify(X)"
+            )
+        self._check_witnesses(self.sequences, columns)
+        return self
+
+    def _check_witnesses(self, sequences: NDArray[np.float64], columns: ArrayLike | None) -> None:
+        wrong = first_wrong_atom(
+            sequences, self.atoms, self.witnesses, self.origin, self.readout == "every", columns
+        )
+        if wrong is not None:
+            subnetwork, neuron = self.origin[wrong].tolist()
+            raise ValueError(
+                f"dictionary: expected witnesses that fire their atoms on X, got atom {wrong}, "
+                f"which final neuron {neuron} of subnetwork {subnetwork} does not fire; pass the "
+                "X of the dictionary, or sample it again"
+            )
 
     def take(self, columns: ArrayLike) -> Self:
         """Return the dictionary of some atoms, chosen as by ``atoms.take``.
@@ -281,23 +366,6 @@ def _check_sequences(
         )
     if not np.array_equal(check_sequences(sequences), sequences):
         raise ValueError("sequences: expected multiples of 2**-20, got other numbers")
-
-
-class DistinctColumns:
-    """Set of the columns seen so far, as 128-bit digests; it separates new columns from repeats."""
-
-    def __init__(self) -> None:
-        self._seen: set[bytes] = set()
-
-    def keep(self, words: NDArray[np.uint64]) -> NDArray[np.intp]:
-        """Return the indices of the new non-zero packed columns (P, n_words), in order."""
-        kept = []
-        for j in np.flatnonzero(words.any(axis=1)):
-            digest = blake2b(words[j].tobytes(), digest_size=16).digest()
-            if digest not in self._seen:
-                self._seen.add(digest)
-                kept.append(j)
-        return np.array(kept, dtype=np.intp)
 
 
 def check_readout(X: ArrayLike, witnesses: Witnesses, readout: Readout) -> NDArray[np.float64]:

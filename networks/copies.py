@@ -18,6 +18,7 @@ def subnetworks_of_atoms(
     spikes. A neuron that hears others needs them. Its layer stays whole.
     """
     active = np.flatnonzero(weights.any(axis=1))
+    dictionary = dictionary.for_network(active)
     copies = dictionary.witnesses.hidden[-1]
     subnetworks = []
     readout_weights = np.zeros((active.size, copies, weights.shape[1]))

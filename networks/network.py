@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..dictionaries import Layer, Readout, SpikeDictionary, check_sequences, roll
 from ..dictionaries.files.packed_head import Path
 from ..dictionaries.rollout import spike_counts
-from ..dictionaries.validation import check_whole, is_number, real_array, shown
+from ..dictionaries.validation import check_whole, is_number, printable, real_array, shown
 from ..dictionaries.witnesses.sampled import check_widths
 from .copies import subnetworks_of_atoms
 from .files import read_network, write_network
@@ -165,6 +165,7 @@ class Network:
             If the file cannot be read.
         """
         name, fields = read_network(path)
+        file, kind_told = printable(os.fspath(path)), printable(name)
         known: dict[str, type[Self]] = {}
         waiting = [cls]
         while waiting:
@@ -173,11 +174,11 @@ class Network:
             waiting += kind.__subclasses__()
         if name not in known or known[name] is Network:
             expected = " or ".join(sorted(set(known) - {"Network"}))
-            raise ValueError(f"{os.fspath(path)}: expected a {expected}, got a {name:.200}")
+            raise ValueError(f"{file}: expected a {expected}, got a {kind_told:.200}")
         try:
             return known[name](**fields)
         except (TypeError, ValueError, OverflowError) as error:
-            raise ValueError(f"{os.fspath(path)}: expected a {name:.200}: {error}") from error
+            raise ValueError(f"{file}: expected a {name}: {printable(error):.1000}") from error
 
     def __repr__(self) -> str:
         return (

@@ -189,7 +189,7 @@ def test_files_of_before_there_were_records_load_without_one(name, tmp_path):
     path = tmp_path / "atoms"
     dictionary.save(path)
     rewritten(path, lambda metadata: metadata.pop("network_class"))
-    loaded = SpikeDictionary.load(path)
+    loaded = SpikeDictionary.load(path).verify(formulation.sequences(inputs_of(formulation)))
     assert loaded.record is None
     assert np.array_equal(loaded.atoms.words, dictionary.atoms.words)
     program = formulation.program(loaded, LABELS, strength=0.05)  # by its layers
@@ -345,7 +345,7 @@ def test_a_solution_rebuilds_the_network_that_its_class_does(name, targets, tmp_
     for each in bd.path(program, [0.05, 0.01], gap=1e-4):
         assert_same(each.network(), formulation.network(dictionary, each), inputs)
     dictionary.save(tmp_path / "atoms")
-    loaded = SpikeDictionary.load(tmp_path / "atoms")
+    loaded = SpikeDictionary.load(tmp_path / "atoms").verify(formulation.sequences(inputs))
     again = bd.class_of(loaded.record).program(loaded, y, loss, strength=0.02, **options)
     assert_same(bd.solve(again, gap=1e-5).network(), expected, inputs)
 

@@ -473,7 +473,7 @@ def test_a_solution_over_another_dictionary_is_refused():
 
 def test_a_dictionary_read_again_rebuilds_the_same_network(tmp_path):
     ATOMS_LAST.save(tmp_path / "atoms.bd")
-    again = bd.SpikeDictionary.load(tmp_path / "atoms.bd")
+    again = bd.SpikeDictionary.load(tmp_path / "atoms.bd").verify(sequences())
     solution = bd.solve(LAST.program(ATOMS_LAST, CLASSES, strength=0.1))
     X = sequences()
     expected = solution.network().decision_function(X)
@@ -646,7 +646,7 @@ def of_the_class(tmp_path):
         "sampled": ATOMS_LAST,
         "of another final width": replace(LAST, hidden=(6, 9)).sample(X, 3),
         "of another threshold": replace(LAST, threshold=(0.5, 2.0)).sample(X, 3),
-        "loaded": bd.SpikeDictionary.load(tmp_path / "atoms"),
+        "loaded": bd.SpikeDictionary.load(tmp_path / "atoms").verify(X),
         "trained in float32": bd.SpikeDictionary.sample(X, bd.GivenWitnesses(trained)),
         "grown": bd.grow(LAST, X, CLASSES, beta=0.05, atoms=4, rounds=2).dictionary,
     }

@@ -6,7 +6,6 @@ files are compared with it byte for byte, and hostile ones get right checksums f
 
 import base64
 import errno
-import hashlib
 import itertools
 import json
 import os
@@ -29,36 +28,9 @@ from bidual.dictionaries.files.packed_file import open_packed
 from bidual.dictionaries.files.packed_writer import PackedWriter, write_packed
 
 from covering import examples, slow
+from packed_files import as_json, head_bytes, sha256, tail_bytes
 
 METADATA = {"seed": 7, "chunk": 4, "what": "spikes", "share": 0.1}
-
-
-def sha256(contents):
-    return hashlib.sha256(contents).digest()
-
-
-def as_json(value):
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
-
-
-def head_bytes(header, arrays=(), version=1, sizes=None, extra=0):
-    header = header if isinstance(header, bytes) else as_json(header)
-    contents = b"\0" * 32 + header
-    for array in arrays:
-        contents += b"\0" * (-len(contents) % 64) + array
-    contents += b"\0" * (-(len(contents) + 32) % 64 + extra)
-    size, length = sizes or (len(contents) + 32, len(header))
-    contents = b"BIDUAL\r\n" + struct.pack("<3Q", version, size, length) + contents[32:]
-    return contents + sha256(contents)
-
-
-def tail_bytes(head, words, origins, entries, state=None, counts=None):
-    table = b"".join(struct.pack("<Q", columns) + digest for columns, digest in entries)
-    state = state if isinstance(state, bytes) else as_json(state)
-    columns = sum(columns for columns, _ in entries)
-    footer = struct.pack("<3Q", *(counts or (columns, len(entries), len(state))))
-    footer += sha256(head[-32:] + table + state)
-    return words + origins + table + state + footer + sha256(footer)
 
 
 def packed_bytes(n_rows, chunks, metadata=METADATA, origin_width=2, arrays=None, state=None):

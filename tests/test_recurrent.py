@@ -91,7 +91,7 @@ def test_a_dictionary_of_neurons_that_hear_themselves_is_saved_and_loaded(tmp_pa
     recurrent = Recurrent((4, 3))
     dictionary = recurrent.sample(X, subnetworks=4)
     dictionary.save(tmp_path / "atoms")
-    loaded = bd.SpikeDictionary.load(tmp_path / "atoms")
+    loaded = bd.SpikeDictionary.load(tmp_path / "atoms").verify(X)
     solution = bd.solve(recurrent.program(loaded, Y, "hinge", beta=0.05))
     network = recurrent.network(loaded, solution)
     expected = dictionary.atoms.to_dense() @ solution.weights

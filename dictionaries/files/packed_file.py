@@ -54,13 +54,50 @@ from .packed_head import (
     FOOTER_BYTES,
     Path,
     expect,
+    from_json,
     hash_bytes,
+    open_to_read,
+    past_end,
     read_bytes,
     read_head,
-    read_json,
+    read_text,
     refuse_big_endian,
     words_for,
 )
+
+
+@dataclass(frozen=True)
+class Source:
+    """Identity of a file that was verified: its absolute path, the file itself, its checksum."""
+
+    path: str
+    status: tuple[int, ...]
+    checksum: bytes
+
+    def is_there(self) -> bool:
+        """Tell whether the path still has this file, and nothing wrote into it."""
+        try:
+            return _status(os.stat(self.path)) == self.status
+        except OSError:
+            return False
+
+    def open(self) -> "PackedFile":
+        """Map the file again; verify all bytes unless it is the same file of the same machine.
+
+        Raises
+        ------
+        ValueError
+            If the path has another packed file, or none.
+        """
+        with open_to_read(self.path) as file:
+            found = read_packed(file, self.path, self)
+        same = found.source.checksum == self.checksum
+        expect(same, self.path, "the file that was mapped before", "another one; save it again")
+        return found
+
+
+def _status(found: os.stat_result) -> tuple[int, ...]:
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +120,8 @@ class PackedFile:
         Number of columns in each chunk; the sum is P.
     state : dict or None
         State given with the last chunk.
+    source : Source
+        The file.
     """
 
     n_rows: int
@@ -92,6 +131,7 @@ class PackedFile:
     arrays: dict[str, NDArray[Any]]
     chunks: NDArray[np.int64]
     state: dict[str, Any] | None
+    source: Source
 
 
 def open_packed(path: Path) -> PackedFile:
@@ -109,15 +149,19 @@ def open_packed(path: Path) -> PackedFile:
     RuntimeError
         On a big-endian machine.
     """
-    with open(path, "rb", buffering=0) as file:
+    with open_to_read(path) as file:
         return read_packed(file, path)
 
 
-def read_packed(file: FileIO, path: Path) -> PackedFile:
-    """Verify every byte of an open packed file and map it; ``path`` is for messages."""
+def read_packed(file: FileIO, path: Path, known: Source | None = None) -> PackedFile:
+    """Verify every byte of an open packed file and map it; ``path`` is for messages.
+
+    The columns are not verified again if the file is the ``known`` one.
+    """
     refuse_big_endian()
     head, head_bytes, head_checksum = read_head(file, path)
-    size = os.fstat(file.fileno()).st_size
+    status = os.fstat(file.fileno())
+    size = status.st_size
     footer = read_bytes(file, size - FOOTER_BYTES, FOOTER_BYTES)
     counts, index, checksum = footer[:-64], footer[-64:-32], footer[-32:]
     intact = checksum == hashlib.sha256(counts + index).digest()
@@ -133,17 +177,23 @@ def read_packed(file: FileIO, path: Path) -> PackedFile:
     expect(size == whole, path, f"{whole} bytes by the file's footer", f"{size}")
 
     digest = hashlib.sha256(head_checksum)
-    hash_bytes(digest, file, table_start, size - FOOTER_BYTES - table_start)
+    hash_bytes(digest, file, table_start, state_start - table_start)
+    told = read_text(file, state_start, state_bytes, path)
+    digest.update(told)
     expect(digest.digest() == index, path, "an intact table of chunks", "an altered one")
-    state = read_json(file, state_start, state_bytes, path)
+    state = from_json(told, path)
     expect(state is None or isinstance(state, dict), path, "a state", reprlib.repr(state))
 
     # views of one map of the file take no memory, whatever their sizes and number
     mapped = np.memmap(file, np.uint8, "r").view(np.ndarray)
     table = mapped[table_start:state_start].view(ENTRY)
+    source = Source(os.path.abspath(os.fspath(path)), _status(status), checksum)
     first = 0
     for number, (columns, expected) in enumerate(table):
         last = first + int(columns)
+        if source == known:
+            first = last
+            continue
         digest = hashlib.sha256()
         hash_bytes(digest, file, head_bytes + first * column_bytes, (last - first) * column_bytes)
         width = head.origin_width * 8
@@ -157,12 +207,15 @@ def read_packed(file: FileIO, path: Path) -> PackedFile:
         )
         first = last
     expect(first == n_columns, path, f"{n_columns} columns", f"{first} in chunks")
+    words = mapped[head_bytes:origins_start].view("<u8").reshape(n_columns, column_bytes // 8)
+    expect(not past_end(words, head.n_rows), path, f"no bits past row {head.n_rows}", "some")
     return PackedFile(
         head.n_rows,
-        mapped[head_bytes:origins_start].view("<u8").reshape(n_columns, column_bytes // 8),
+        words,
         mapped[origins_start:table_start].view("<i8").reshape(n_columns, head.origin_width),
         head.metadata,
         head.arrays,
         table["columns"].astype(np.int64),
         state,
+        source,
     )

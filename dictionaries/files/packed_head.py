@@ -1,11 +1,13 @@
 """Head of a packed file: rows, metadata and arrays; ``packed_file.py`` defines the format."""
 
+import errno
 import hashlib
 import itertools
 import json
 import math
 import os
 import reprlib
+import stat
 import struct
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..validation import any_array
+from ..validation import any_array, printable
 
 MAGIC = b"BIDUAL\r\n"  # a transfer in text mode changes it, which the reader detects
 _VERSION = 1
@@ -120,11 +122,12 @@ def read_head(file: FileIO, path: Path) -> tuple[Head, int, bytes]:
         f"a head within the {size} bytes of the file",
         f"one of {nbytes} bytes with {json_bytes} of JSON",
     )
-    digest = hashlib.sha256()
-    hash_bytes(digest, file, 0, nbytes - 32)
+    text = read_text(file, _PREFIX.size, json_bytes, path)
+    digest = hashlib.sha256(prefix + text)
+    hash_bytes(digest, file, len(prefix + text), nbytes - 32 - len(prefix + text))
     checksum = read_bytes(file, nbytes - 32, 32)
     expect(digest.digest() == checksum, path, "an intact head", "an altered one")
-    header = read_json(file, _PREFIX.size, json_bytes, path)
+    header = from_json(text, path)
     fields = {"arrays", "metadata", "n_rows", "origin_width"}
     known = isinstance(header, dict) and header.keys() == fields
     expect(known, path, f"a header with {sorted(fields)}", reprlib.repr(header))
@@ -165,9 +168,31 @@ def _map_array(
     return array, end
 
 
+def open_to_read(path: Path) -> FileIO:
+    """Open a file; raise ValueError for a pipe or a device, which may have no end."""
+    flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, flags)  # a pipe would wait for its writer
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return FileIO(descriptor)
+    os.close(descriptor)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+    raise ValueError(
+        f"{printable(os.fspath(path))}: expected a packed file of bidual, got a pipe or a device"
+    )
+
+
 def words_for(n_rows: int) -> int:
     """Return the number of words of a column: rows are padded to a positive multiple of 512."""
     return max(8, -(-n_rows // 512) * 8)
+
+
+def past_end(words: NDArray[np.uint64], n_rows: int) -> bool:
+    """Tell whether packed columns (P, n_words) have bits past row n."""
+    last, used = divmod(n_rows, 64)
+    partial = words[:, last : last + 1] >> np.uint64(used)
+    return bool(partial.any() or words[:, last + 1 :].any())
 
 
 def refuse_big_endian() -> None:
@@ -179,7 +204,7 @@ def refuse_big_endian() -> None:
 def expect(fine: bool, path: Path, expected: str, got: str) -> None:
     """Raise ValueError, with the file's path, unless ``fine``."""
     if not fine:
-        raise ValueError(f"{os.fspath(path)}: expected {expected}, got {got}")
+        raise ValueError(f"{printable(os.fspath(path))}: expected {expected}, got {got}")
 
 
 def checked_head(
@@ -223,14 +248,18 @@ def to_json(value: Any) -> bytes:
     return text.encode("ascii")
 
 
-def read_json(file: FileIO, start: int, length: int, path: Path) -> Any:
-    """Read JSON from a file; raise ValueError unless :func:`to_json` could have written it."""
+def read_text(file: FileIO, start: int, length: int, path: Path) -> bytes:
+    """Read the bytes of JSON from a file, once they are known to be few."""
     expect(length <= _MOST_JSON, path, f"JSON of at most {_MOST_JSON} bytes", f"{length}")
-    text = read_bytes(file, start, length)
+    return read_bytes(file, start, length)
+
+
+def from_json(text: bytes, path: Path) -> Any:
+    """Read JSON; raise ValueError unless :func:`to_json` could have written it."""
     try:
         return json.loads(text.decode("ascii"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{os.fspath(path)}: expected JSON, got {reprlib.repr(text)}") from error
+    except (ValueError, RecursionError):
+        expect(False, path, "JSON", reprlib.repr(text))
 
 
 def _refuse_constant(name: str) -> None:

@@ -22,6 +22,7 @@ from .packed_head import (
     checked_head,
     checked_object,
     hash_bytes,
+    past_end,
     read_bytes,
     read_head,
     refuse_big_endian,
@@ -405,8 +406,7 @@ def _checked_words(words: NDArray[np.uint64], n_rows: int) -> NDArray[np.uint64]
             f"words: expected a uint64 array of shape (p, {n_words}) for {n_rows} rows, "
             f"got {words.dtype} of shape {words.shape}"
         )
-    last, used = divmod(n_rows, 64)
-    if (words[:, last : last + 1] >> np.uint64(used)).any() or words[:, last + 1 :].any():
+    if past_end(words, n_rows):
         raise ValueError(f"words: expected no bits set past row {n_rows}")
     return np.ascontiguousarray(words)
 

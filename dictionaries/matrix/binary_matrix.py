@@ -21,8 +21,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from ...kernels import bits
-from ..files.packed_file import open_packed
-from ..files.packed_head import Path, words_for
+from ..files.packed_file import PackedFile, Source, open_packed
+from ..files.packed_head import Path, expect, past_end, words_for
 from ..files.packed_writer import write_packed
 from ..validation import check_whole, number_array
 from .aligned import aligned
@@ -52,6 +52,10 @@ from .packing import pack, pack_mask, pack_sparse, stack, unpack
 
 class BinaryMatrix:
     """An (n, P) matrix of zeros and ones, one bit per entry.
+
+    It is immutable, also after it was pickled. A matrix of a file is pickled as the file's path
+    while the file is there as it was; the copy maps the file again, or raises ValueError if
+    another file has taken its place. Otherwise its columns are pickled.
 
     Build it with :meth:`from_dense`, or from packed ``words`` (the layout is
     that of ``kernels/bits.py``, rows padded with zeros to a multiple of 512).
@@ -87,6 +91,8 @@ class BinaryMatrix:
            [1, 2]])
     """
 
+    _source: Source | None = None  # the file that it is mapped from
+
     def __init__(self, words: NDArray[np.uint64], n_rows: int) -> None:
         words = number_array("words", words, "a uint64 array")
         check_whole("n_rows", n_rows, 0)
@@ -97,15 +103,24 @@ class BinaryMatrix:
                 f"words: expected a uint64 array of shape (P, {n_words}) for {n_rows} rows, "
                 f"got {words.dtype} of shape {words.shape}"
             )
-        last, used = divmod(n_rows, 64)
-        partial = words[:, last : last + 1] >> np.uint64(used)
-        if partial.any() or words[:, last + 1 :].any():
+        if past_end(words, n_rows):
             raise ValueError(f"words: expected no bits set past row {n_rows}")
         if not (is_frozen(words) and words.flags.c_contiguous and words.flags.aligned):
             held = aligned(np.empty, words.shape, np.uint64)
             held[...] = words
             words = held
         self._hold(words, n_rows)
+
+    def __copy__(self) -> Self:
+        return self  # nothing of it changes
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def __reduce__(self) -> Any:
+        if self._source is not None and self._source.is_there():
+            return _mapped_again, (type(self), self._source)
+        return type(self)._own, (np.asarray(self._words), self._n_rows)
 
     def _hold(self, words: NDArray[np.uint64], n_rows: int) -> None:
         self._words = words.view()
@@ -117,6 +132,13 @@ class BinaryMatrix:
         """Take over words that this file has made: C-ordered, checked, with no other reference."""
         matrix = cls.__new__(cls)
         matrix._hold(words, n_rows)
+        return matrix
+
+    @classmethod
+    def of_file(cls, found: PackedFile) -> Self:
+        """Return the matrix of a packed file, whose columns stay there."""
+        matrix = cls(found.words, found.n_rows)
+        matrix._source = found.source
         return matrix
 
     @classmethod
@@ -243,7 +265,9 @@ class BinaryMatrix:
         BinaryMatrix(3 x 3, density 0.333)
         """
         found = open_packed(path)
-        return cls(found.words, found.n_rows)
+        network = found.metadata.get("contents") == "network"
+        expect(not network, path, "a matrix or a dictionary", "a network")
+        return cls.of_file(found)
 
     @property
     def nbytes(self) -> int:
@@ -712,3 +736,8 @@ def _matrices(matrices: Iterable["BinaryMatrix"]) -> list["BinaryMatrix"]:
         kinds = sorted({type(matrix).__name__ for matrix in listed})
         raise ValueError(f"matrices: expected one or more BinaryMatrix, got {kinds}")
     return listed
+
+
+def _mapped_again(kind: type[BinaryMatrix], source: Source) -> BinaryMatrix:
+    """Make a pickled matrix of a file."""
+    return kind.of_file(source.open())

@@ -78,6 +78,15 @@ class DenseMatrix:
                 f"to {self.magnitude:.6g}; scale them down"
             )
 
+    def __copy__(self) -> Self:
+        return self  # nothing of it changes
+
+    def __deepcopy__(self, memo: Any) -> Self:
+        return self
+
+    def __reduce__(self) -> Any:
+        return type(self)._own, (self._array,)
+
     def _hold(self, array: Array) -> None:
         self._array = array.view()
         self._array.flags.writeable = False

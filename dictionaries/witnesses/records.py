@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..files.packed_head import to_json
 from ..neuron import Layer, Neuron
 from .given import GivenWitnesses
 from .neuron_witnesses import NeuronWitnesses
@@ -54,23 +55,35 @@ def to_record(witnesses: Witnesses) -> tuple[dict[str, Any], Arrays]:
 def from_record(record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Witnesses:
     """Read a bank from a result of :func:`to_record`; raise ValueError for anything else."""
     try:
-        if record["kind"] == "sampled":
-            options = {name: value for name, value in record.items() if name != "kind"}
-            return SampledWitnesses(**options | {"neuron": _neuron(record["neuron"])})
-        if record["kind"] == "neurons":
-            parts: dict[str, Any] = {**arrays, **{flag: record[flag] for flag in _FLAGS}}
-            return NeuronWitnesses(Layer(**parts))
-        if record["kind"] == "given":
-            return GivenWitnesses(
-                [
-                    [_layer(arrays, depth, k, record) for depth in range(record["depth"])]
-                    for k in range(len(arrays["0.weights"]))
-                ]
-            )
-    except (KeyError, TypeError, IndexError) as error:
-        raise ValueError(f"witnesses: expected the record of a bank: {error!r}") from error
+        bank = _bank(record, arrays)
+    except (KeyError, TypeError, IndexError, OverflowError) as error:
+        raise ValueError(f"witnesses: expected the record of a bank: {error!r:.200}") from error
+    again, expected = to_record(bank)
+    if expected.keys() != arrays.keys():
+        raise ValueError(
+            f"witnesses: expected arrays {sorted(expected)}, got {sorted(arrays)!r:.1000}"
+        )
+    if to_json(again) != to_json(record):  # not 1 for true, or numbers of another type
+        raise ValueError(f"witnesses: expected the record {again!r:.500}, got {record!r:.500}")
+    return bank
+
+
+def _bank(record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Witnesses:
+    if record["kind"] == "sampled":
+        options = {name: value for name, value in record.items() if name != "kind"}
+        return SampledWitnesses(**options | {"neuron": _neuron(record["neuron"])})
+    if record["kind"] == "neurons":
+        parts: dict[str, Any] = {**arrays, **{flag: record[flag] for flag in _FLAGS}}
+        return NeuronWitnesses(Layer(**parts))
+    if record["kind"] == "given":
+        return GivenWitnesses(
+            [
+                [_layer(arrays, depth, k, record) for depth in range(record["depth"])]
+                for k in range(len(arrays["0.weights"]))
+            ]
+        )
     raise ValueError(
-        f"witnesses: expected the record of a known kind of bank, got {record['kind']!r}"
+        f"witnesses: expected the record of a known kind of bank, got {record['kind']!r:.80}"
     )
 
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from ...kernels.orthogonal import orthonormalise
-from ..neuron import Layer, Neuron, Range
+from ..neuron import Layer, Neuron, Range, check_flag
 from ..validation import check_whole
 
 WEIGHT_GRID = 2.0**-14
@@ -147,6 +147,8 @@ class SampledWitnesses:
             raise ValueError(f"neuron: expected a Neuron, got {self.neuron!r}")
         if self.law not in get_args(Law):
             raise ValueError(f"law: expected one of {get_args(Law)}, got {self.law!r}")
+        for name in ("recurrent", "bias"):
+            object.__setattr__(self, name, check_flag(name, getattr(self, name)))
 
     def layers(self, index: int) -> list[Layer]:
         """Sample the layers of subnetwork ``index``; raise IndexError unless 0 <= index < K."""

@@ -377,9 +377,10 @@ class NetworkClass(ABC):
             raise ValueError(
                 "solution: belongs to another dictionary; pass the dictionary of its program"
             )
+        dictionary = dictionary.for_network(np.flatnonzero(solution.weights.any(axis=1)))
         rebuilt = RebuiltWitnesses(dictionary.witnesses, self.hidden, self._reads_ones)
         return (
-            replace(dictionary, witnesses=rebuilt),
+            replace(dictionary, witnesses=rebuilt, checked=True),
             solution.weights,
             solution.intercept,
             program.classes,

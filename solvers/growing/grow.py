@@ -15,7 +15,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...dictionaries import Budget, BudgetExceeded, SpikeDictionary, roll_columns
+from ...dictionaries import Budget, BudgetExceeded, SpikeDictionary
+from ...dictionaries.claims import first_wrong_atom
 from ...dictionaries.validation import Array, check_number, check_seconds, check_whole
 from ...formulations import ConvexProgram, NetworkClass
 from ...formulations.losses import Loss
@@ -255,14 +256,12 @@ def _check_start(given: SpikeDictionary, formulation: NetworkClass, sequences: A
             f"got {shape}"
         )
     every = given.readout == "every"
-    for k in np.unique(given.origin[:, 0]):
-        fired = roll_columns(sequences, bank.layers(int(k)), every)
-        of_k = np.flatnonzero(given.origin[:, 0] == k)
-        if not np.array_equal(fired[given.origin[of_k, 1]], given.atoms.words[of_k]):
-            raise ValueError(
-                f"atoms: expected a dictionary of X, got one whose network {k} fires other atoms "
-                f"on X; build it from these sequences"
-            )
+    wrong = first_wrong_atom(sequences, given.atoms, bank, given.origin, every)
+    if wrong is not None:
+        raise ValueError(
+            f"atoms: expected a dictionary of X, got one whose network {given.origin[wrong, 0]} "
+            f"fires other atoms on X; build it from these sequences"
+        )
 
 
 def _oracle(
