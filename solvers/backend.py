@@ -1,5 +1,6 @@
 """Backend: the interface of a solver, with accepts, compile, update and solve."""
 
+import os
 from abc import ABC, abstractmethod
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, ClassVar
@@ -26,10 +27,13 @@ class Backend(ABC):
     package : str or None
         Distribution that the backend needs, None for a built-in one. The backend imports it
         at its first use.
+    loads_mkl : bool
+        Whether the package loads Intel's MKL, which ends Python if the working folder was deleted.
     """
 
     name: ClassVar[str]
     package: ClassVar[str | None] = None
+    loads_mkl: ClassVar[bool] = False
 
     @property
     def version(self) -> str | None:
@@ -45,6 +49,11 @@ class Backend(ABC):
             own = type(self).__module__.startswith(f"{__package__}.")
             wanted = f"'bidual[{self.name}]'" if own else self.package
             return f"{self.name} is not installed: pip install {wanted}"
+        if self.loads_mkl:
+            try:
+                os.getcwd()
+            except OSError:
+                return f"{self.name} needs a working folder that exists: call os.chdir"
         return None
 
     @abstractmethod

@@ -66,6 +66,12 @@ def test_a_later_process_loads_what_was_compiled(folder, caplog):
     assert not caplog.messages
 
 
+def test_kernels_have_the_options_of_numbas_own_decorator(folder):
+    ours, theirs = as_a_new_process(folder).add, numba.njit(nogil=True)(lambda a, b: a + b)
+    assert ours.targetoptions == theirs.targetoptions
+    assert ours.targetdescr is theirs.targetdescr
+
+
 def test_without_a_folder_kernels_work_and_one_line_says_what_to_do(folder, caplog):
     folder.write_text("no folder")
     for _ in range(2):

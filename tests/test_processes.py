@@ -180,6 +180,26 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
+def test_threads_may_use_the_first_public_name_at_once():
+    code = """
+import threading
+import bidual as bd
+names, together, found = sorted(bd.__all__), threading.Barrier(16), []
+def use(k):
+    together.wait()
+    found.append(getattr(bd, names[k]))
+threads = [threading.Thread(target=use, args=(5 * k % len(names),)) for k in range(16)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(found))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert (done.stdout, done.stderr) == ("16\n", "")
+
+
+@pytest.mark.slow
 def test_a_cancelled_solve_goes_on_in_its_thread_and_disturbs_no_other(tmp_path):
     code = """
 async def job(expected):

@@ -1,5 +1,6 @@
 """The same answers wherever Python runs: flags, locales, streams, limits, read-only installs."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -36,6 +37,28 @@ with open(f"{folder}/digest", "w", encoding="ascii") as file:
 sys.exit(main(["verify", f"{folder}/job.cert"]))
 """
 
+# the status of each backend, for a program that it accepts
+BACKENDS = """
+import os, sys
+import numpy as np
+import bidual as bd
+
+rng = np.random.default_rng(0)
+D = bd.BinaryMatrix.from_dense(rng.random((40, 12)) < 0.5)
+programs = [bd.ConvexProgram(D, np.sign(rng.normal(size=40)), loss, 0.02)
+            for loss in ("squared", "hinge", "logistic")]
+found = {}
+for _ in "here", "elsewhere":
+    for name, backend in bd.BACKENDS.items():
+        for program in programs:
+            one = name, program.loss.name
+            if one not in found and backend.available() is backend.accepts(program) is None:
+                found[one] = bd.solve(program, name).status.name
+    os.chdir("/")  # scs is not available where the working folder was deleted
+with open(f"{sys.argv[1]}/digest", "w", encoding="ascii") as file:
+    file.write(str(found))
+"""
+
 # flags of Python, variables (None: unset), and a shell command that runs "$@"
 SURROUNDINGS = {
     "optimised": (["-OO"], {}, '"$@"'),
@@ -67,12 +90,12 @@ SURROUNDINGS = {
 posix = pytest.mark.skipif(os.name != "posix", reason="needs a shell of Unix")
 
 
-def within(surroundings, folder):
-    """The exit status of the job, what it printed, and the digest of its answers."""
+def within(surroundings, folder, job=JOB):
+    """The exit status of the job, what it said of errors, and the digest of its answers."""
     flags, variables, shell = surroundings
     environment = os.environ | {"GONE": str(folder / "gone")} | variables
     environment = {name: value for name, value in environment.items() if value is not None}
-    command = [sys.executable, *flags, "-c", JOB, str(folder)]
+    command = [sys.executable, *flags, "-c", job, str(folder)]
     done = subprocess.run(
         ["sh", "-c", shell, "sh", *command], capture_output=True, text=True, env=environment
     )
@@ -94,6 +117,16 @@ def plain(tmp_path_factory):
 @pytest.mark.parametrize("name", SURROUNDINGS)
 def test_answers_and_files_are_the_same(name, plain, tmp_path):
     assert within(SURROUNDINGS[name], tmp_path) == (0, "", plain)
+
+
+@posix
+@pytest.mark.slow
+def test_every_backend_works_where_all_is_odd_at_once(tmp_path):
+    status, error, found = within(SURROUNDINGS["all at once"], tmp_path, BACKENDS)
+    assert (status, error) == (0, "")
+    assert set(ast.literal_eval(found).values()) == {"CERTIFIED"}
+    ready = {name for name, backend in bd.BACKENDS.items() if backend.available() is None}
+    assert {name for name, _ in ast.literal_eval(found)} == ready
 
 
 @posix

@@ -89,6 +89,7 @@ class CVXPY(Backend):
 
     name = "cvxpy"
     package = "cvxpy"
+    loads_mkl = True  # its import loads scs and mosek
 
     def accepts(self, program: ConvexProgram) -> str | None:
         """See :class:`Backend`."""

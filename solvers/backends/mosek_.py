@@ -35,6 +35,7 @@ class MOSEK(ConicBackend):
 
     name = "mosek"
     package = "mosek"
+    loads_mkl = True
     # MOSEK refuses a quadratic objective together with cones (error 1501)
     quadratic: ClassVar[bool] = False
 

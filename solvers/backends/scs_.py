@@ -30,6 +30,7 @@ class SCS(ConicBackend):
 
     name = "scs"
     package = "scs"
+    loads_mkl = True
     quadratic: ClassVar[bool] = True
     starts: ClassVar[bool] = True
 
