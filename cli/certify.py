@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from .. import LOSSES, PENALTIES, BinaryMatrix, ConvexProgram, Huber, certify
 from ..certificates import checker
+from .terminal import printable
 
 _BEST = ""  # --intercept without a file
 
@@ -96,7 +97,8 @@ def _run(options: argparse.Namespace) -> int:
     )
     found.save(options.out)
     print(checker.statement(checker.check(options.out)))
-    print(f"written to {options.out}; check it: bidual verify {options.out}")
+    out = printable(options.out)
+    print(f"written to {out}; check it: bidual verify {out}")
     return 0
 
 

@@ -30,6 +30,7 @@ from .. import (
 )
 from ..dictionaries.files.replacing import replacing
 from ..dictionaries.live_line import LiveLine
+from .terminal import printable
 from .tiny import tiny_program
 
 _HIDDEN = (64, 32)
@@ -211,7 +212,7 @@ def run_job(job: Job) -> int:
     contradiction = _cross_check(rows)
     results = {"program": _describe(job, lif, program, atoms), "rows": rows}
     _write(folder / "compare.json", json.dumps(results, indent=1, allow_nan=False).encode())
-    print(f"results     {folder / 'compare.json'}")
+    print(f"results     {printable(folder / 'compare.json')}")
     if best is not None:
         _, solution, network = best
         if find_spec("matplotlib") is not None:
@@ -221,16 +222,16 @@ def run_job(job: Job) -> int:
             shown = int(np.argmax(network.predict(data.X_test) == data.y_test))
             example = data.X_test[shown], data.y_test[shown]
             _write(folder / "compare.png", draw(results, network, *example, solution.backend))
-            print(f"picture     {folder / 'compare.png'}")
+            print(f"picture     {printable(folder / 'compare.png')}")
         else:
             print("picture     none: matplotlib is not installed (pip install 'bidual[report]')")
         proof = folder / "compare.cert"
         certificate = certify(program, solution, exact=True)
         certificate.save(proof)
         print(
-            f"proof       {proof}: the gap of {solution.backend}'s answer is at most "
+            f"proof       {printable(proof)}: the gap of {solution.backend}'s answer is at most "
             f"{certificate.relative_gap:.1e}, in integers\n"
-            f"check it    bidual verify {proof}"
+            f"check it    bidual verify {printable(proof)}"
         )
     if interrupted:
         return 130

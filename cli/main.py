@@ -10,13 +10,24 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 from io import TextIOWrapper
+from typing import NoReturn
+
+from .terminal import printable
 
 COMMANDS = ("demo", "compare", "certify", "verify", "backends")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Parser whose errors hold no control characters of the arguments."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the message, and exit with status 2."""
+        super().error(printable(message))
+
+
 def build_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
     """Return the parser of these commands; only their files are imported."""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="bidual",
         description=(
             "Train threshold and spiking networks as convex programs, on any solver, "
@@ -43,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.run(options))
     except (ValueError, RuntimeError, OSError) as error:
-        print(f"bidual: error: {error}", file=sys.stderr)
+        print(f"bidual: error: {printable(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("bidual: interrupted", file=sys.stderr)

@@ -5,6 +5,7 @@ from decimal import ROUND_CEILING
 from typing import Any
 
 from ..certificates import checker, completeness
+from .terminal import printable
 
 
 def add_parser(commands: Any) -> None:
@@ -27,9 +28,9 @@ def _run(options: argparse.Namespace) -> int:
     refused = 0
     for file in options.files:
         try:
-            print(f"proven   {file}: {_told(file)}", flush=True)
+            print(f"proven   {printable(file)}: {_told(file)}", flush=True)
         except checker.Refused as reason:
-            print(f"refused  {file}: {reason}", flush=True)
+            print(f"refused  {printable(file)}: {printable(reason)}", flush=True)
             refused = 1
     return refused
 

@@ -3,6 +3,8 @@
 import sys
 import time
 
+from .validation import printable
+
 
 class LiveLine:
     """Line of a terminal that is rewritten at most ten times a second."""
@@ -16,7 +18,7 @@ class LiveLine:
         now = time.monotonic()
         if self._watched and now - self._last > 0.1:
             self._last = now
-            print(f"\r\033[K{text[:100]}", end="", file=sys.stderr, flush=True)
+            print(f"\r\033[K{printable(text)[:100]}", end="", file=sys.stderr, flush=True)
 
     def clear(self) -> None:
         """Erase the line."""

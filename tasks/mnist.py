@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dictionaries import check_sequences
+from ..dictionaries.validation import printable
 from .arguments import Split, check_split
 from .splits import choose
 
@@ -89,9 +90,9 @@ def _pair(folder: Path) -> list[Path]:
             return found
     missing = [k for k in _KINDS if not any(_files(folder, prefix, k) for prefix in _PREFIXES)]
     raise FileNotFoundError(
-        f"folder: expected {' and '.join(f'{kind}.gz' for kind in missing or _KINDS)} in {folder}, "
-        "found none; both names may begin with t10k- or with train-, have a dot before idx, or "
-        "lack .gz"
+        f"folder: expected {' and '.join(f'{kind}.gz' for kind in missing or _KINDS)} in "
+        f"{printable(folder)}, found none; both names may begin with t10k- or with train-, "
+        "have a dot before idx, or lack .gz"
     )
 
 
@@ -113,11 +114,14 @@ def _opened(path: Path, dimensions: int) -> Iterator[tuple[IO[Any], tuple[int, .
             # 8 is the type code of unsigned bytes
             if len(head) < 4 + 4 * dimensions or head[:4] != bytes((0, 0, 8, dimensions)):
                 raise ValueError(
-                    f"folder: expected an IDX file of {dimensions} dimensions, got {path}"
+                    f"folder: expected an IDX file of {dimensions} dimensions, got "
+                    f"{printable(path)}"
                 )
             yield file, tuple(np.frombuffer(head, ">u4", offset=4).tolist())
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"folder: expected a complete gzip file, got {path}: {error}") from error
+        raise ValueError(
+            f"folder: expected a complete gzip file, got {printable(path)}: {error}"
+        ) from error
 
 
 def _values(file: IO[Any], path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -129,6 +133,6 @@ def _values(file: IO[Any], path: Path, shape: tuple[int, ...]) -> NDArray[np.uin
     if len(content) < size or file.read(1):
         raise ValueError(
             f"folder: expected {' x '.join(map(str, shape))} bytes by the file's head, got "
-            f"{'more' if len(content) == size else 'fewer'} in {path}"
+            f"{'more' if len(content) == size else 'fewer'} in {printable(path)}"
         )
     return np.frombuffer(content, np.uint8).reshape(shape)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..neuron import Layer
-from ..validation import real_array
+from ..validation import printable, real_array
 
 
 def read_nir(graph: Any | str | PathLike[str], dt: float) -> list[Layer]:
@@ -66,7 +66,7 @@ def read_nir(graph: Any | str | PathLike[str], dt: float) -> list[Layer]:
             else:
                 raise ValueError("expected Affine, Linear, LIF, IF, Threshold, LI and I nodes only")
         except ValueError as error:
-            raise ValueError(f"node {name} ({kind.__name__}): {error}") from error
+            raise ValueError(f"node {printable(name)} ({kind.__name__}): {error}") from error
     if not layers:
         raise ValueError("graph: expected spiking nodes, found none")
     return layers
@@ -114,8 +114,8 @@ def _chain(graph: Any) -> tuple[list[str], dict[str, Any]]:
         following = after[chain[-1]]
         if len(following) != 1 or len(ahead[following[0]]) != 1:
             raise ValueError(
-                f"node {chain[-1]}: expected a chain of nodes, got edges to {following}, "
-                f"which have edges from {[ahead[name] for name in following]}"
+                f"node {printable(chain[-1])}: expected a chain of nodes, got edges to "
+                f"{following}, which have edges from {[ahead[name] for name in following]}"
             )
         chain += following
     if len(chain) != len(rest):

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..neuron import Layer
+from ..validation import printable
 
 Reader = Callable[[Any, NDArray[np.float64], NDArray[np.float64]], Layer]
 
@@ -75,7 +76,7 @@ def _in_order(network: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     from torch import nn
 
     if isinstance(network, nn.Module):
-        name = f"layer {path[:-1]} ({type(network).__name__})" if path else "network"
+        name = f"layer {printable(path[:-1])} ({type(network).__name__})" if path else "network"
         _check_called_as_written(name, network)
     if isinstance(network, list | tuple | nn.ModuleList):
         modules: Any = ((str(i), module) for i, module in enumerate(network))
@@ -89,7 +90,7 @@ def _in_order(network: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         parts = module.named_modules() if isinstance(module, nn.Module) else ()
         for part, inside in parts:
             whole = f"{path}{name}.{part}" if part else path + name
-            _check_called_as_written(f"layer {whole} ({type(inside).__name__})", inside)
+            _check_called_as_written(f"layer {printable(whole)} ({type(inside).__name__})", inside)
         yield path + name, module
 
 
@@ -160,7 +161,7 @@ def read_layers(
             else:
                 raise ValueError(f"expected Linear and {spiking} layers only")
         except ValueError as error:
-            raise ValueError(f"layer {name} ({kind.__name__}): {error}") from error
+            raise ValueError(f"layer {printable(name)} ({kind.__name__}): {error}") from error
     if not layers:
         raise ValueError(f"network: expected a Linear followed by {spiking}, found none")
     return layers

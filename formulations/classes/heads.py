@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...dictionaries import SpikeDictionary
-from ...dictionaries.validation import check_number, is_number, shown
+from ...dictionaries.validation import check_number, is_number, printable, shown
 from ..losses import Loss
 from ..program import ConvexProgram
 
@@ -45,7 +45,7 @@ class Heads(Mapping[str, ConvexProgram]):
         return len(self._programs)
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{self.weights[name]:g} x {name}" for name in self)
+        told = ", ".join(f"{self.weights[name]:g} x {printable(name)}" for name in self)
         return f"Heads({told})"
 
     def primal(self, solutions: Mapping[str, Any]) -> float:

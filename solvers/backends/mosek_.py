@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ...dictionaries.validation import printable
 from ...formulations import ConicForm, ConvexProgram
 from .conic import ConicAnswer, ConicBackend, Part, Request
 
@@ -111,14 +112,18 @@ class MOSEK(ConicBackend):
 
         suffix = Path(path).suffix
         if suffix not in _FORMATS:  # MOSEK would write MPS
-            raise ValueError(f"path: expected a suffix among {', '.join(_FORMATS)}, got {path}")
+            raise ValueError(
+                f"path: expected a suffix among {', '.join(_FORMATS)}, got {printable(path)}"
+            )
         first = program.select(program.blocks[0])
         task = self.build(first.to_conic(quadratic=suffix == ".mps"))
         try:
             task.writedata(str(path))
         except mosek.Error as error:
             reason = error.msg.strip()
-            raise ValueError(f"path: cannot write the model to {path}: {reason}") from error
+            raise ValueError(
+                f"path: cannot write the model to {printable(path)}: {reason}"
+            ) from error
 
     def run(self, part: Part, request: Request) -> ConicAnswer:
         """See :class:`ConicBackend`."""
