@@ -45,7 +45,8 @@ def completeness(
         ``complete_thresholds`` or ``complete_lif``.
     X : (n, d) array, or (n, T, d) of LIF neurons, optional
         The inputs of the dictionary, by default those that it keeps. The functions above round
-        inputs to 2**-20: give the rounded X.
+        inputs to a grid: give the rounded X, ``dictionary.sequences``. Threshold units may take
+        X - ``dictionary.grid.offsets``, in another unit; no pattern of the class depends on it.
     leak : Fraction, int, str, pair of ints or float, optional
         Leak of LIF neurons, exactly as the caller gave it to the dictionary. Without a leak the
         neurons are threshold units.

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .matrix.binary_matrix import BinaryMatrix
 from .rollout import roll_columns, spike_counts
-from .spike_dictionary import Readout, check_readout
+from .spike_dictionary import Readout, taken
 from .validation import check_whole
 from .witnesses.sampled import Witnesses
 
@@ -139,7 +139,7 @@ def health(
     >>> report.rates.shape, report.columns
     ((4, 2), 32)
     """
-    sequences = check_readout(X, witnesses, readout)
+    sequences, _ = taken(X, witnesses, readout)
     check_whole("subnetworks", subnetworks, 1)
     n, steps, _ = sequences.shape
     rates, silent, saturated, columns = [], [], [], []

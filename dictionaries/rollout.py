@@ -3,8 +3,9 @@
 ``neuron.py`` defines the recurrence and its conventions. Samples are independent and
 are rolled out in blocks, whose spikes are packed as they fire. So the memory holds
 the packed result and one block per thread. Currents are summed in one fixed order,
-so that blocks, threads and machines never change a spike. On the grids of weights
-and inputs currents are exact sums, the same in any order and any library.
+so that blocks, threads and machines never change a spike. On the grids of sampled
+weights and of inputs of like sizes (``input_grid.py``) currents are exact sums, the
+same in any order and any library; ``rounding.py`` counts spikes that rounding may change.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,58 +13,22 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from ..kernels import rollout as kernels
 from .files.packed_head import words_for
 from .neuron import Layer
 from .threads.threads import split
-from .validation import real_array
 from .witnesses.sampled import WEIGHT_GRID
 
-INPUT_GRID = 2.0**-20
-
 _SAMPLES_PER_BLOCK = 256  # bounds the memory of inputs and packed spikes of every layer
-
-
-def check_sequences(X: ArrayLike, inputs: int | None = None) -> NDArray[np.float64]:
-    """Round ``X`` to float64 on the grid of 2**-20, on which currents are exact sums.
-
-    Parameters
-    ----------
-    X : (n, T, d) array
-        Sequences, with d * max|X| <= 2**16.
-    inputs : int, optional
-        Expected number d of inputs.
-
-    Raises
-    ------
-    ValueError
-        If X has another shape or no entries, or an entry is NaN, infinite or too large.
-    """
-    array = real_array("X", X)
-    if array.ndim != 3:
-        raise ValueError(f"X: expected sequences of shape (n, T, d), got {array.shape}")
-    sequences = np.ascontiguousarray(array)
-    if sequences.size == 0:
-        raise ValueError(f"X: expected at least one entry, got shape {sequences.shape}")
-    if inputs is not None and sequences.shape[2] != inputs:
-        raise ValueError(f"X: expected {inputs} inputs per step, got {sequences.shape[2]}")
-    if not np.isfinite(sequences).all():
-        raise ValueError("X: expected finite numbers, got NaN or infinity")
-    with np.errstate(over="ignore"):  # infinity is refused below
-        rounded = np.rint(sequences / INPUT_GRID) * INPUT_GRID
-        largest = float(np.abs(rounded).max()) * sequences.shape[2]
-    if largest > 2**16:
-        raise ValueError(f"X: expected d * max|X| <= 65536, got {largest:.9g}; scale X down")
-    return rounded
 
 
 def roll(sequences: NDArray[np.float64], layers: Sequence[Layer]) -> list[NDArray[np.uint8]]:
     """Roll one subnetwork out; return the spikes of every layer, (n, T, width) of 0 and 1.
 
-    ``sequences`` are a result of :func:`check_sequences`. Layer l takes the spikes of
-    layer l - 1. The result takes one byte per spike; :func:`roll_columns` packs spikes.
+    ``sequences`` are (n, T, d) float64, as :func:`check_sequences` returns them. Layer l takes
+    the spikes of layer l - 1. The result takes one byte per spike; :func:`roll_columns` packs.
     """
     prepared = _prepare(sequences, layers)
     n, steps, _ = sequences.shape
@@ -126,10 +91,19 @@ def smallest_margins(
     Off the grids another order of summation moves u by about 1e-16 of its terms. A
     margin well above that shows that other libraries compute the same spikes.
     """
-    margins = [np.full(1, np.inf) for _ in layers]
-    for _ in _blocks(sequences, _prepare(sequences, layers, margins), 0, _n_blocks(len(sequences))):
-        pass
-    return np.concatenate(margins)
+    _check_fit(sequences, layers)
+    smallest = np.full(len(layers), np.inf)
+    one_at_a_time = Lock()
+
+    def measure(first: int, last: int) -> None:
+        margins = [np.full(1, np.inf) for _ in layers]
+        for _ in _blocks(sequences, _prepare(sequences, layers, margins), first, last):
+            pass
+        with one_at_a_time:
+            np.minimum(smallest, np.concatenate(margins), out=smallest)
+
+    split(measure, _n_blocks(len(sequences)), _work(sequences, layers))
+    return smallest
 
 
 def _n_blocks(n: int) -> int:
@@ -174,17 +148,7 @@ def _prepare(
     Sums of weights on the grid run in float32 where that is exact. The kernels do not
     check shapes; this function does.
     """
-    if sequences.ndim != 3 or sequences.dtype != np.float64:
-        raise ValueError(
-            f"sequences: expected float64 of shape (n, T, d), got {sequences.dtype} of shape "
-            f"{sequences.shape}"
-        )
-    fan_ins = [layer.fan_in for layer in layers]
-    fed = [sequences.shape[2], *(layer.width for layer in layers)]
-    if not layers or fan_ins != fed[:-1]:
-        raise ValueError(
-            f"layers: expected fan-ins {fed[:-1]}, the inputs and then the widths, got {fan_ins}"
-        )
+    _check_fit(sequences, layers)
     prepared = []
     for depth, layer in enumerate(layers):
         exact = depth > 0 and _exact_in_float32(layer)
@@ -208,6 +172,21 @@ def _prepare(
             ]
         )
     return prepared
+
+
+def _check_fit(sequences: NDArray[np.float64], layers: Sequence[Layer]) -> None:
+    """Raise ValueError unless the layers fit the sequences and each other."""
+    if sequences.ndim != 3 or sequences.dtype != np.float64:
+        raise ValueError(
+            f"sequences: expected float64 of shape (n, T, d), got {sequences.dtype} of shape "
+            f"{sequences.shape}"
+        )
+    fan_ins = [layer.fan_in for layer in layers]
+    fed = [sequences.shape[2], *(layer.width for layer in layers)]
+    if not layers or fan_ins != fed[:-1]:
+        raise ValueError(
+            f"layers: expected fan-ins {fed[:-1]}, the inputs and then the widths, got {fan_ins}"
+        )
 
 
 def _exact_in_float32(layer: Layer) -> bool:

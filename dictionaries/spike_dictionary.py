@@ -15,14 +15,16 @@ from .class_record import Readout as Readout
 from .files.packed_file import open_packed
 from .files.packed_head import Path
 from .files.packed_writer import PackedWriter, write_packed
+from .input_grid import InputGrid, as_sequences
 from .live_line import LiveLine
 from .matrix.binary_matrix import BinaryMatrix
 from .matrix.distinct_columns import DistinctColumns
 from .matrix.operands import column_numbers
-from .rollout import check_sequences, roll_columns
+from .rollout import roll_columns
+from .rounding import lowest_bits, spikes_within_rounding
 from .validation import printable
 from .witnesses.records import from_record, to_record
-from .witnesses.sampled import Witnesses
+from .witnesses.sampled import SampledWitnesses, Witnesses
 
 _CHUNK_BYTES = 2**25
 
@@ -46,11 +48,17 @@ class SpikeDictionary:
     record : ClassRecord, optional
         Network class of the dictionary, if a class made it.
     sequences : (n, T, d) array, optional
-        X of a complete dictionary, which proofs of completeness use, or of a build that was
-        finished before.
+        X of a complete dictionary as its neurons take it, which proofs of completeness use, or
+        of a build that was finished before.
     checked : bool
         False for a dictionary of a file until :meth:`verify`: a file may name neurons that
         fire other atoms, and a network of these would not compute D W.
+    grid : InputGrid, optional
+        Grid of the inputs, on which rebuilt networks take inputs too. None: they are not rounded.
+    within_rounding : int, optional
+        Number of spikes, over all layers, samples and steps, that exact arithmetic might decide
+        otherwise (``dictionaries/rounding.py``). Counted for given witnesses, and for sampled
+        ones if the input columns have different grids; a loaded dictionary has None.
     """
 
     atoms: BinaryMatrix
@@ -62,6 +70,8 @@ class SpikeDictionary:
     record: ClassRecord | None = None
     sequences: NDArray[np.float64] | None = None
     checked: bool = True
+    grid: InputGrid | None = None
+    within_rounding: int | None = None
 
     @classmethod
     def sample(
@@ -75,7 +85,8 @@ class SpikeDictionary:
 
         If several neurons fire the same atom, the dictionary keeps it once, with the first
         neuron. The memory holds the packed atoms and one subnetwork's spikes. ``record`` is
-        the record of the subnetworks' class, ``network_class.record()``.
+        the record of the subnetworks' class, ``network_class.record()``. Inputs of sampled
+        subnetworks are rounded as by :func:`check_sequences`, those of given ones are not.
 
         Raises
         ------
@@ -84,8 +95,20 @@ class SpikeDictionary:
             does not belong to the class of ``record``, ``record`` is complete, or no
             final-layer neuron fires.
         """
-        sequences = check_readout(X, witnesses, readout)
+        sequences, grid = taken(X, witnesses, readout)
         _check_record(record, witnesses, readout)
+        return cls.of_sequences(sequences, grid, witnesses, readout, record)
+
+    @classmethod
+    def of_sequences(
+        cls,
+        sequences: NDArray[np.float64],
+        grid: InputGrid | None,
+        witnesses: Witnesses,
+        readout: Readout,
+        record: ClassRecord | None,
+    ) -> Self:
+        """Run :meth:`sample` on inputs as hidden layers take them, from a grid."""
         n, steps, _ = sequences.shape
         found = list(distinct_atoms(sequences, witnesses, readout, DistinctColumns()))
         rows = n * steps if readout == "every" else n
@@ -93,7 +116,10 @@ class SpikeDictionary:
         if atoms.shape[1] == 0:
             raise ValueError(NOTHING_FIRES)
         origin = np.concatenate([origins for _, origins in found])
-        return cls(atoms, witnesses, origin, readout, n, steps, record)
+        near = _within_rounding(sequences, grid, witnesses)
+        return cls(
+            atoms, witnesses, origin, readout, n, steps, record, grid=grid, within_rounding=near
+        )
 
     @classmethod
     def build(
@@ -133,7 +159,7 @@ class SpikeDictionary:
         OSError
             If the file can't be written; the finished chunks stay.
         """
-        sequences = check_readout(X, witnesses, readout)
+        sequences, grid = taken(X, witnesses, readout)
         _check_record(record, witnesses, readout)
         bank, arrays = to_record(witnesses)
         n, steps, _ = sequences.shape
@@ -141,7 +167,7 @@ class SpikeDictionary:
         bytes_each = witnesses.hidden[-1] * 64 * -(-rows // 512)
         together = max(1, _CHUNK_BYTES // bytes_each)  # subnetworks per chunk
         metadata = {
-            **_metadata(bank, readout, n, steps, record),
+            **_metadata(bank, readout, n, steps, record, grid),
             "sequences_sha256": sha256(np.ascontiguousarray(sequences, "<f8").data).hexdigest(),
             "subnetworks_per_chunk": together,
         }
@@ -166,7 +192,8 @@ class SpikeDictionary:
                 writer.discard()
                 raise ValueError(NOTHING_FIRES)
             writer.finish()
-        return replace(cls.load(path), checked=True)
+        near = _within_rounding(sequences, grid, witnesses)
+        return replace(cls.load(path), checked=True, within_rounding=near)
 
     def save(self, path: Path) -> None:
         """Write the dictionary to a file; replace an existing file.
@@ -184,7 +211,7 @@ class SpikeDictionary:
         bank, arrays = to_record(self.witnesses)
         parts = self.readout, self.samples, self.steps
         check_parts(self.atoms, self.witnesses, self.origin, *parts)
-        metadata = _metadata(bank, self.readout, self.samples, self.steps, self.record)
+        metadata = _metadata(bank, *parts, self.record, self.grid)
         complete = self.record is not None and self.record.complete
         if complete and self.sequences is not None:
             arrays = {**arrays, "sequences": self.sequences}
@@ -220,14 +247,17 @@ class SpikeDictionary:
             if "network_class" in told:
                 record = ClassRecord.from_json(told["network_class"])
                 record.check(witnesses, told["readout"])
+            grid = _grid_told(told, witnesses.inputs, record)
             if sequences is not None:
                 wanted = (told["samples"], told["steps"], witnesses.inputs)
-                _check_sequences(sequences, wanted, record)
+                _check_sequences(sequences, wanted, record, grid)
         except (KeyError, ValueError) as error:
             raise ValueError(
                 f"{name}: expected a spike dictionary: {printable(error):.1000}"
             ) from error
-        return cls(atoms, witnesses, found.origins, *shape, record, sequences, checked=False)
+        return cls(
+            atoms, witnesses, found.origins, *shape, record, sequences, grid=grid, checked=False
+        )
 
     def verify(self, X: ArrayLike) -> Self:
         """Roll the witnesses out over X again, and return the dictionary as checked.
@@ -257,12 +287,16 @@ class SpikeDictionary:
         >>> solution.network().predict(X).shape
         (16,)
         """
-        sequences = check_readout(X, self.witnesses, self.readout)
+        sequences = as_sequences(X, self.witnesses.inputs)
         if sequences.shape[:2] != (self.samples, self.steps):
             raise ValueError(
                 f"X: expected {self.samples} sequences of {self.steps} steps, as the dictionary "
                 f"has, got {sequences.shape[0]} of {sequences.shape[1]}"
             )
+        if self.grid is not None:  # any other column is the ones of a bias
+            own = self.grid.inputs
+            on_grid = self.grid.take(sequences[..., :own])
+            sequences = np.concatenate([on_grid, sequences[..., own:]], axis=2)
         self._check_witnesses(sequences, None)
         return replace(self, checked=True)
 
@@ -311,10 +345,26 @@ class SpikeDictionary:
 
     def __repr__(self) -> str:
         rows, columns = self.atoms.shape
+        near = ""
+        if self.within_rounding:
+            near = f", {self.within_rounding} spikes within rounding of their threshold"
         return (
             f"SpikeDictionary({columns} atoms on {rows} rows, density {self.atoms.density:.3f}, "
-            f"from {self.witnesses.subnetworks} subnetworks {self.witnesses.hidden})"
+            f"from {self.witnesses.subnetworks} subnetworks {self.witnesses.hidden}{near})"
         )
+
+
+def _within_rounding(
+    sequences: NDArray[np.float64], grid: InputGrid | None, witnesses: Witnesses
+) -> int | None:
+    """Count the spikes of a bank within rounding; None if sampled weights make sums exact."""
+    if isinstance(witnesses, SampledWitnesses) and grid is not None and grid.exact:
+        return None
+    lowest = lowest_bits(sequences)
+    return sum(
+        int(spikes_within_rounding(sequences, witnesses.layers(k), lowest).sum())
+        for k in range(witnesses.subnetworks)
+    )
 
 
 def _check_record(record: ClassRecord | None, witnesses: Witnesses, readout: Readout) -> None:
@@ -337,21 +387,51 @@ NOTHING_FIRES = (
 
 
 def _metadata(
-    bank: dict[str, Any], readout: Readout, samples: int, steps: int, record: ClassRecord | None
+    bank: dict[str, Any],
+    readout: Readout,
+    samples: int,
+    steps: int,
+    record: ClassRecord | None,
+    grid: InputGrid | None,
 ) -> dict[str, Any]:
-    """Return the metadata of a dictionary's file; they describe the class if it has a record."""
-    metadata = {
+    """Return the metadata of a dictionary's file; they describe the class if it has a record.
+
+    Files without a grid have the default one: earlier versions wrote no other.
+    """
+    metadata: dict[str, Any] = {
         "contents": "spike dictionary",
         "witnesses": bank,
         "readout": readout,
         "samples": samples,
         "steps": steps,
     }
-    return metadata if record is None else metadata | {"network_class": record.to_json()}
+    if record is not None:
+        metadata["network_class"] = record.to_json()
+    if grid is None or not grid.is_default:
+        metadata["input_grid"] = None if grid is None else grid.to_json()
+    return metadata
+
+
+def _grid_told(told: dict[str, Any], inputs: int, record: ClassRecord | None) -> InputGrid | None:
+    """Return the grid of a dictionary's file."""
+    if "input_grid" not in told:
+        return InputGrid.default(inputs)
+    found = told["input_grid"]
+    if found is None:
+        return None
+    grid = InputGrid.from_json(found)
+    if grid.inputs != inputs and not (  # the class adds a column of ones
+        record is not None and record.bias and grid.inputs == inputs - 1
+    ):
+        raise ValueError(f"input_grid: expected {inputs} columns, got {grid.inputs}")
+    return grid
 
 
 def _check_sequences(
-    sequences: NDArray[Any], shape: tuple[int, int, int], record: ClassRecord | None
+    sequences: NDArray[Any],
+    shape: tuple[int, int, int],
+    record: ClassRecord | None,
+    grid: InputGrid | None,
 ) -> None:
     """Raise ValueError unless a file holds the sequences of its complete dictionary."""
     if record is None or not record.complete:
@@ -364,15 +444,27 @@ def _check_sequences(
             f"sequences: expected float64 of shape {shape}, got {sequences.dtype} of shape "
             f"{sequences.shape}"
         )
-    if not np.array_equal(check_sequences(sequences), sequences):
-        raise ValueError("sequences: expected multiples of 2**-20, got other numbers")
+    as_sequences(sequences)
+    if grid is not None and not grid.holds(sequences):
+        raise ValueError(
+            "sequences: expected multiples of the steps of the file's grid, got others"
+        )
 
 
-def check_readout(X: ArrayLike, witnesses: Witnesses, readout: Readout) -> NDArray[np.float64]:
-    """Return X checked by :func:`check_sequences`; raise ValueError for an unknown readout."""
+def taken(
+    X: ArrayLike, witnesses: Witnesses, readout: Readout
+) -> tuple[NDArray[np.float64], InputGrid | None]:
+    """Return X as a bank takes it, and its grid; raise ValueError for an unknown readout.
+
+    Inputs of given weights are not rounded: weights of any size may multiply them.
+    """
     if readout not in get_args(Readout):
         raise ValueError(f"readout: expected 'last' or 'every', got {readout!r}")
-    return check_sequences(X, witnesses.inputs)
+    sequences = as_sequences(X, witnesses.inputs)
+    grid = InputGrid.fit(sequences)
+    if not (isinstance(witnesses, SampledWitnesses) or grid.is_default):
+        return sequences, None
+    return grid.take(sequences, fitted=True), grid
 
 
 def distinct_atoms(

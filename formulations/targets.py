@@ -1,5 +1,7 @@
 """Targets, row weights and strengths as programs take them from callers."""
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -11,6 +13,7 @@ OVERFLOW = (
     "program: expected a finite objective at W = 0, but it overflows; scale the target or the "
     "row_weights down"
 )
+StepWeights = ArrayLike | Literal["ramp"]
 
 
 def encode(
@@ -82,3 +85,19 @@ def checked_strength(strength: float) -> float:
     """Return the strength as a float; raise ValueError unless it is finite and >= 0."""
     check_number("strength", strength, zero=True)
     return float(strength)
+
+
+def by_step(samples: int, steps: int, step_weights: StepWeights) -> Array:
+    """Return row weights, step by step, from the weights alpha of steps."""
+    if isinstance(step_weights, str):
+        if step_weights != "ramp":
+            raise ValueError(
+                f"step_weights: expected 'ramp' or {steps} numbers, got {step_weights!r}"
+            )
+        alpha = 2.0 * np.arange(1, steps + 1) / (steps + 1)
+    else:
+        alpha = finite_array("step_weights", step_weights, steps)
+    if alpha.min() < 0 or not alpha.any():
+        raise ValueError(f"step_weights: expected numbers >= 0, not all 0, got {alpha}")
+    repeated: Array = np.repeat(alpha / (samples * alpha.sum()), samples)
+    return repeated

@@ -2,14 +2,17 @@
 
 The head of the file holds all data, under SHA-256. Reading executes no code. Metadata:
 
-    {"contents": "network", "version": 2, "class": "SpikingNetwork", "inputs": d,
+    {"contents": "network", "version": 3, "class": "SpikingNetwork", "inputs": d,
      "hidden": [...], "readout": "last" or "every", "readout_leak": number,
      "classes": null or {"dtype": as NumPy writes it, "T" for strings of any length,
                          "labels": [...], bytes as Latin-1},
-     "witnesses": null where K = 0, else the record of ``dictionaries/witnesses/records.py``}
+     "witnesses": null where K = 0, else the record of ``dictionaries/witnesses/records.py``,
+     "input_grid": null or the record of ``dictionaries/input_grid.py``}
 
 Arrays: ``readout_weights``, ``intercept``, and the arrays of the record, with the prefix
-``witnesses.`` before their names. A reader refuses other versions.
+``witnesses.`` before their names. A file of version 2 has no ``input_grid``: its network has the
+default grid. Networks of this grid, or of no subnetworks, are written so. A reader refuses other
+versions.
 """
 
 import os
@@ -18,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dictionaries import GivenWitnesses
+from ..dictionaries import GivenWitnesses, InputGrid
 from ..dictionaries.files.packed_file import open_packed
 from ..dictionaries.files.packed_head import Path, words_for
 from ..dictionaries.files.packed_writer import write_packed
@@ -26,7 +29,8 @@ from ..dictionaries.validation import printable
 from ..dictionaries.witnesses.records import from_record, to_record
 from .labels import checked_labels
 
-_VERSION = 2
+_VERSION = 3
+_OF_DEFAULT_GRID = 2  # version
 
 
 def write_network(path: Path, kind: str, fields: dict[str, Any]) -> None:
@@ -36,9 +40,11 @@ def write_network(path: Path, kind: str, fields: dict[str, Any]) -> None:
     if fields["subnetworks"]:
         record, arrays = to_record(GivenWitnesses(fields["subnetworks"]))
         carried = {f"witnesses.{name}": array for name, array in arrays.items()}
+    grid: InputGrid | None = fields["grid"]
+    plain = record is None or (grid is not None and grid.is_default)
     metadata = {
         "contents": "network",
-        "version": _VERSION,
+        "version": _OF_DEFAULT_GRID if plain else _VERSION,
         "class": kind,
         "inputs": int(fields["inputs"]),
         "hidden": list(fields["hidden"]),
@@ -47,6 +53,8 @@ def write_network(path: Path, kind: str, fields: dict[str, Any]) -> None:
         "classes": None if fields["classes"] is None else _labels_told(fields["classes"]),
         "witnesses": record,
     }
+    if not plain:
+        metadata["input_grid"] = None if grid is None else grid.to_json()
     carried |= {"readout_weights": fields["readout_weights"], "intercept": fields["intercept"]}
     no_columns = np.empty((0, words_for(0)), dtype=np.uint64)
     write_packed(path, no_columns, 0, metadata, arrays=carried)
@@ -58,16 +66,18 @@ def read_network(path: Path) -> tuple[str, dict[str, Any]]:
     told, name = found.metadata, printable(os.fspath(path))
     if told.get("contents") != "network":
         raise ValueError(f"{name}: expected a network, got {told.get('contents')!r:.200}")
-    if told.get("version") != _VERSION:
+    version = told.get("version")
+    if version not in (_OF_DEFAULT_GRID, _VERSION):
         raise ValueError(
-            f"{name}: expected a network file of version {_VERSION}, got version "
-            f"{told.get('version')!r:.200}; read it with the version of bidual that wrote it"
+            f"{name}: expected a network file of version 2 or 3, got version "
+            f"{version!r:.200}; read it with the version of bidual that wrote it"
         )
     arrays = {key: np.array(array) for key, array in found.arrays.items()}  # copies, not maps
     kind = str(told.get("class"))
     try:
+        subnetworks = _subnetworks(told["witnesses"], arrays)
         return kind, {
-            "subnetworks": _subnetworks(told["witnesses"], arrays),
+            "subnetworks": subnetworks,
             "inputs": told["inputs"],
             "hidden": told["hidden"],
             "readout_weights": arrays["readout_weights"],
@@ -75,11 +85,18 @@ def read_network(path: Path) -> tuple[str, dict[str, Any]]:
             "readout": told["readout"],
             "readout_leak": told["readout_leak"],
             "classes": None if told["classes"] is None else _labels_read(told["classes"]),
+            "grid": _grid_read(told, version, subnetworks),
         }
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(
             f"{name}: expected a {printable(kind):.200}: {printable(error):.1000}"
         ) from error
+
+
+def _grid_read(told: dict[str, Any], version: int, subnetworks: Any) -> InputGrid | None:
+    if version == _OF_DEFAULT_GRID:
+        return InputGrid.default(subnetworks[0][0].fan_in) if subnetworks else None
+    return None if told["input_grid"] is None else InputGrid.from_json(told["input_grid"])
 
 
 def _subnetworks(record: Any, arrays: dict[str, NDArray[Any]]) -> Any:

@@ -9,9 +9,10 @@ from typing import Any, Self, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..dictionaries import Layer, Readout, SpikeDictionary, check_sequences, roll
+from ..dictionaries import InputGrid, Layer, Readout, SpikeDictionary, as_sequences, roll
 from ..dictionaries.files.packed_head import Path
 from ..dictionaries.rollout import spike_counts
+from ..dictionaries.rounding import spikes_within_rounding
 from ..dictionaries.validation import check_whole, is_number, printable, real_array, shown
 from ..dictionaries.witnesses.sampled import check_widths
 from .copies import subnetworks_of_atoms
@@ -19,8 +20,9 @@ from .files import read_network, write_network
 from .labels import checked_labels, chosen_labels
 from .membranes import roll_membranes
 from .operations import SynapticOperations, count_operations
+from .parts import check_subnetworks
 from .plots import draw_membranes, draw_raster
-from .summands import check_summand
+from .summands import check_summand, finest_grid
 
 _SAMPLES_PER_BLOCK = 4096  # bounds the spikes of a simulation
 
@@ -49,6 +51,9 @@ class Network:
     readout_leak : float
         Share of the outputs, without the intercept, that the readout keeps from step to step,
         in [0, 1]. Above 0 the readout integrates the spikes of all steps.
+    grid : InputGrid, optional
+        Grid of the inputs: that of the dictionary, in rebuilt networks; None rounds nothing. The
+        first layer takes X - ``grid.offsets``: 0 but for threshold units fitted far from 0.
 
     Raises
     ------
@@ -64,6 +69,7 @@ class Network:
     readout: Readout
     classes: NDArray[np.generic] | None
     readout_leak: float = 0.0
+    grid: InputGrid | None = None
 
     _across = "step"  # label of the horizontal axis of plots
 
@@ -76,20 +82,7 @@ class Network:
             raise ValueError(
                 f"readout_leak: expected a number in [0, 1], got {shown(self.readout_leak)}"
             )
-        shapes = list(zip((self.inputs, *self.hidden[:-1]), self.hidden, strict=True))
-        for k, layers in enumerate(self.subnetworks):
-            found = [layer.weights.shape for layer in layers]
-            if found != shapes:
-                raise ValueError(
-                    f"subnetworks: expected layers of shapes {shapes} in subnetwork {k}, "
-                    f"got {found}"
-                )
-            for depth, layer in enumerate(layers):
-                if reason := self.refuses(layer):
-                    raise ValueError(
-                        f"subnetworks: expected {reason} in a {type(self).__name__}, got another "
-                        f"layer {depth + 1} in subnetwork {k}"
-                    )
+        check_subnetworks(self)
         outputs = real_array("intercept", self.intercept).size
         for name, shape in (
             ("readout_weights", (len(self.subnetworks), self.hidden[-1], outputs)),
@@ -148,6 +141,7 @@ class Network:
             intercept=constants.copy(),
             readout=dictionary.readout,
             classes=classes,
+            grid=dictionary.grid,
         )
 
     @classmethod
@@ -244,6 +238,21 @@ class Network:
                 rate[k] = count / (sequences.shape[0] * sequences.shape[1])
         return rates
 
+    def spikes_within_rounding(self, X: ArrayLike) -> NDArray[np.int64]:
+        """Count the spikes that exact arithmetic might decide otherwise, (K, L) per layer.
+
+        If they are 0, a subnetwork's spikes are those of rational arithmetic. The bound on
+        rounding is stated in ``dictionaries/rounding.py``.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`simulate`.
+        """
+        sequences = self._sequences(X)
+        counts = [spikes_within_rounding(sequences, layers) for layers in self.subnetworks]
+        return np.array(counts, dtype=np.int64).reshape(-1, len(self.hidden))
+
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return the outputs for X (n, T, d): (n, C), or (n, T, C) with readout "every".
 
@@ -315,12 +324,13 @@ class Network:
     def merge(self, *others: Self) -> Self:
         """Return the sum of this network and others: the network of all their subnetworks.
 
-        Decision functions and intercepts add up.
+        Decision functions and intercepts add up. The sum rounds inputs to the finest of the grids.
 
         Raises
         ------
         ValueError
-            If two of them differ in kind, inputs, hidden widths, readout, outputs or classes.
+            If two of them differ in kind, inputs, hidden widths, readout, outputs, classes or
+            offsets of the inputs.
         """
         networks = (self, *others)
         for other in others:
@@ -330,6 +340,7 @@ class Network:
             subnetworks=[layers for network in networks for layers in network.subnetworks],
             readout_weights=np.concatenate([network.readout_weights for network in networks]),
             intercept=np.sum([network.intercept for network in networks], axis=0),
+            grid=finest_grid([network.grid for network in networks]),
         )
 
     def with_readout(
@@ -448,7 +459,8 @@ class Network:
 
     def _sequences(self, X: ArrayLike) -> NDArray[np.float64]:
         """Return X as sequences (n, T, d); raise ValueError if the network cannot take it."""
-        return check_sequences(X, self.inputs)
+        sequences = as_sequences(X, self.inputs)
+        return sequences if self.grid is None else self.grid.take(sequences)
 
     def _shown(self, array: NDArray[Any]) -> NDArray[Any]:
         """Return an (n, T, width) array in the shape that the network returns."""

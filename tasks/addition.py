@@ -5,7 +5,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dictionaries import check_sequences
+from ..dictionaries import InputGrid
 from ..dictionaries.validation import check_whole
 from .arguments import Split, check_split
 from .splits import choose
@@ -101,4 +101,4 @@ def addition(
         inputs[:, t, 2] = carry
         carry, digit = np.divmod(inputs[:, t].sum(axis=1).astype(np.int64), base)
         y[:, t] = digit if head == "digit" else carry
-    return check_sequences(inputs / (base - 1)), y
+    return InputGrid.default(inputs.shape[2]).take(inputs / (base - 1)), y

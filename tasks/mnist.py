@@ -12,7 +12,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dictionaries import check_sequences
+from ..dictionaries import InputGrid
 from ..dictionaries.validation import printable
 from .arguments import Split, check_split
 from .splits import choose
@@ -79,7 +79,7 @@ def mnist(
         images = _values(image_file, image_path, shape)
     digits = labels.astype(np.int64)
     chosen = choose(split, len(digits), digits)
-    return check_sequences(images[chosen] / 255), digits[chosen]
+    return InputGrid.default(28).take(images[chosen] / 255), digits[chosen]
 
 
 def _pair(folder: Path) -> list[Path]:

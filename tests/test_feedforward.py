@@ -131,7 +131,7 @@ def test_a_part_out_of_its_range_is_refused_by_name(change, named):
         (1.0, r"\(n, d\)"),
         (np.zeros((0, 3)), "at least one"),
         (np.full((4, 3), np.nan), "finite"),
-        (np.full((4, 3), 1e6), "scale"),
+        (np.full((4, 3), 1e160), "scale X down"),
         ([["a", "b"]], "numbers"),
     ],
 )

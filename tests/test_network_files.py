@@ -234,10 +234,12 @@ def rewritten(path, metadata=None, arrays=None, without=None):
     write_packed(path, np.empty((0, 8), dtype=np.uint64), 0, told, arrays=carried)
 
 
-@pytest.mark.parametrize("version", [0, 1, 3, 17, "2", None])
+@pytest.mark.parametrize("version", [0, 1, 4, 17, "2", None])
 def test_another_version_of_networks_is_refused(version, path):
     rewritten(path, {"version": version})
-    with pytest.raises(ValueError, match=rf"^{path}: expected .* version 2, got version .*bidual"):
+    with pytest.raises(
+        ValueError, match=rf"^{path}: expected .* version 2 or 3, got version .*bidual"
+    ):
         SpikingNetwork.load(path)
 
 

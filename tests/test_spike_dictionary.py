@@ -148,9 +148,9 @@ def test_inputs_are_rounded_to_the_grid_before_anything_fires():
     assert weight > 0
     # an input of 1 fires at the tie, any less does not
     tie = dataclasses.replace(bank, neuron=Neuron(leak=0.5, threshold=weight))
-    assert sample([[[1 - 2.0**-22]]], tie).atoms.shape == (1, 1)
+    assert sample([[[1 - 2.0**-38]]], tie).atoms.shape == (1, 1)
     with pytest.raises(ValueError, match=r"fires"):
-        sample([[[1 - 2.0**-20]]], tie)
+        sample([[[1 - 2.0**-36]]], tie)
 
 
 def test_dictionary_tells_what_it_was_made_of(X):
@@ -204,7 +204,7 @@ def test_a_dictionary_in_which_nothing_fires_is_refused_with_advice(X):
         (lambda X: X[0], "expected sequences"),
         (lambda X: X[:0], "expected at least one entry"),
         (lambda X: X * np.nan, "expected finite"),
-        (lambda X: X * 1e9, "scale X down"),
+        (lambda X: X * 1e160, "scale X down"),
     ],
 )
 def test_wrong_sequences_are_refused_by_name(change, expected, X):

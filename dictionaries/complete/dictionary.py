@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..class_record import ClassRecord
+from ..input_grid import InputGrid
 from ..matrix.binary_matrix import BinaryMatrix
 from ..neuron import Layer
-from ..rollout import check_sequences, roll_columns
+from ..rollout import roll_columns
 from ..spike_dictionary import NOTHING_FIRES, Readout, SpikeDictionary
 from ..validation import number_array, real_array
 from ..witnesses.neuron_witnesses import NeuronWitnesses
@@ -33,7 +34,7 @@ def complete_thresholds(
 ) -> SpikeDictionary:
     """Return every pattern 1[X h >= 0] of the rows of X (n, d) as a dictionary.
 
-    The function first rounds X to the grid of sequences. Append a column of ones for
+    The function first rounds X to a grid (``InputGrid.fit``). Append a column of ones for
     neurons with a bias. The dictionary excludes the all-zero pattern, which is not an atom.
 
     Raises
@@ -55,12 +56,25 @@ def complete_thresholds(
     array = number_array("X", X)
     if array.ndim != 2:
         raise ValueError(f"X: expected shape (n, d), got {array.shape}")
-    sequences = check_sequences(array[:, None])
-    found = threshold_patterns(sequences[:, 0], budget, report)
-    weights = real_array("witnesses", found.witnesses).T
+    rows = array[:, None]
+    grid = InputGrid.fit(rows)
+    sequences = grid.take(rows, fitted=True)
+    return thresholds_of_sequences(sequences, grid, budget, report)
+
+
+def thresholds_of_sequences(
+    sequences: NDArray[np.float64],
+    grid: InputGrid | None,
+    budget: Budget | None = None,
+    report: Callable[[Estimate], None] | None = None,
+) -> SpikeDictionary:
+    """Run :func:`complete_thresholds` on rows (n, 1, d) as neurons take them, from a grid."""
+    powers = column_powers(sequences, grid)
+    found = threshold_patterns(sequences[:, 0] / powers, budget, report)
+    weights = real_array("witnesses", found.witnesses).T / powers[:, None]
     record = ClassRecord("Feedforward", (1,), complete=True)
     constants = {"leak": 0.0, "threshold": 0.0, "reset": 0.0}
-    return _dictionary(sequences, found.patterns, weights, record, **constants)
+    return _dictionary(sequences, grid, found.patterns, weights, record, **constants)
 
 
 def complete_lif(
@@ -74,7 +88,7 @@ def complete_lif(
     """Return every pattern that one LIF neuron can fire on X (n, T, d) as a dictionary.
 
     With ``readout="every"`` the patterns are the trajectories, else their last steps.
-    The function first rounds X to the grid of sequences.
+    The function first rounds X to a grid (``InputGrid.fit``).
 
     Raises
     ------
@@ -93,8 +107,23 @@ def complete_lif(
     """
     if readout not in get_args(Readout):
         raise ValueError(f"readout: expected 'last' or 'every', got {readout!r}")
-    sequences = check_sequences(X)
-    found = lif_trajectories(sequences, leak, reset, budget, report)
+    grid = InputGrid.fit(X)
+    sequences = grid.take(X, fitted=True)
+    return lif_of_sequences(sequences, grid, leak, reset, readout, budget, report)
+
+
+def lif_of_sequences(
+    sequences: NDArray[np.float64],
+    grid: InputGrid | None,
+    leak: Any,
+    reset: SoftReset,
+    readout: Readout,
+    budget: Budget | None = None,
+    report: Callable[[Estimate], None] | None = None,
+) -> SpikeDictionary:
+    """Run :func:`complete_lif` on sequences as neurons take them, from a grid."""
+    powers = column_powers(sequences, grid)
+    found = lif_trajectories(sequences / powers, leak, reset, budget, report)
     patterns, witnesses = found.trajectories, found.witnesses
     if readout == "last":
         patterns, witnesses = found.final()
@@ -111,11 +140,27 @@ def complete_lif(
         exact_leak=share.as_integer_ratio(),
     )
     constants = {"leak": float(share), "threshold": parameters[:, -1], "reset": reset}
-    return _dictionary(sequences, patterns, parameters[:, :-1].T, record, **constants)
+    weights = parameters[:, :-1].T / powers[:, None]
+    return _dictionary(sequences, grid, patterns, weights, record, **constants)
+
+
+def column_powers(sequences: NDArray[np.float64], grid: InputGrid | None) -> NDArray[np.float64]:
+    """Return the power of two (d,) by which an enumeration divides each column of sequences.
+
+    All weights are enumerated, so dividing a column by a positive number and its weights by the
+    inverse changes no pattern, and powers of two change no bit. Columns of like sizes have
+    shorter integers. On the default grid, whose witnesses others have seen, the power is 1.
+    """
+    sizes = np.abs(sequences).max(axis=(0, 1))
+    if grid is not None and grid.is_default:
+        return np.ones_like(sizes)
+    powers: NDArray[np.float64] = np.where(sizes > 0, 2.0 ** np.frexp(sizes)[1].astype(float), 1.0)
+    return powers
 
 
 def _dictionary(
     sequences: NDArray[np.float64],
+    grid: InputGrid | None,
     patterns: BinaryMatrix,
     weights: NDArray[np.float64],
     record: ClassRecord,
@@ -139,4 +184,6 @@ def _dictionary(
     origin = np.stack([np.arange(kept.size), np.zeros(kept.size, dtype=np.int64)], axis=1)
     n, steps, _ = sequences.shape
     witnesses = NeuronWitnesses(layer)
-    return SpikeDictionary(atoms, witnesses, origin, record.readout, n, steps, record, sequences)
+    return SpikeDictionary(
+        atoms, witnesses, origin, record.readout, n, steps, record, sequences, grid=grid
+    )

@@ -17,15 +17,15 @@ from ...dictionaries import (
     THRESHOLD_UNIT,
     Budget,
     GivenWitnesses,
+    InputGrid,
     Layer,
     Readout,
     SampledWitnesses,
     SpikeDictionary,
-    check_sequences,
-    complete_thresholds,
     deep_patterns,
 )
 from ...dictionaries.class_record import Gauge, Kind
+from ...dictionaries.complete.dictionary import column_powers, thresholds_of_sequences
 from ...dictionaries.validation import real_array
 from ...networks import ThresholdNetwork
 from .network_class import NetworkClass
@@ -97,16 +97,20 @@ class Feedforward(NetworkClass):
         BudgetExceeded
             As :func:`threshold_patterns` and :func:`deep_patterns`.
         """
-        sequences = self.sequences(X)
+        grid = self.input_grid(X)
+        sequences = self.on_grid(X, grid)
         record = self.record(complete=True)
         if len(self.hidden) == 1:
-            return replace(complete_thresholds(sequences[:, 0], budget), record=record)
-        found = deep_patterns(sequences[:, 0], self.hidden[:-1], budget)
+            return replace(thresholds_of_sequences(sequences, grid, budget), record=record)
+        powers = column_powers(sequences, grid)
+        found = deep_patterns(sequences[:, 0] / powers, self.hidden[:-1], budget)
+        first = found.weights[0] / powers[:, None]
         subnetworks = [
-            [Layer.build(matrix[k], 0.0, 0.0, 0.0) for matrix in found.weights]
+            [Layer.build(matrix[k], 0.0, 0.0, 0.0) for matrix in (first, *found.weights[1:])]
             for k in range(found.patterns.shape[1])
         ]
-        return dictionary_of(sequences, found.patterns, GivenWitnesses(subnetworks), "last", record)
+        bank = GivenWitnesses(subnetworks)
+        return dictionary_of(sequences, found.patterns, bank, "last", record, grid)
 
     def network(self, dictionary: SpikeDictionary, solution: Any) -> ThresholdNetwork:
         """Rebuild the K-parallel network that computes D W + b of a solution.
@@ -120,21 +124,29 @@ class Feedforward(NetworkClass):
         """
         return ThresholdNetwork.rebuild(*self._rebuilt(dictionary, solution))
 
-    def sequences(self, X: ArrayLike) -> NDArray[np.float64]:
-        """Return X (n, d), with ones for a bias, as sequences of one step (n, 1, d).
+    def input_grid(self, X: ArrayLike) -> InputGrid:
+        """Choose the grid of inputs: it has a unit, and with a bias offsets.
+
+        Neither the size of X nor, with a bias, its distance from 0 changes what threshold units
+        can fire. Inputs on the default grid have neither.
 
         Raises
         ------
         ValueError
-            If X is not finite or not two-dimensional.
+            As :meth:`sequences`.
         """
+        return InputGrid.fit(self._shaped(X), scaled=True, centred=self.bias)
+
+    def _shaped(self, X: ArrayLike) -> Any:
         array = real_array("X", X, "numbers of shape (n, d)")
         if array.ndim != 2:
             raise ValueError(f"X: expected shape (n, d), got {array.shape}")
-        sequences = check_sequences(array[:, None])
+        return array[:, None]
+
+    def _completed(self, sequences: NDArray[np.float64]) -> NDArray[np.float64]:
         if not self.bias:
             return sequences
-        return check_sequences(np.concatenate([sequences, np.ones_like(sequences[..., :1])], 2))
+        return np.concatenate([sequences, np.ones_like(sequences[..., :1])], 2)
 
     @property
     def _reads_ones(self) -> bool:

@@ -18,9 +18,9 @@ from ...dictionaries import (
     Readout,
     SampledWitnesses,
     SpikeDictionary,
-    complete_lif,
 )
 from ...dictionaries.class_record import Gauge, Kind
+from ...dictionaries.complete.dictionary import lif_of_sequences
 from ...dictionaries.complete.prefix_trie import plain_fraction
 from ...dictionaries.neuron import Range, Reset
 from ...networks import SpikingNetwork
@@ -113,7 +113,8 @@ class LIF(NetworkClass):
                 f"reset: expected 'delayed' or 'immediate' for a complete dictionary, got {reset!r}"
             )
         share = plain_fraction(leak)
-        found = complete_lif(X, share, reset, self.readout, budget)
+        grid = self.input_grid(X)
+        found = lif_of_sequences(self.on_grid(X, grid), grid, share, reset, self.readout, budget)
         record = self.record(complete=True, exact_leak=share.as_integer_ratio())
         return replace(found, record=record)
 

@@ -23,7 +23,7 @@ with lambda = beta / m**(1/q) for the first and lambda = beta for the second.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import fields, replace
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -32,11 +32,12 @@ from ...dictionaries import (
     BinaryMatrix,
     Budget,
     ClassRecord,
+    InputGrid,
     Layer,
     Readout,
     SpikeDictionary,
     Witnesses,
-    check_sequences,
+    as_sequences,
 )
 from ...dictionaries.class_record import Gauge, Kind
 from ...dictionaries.validation import Array, check_number, finite_array, real_array
@@ -44,14 +45,12 @@ from ...networks.labels import label_array
 from ..losses import Loss, find_loss
 from ..penalties import PENALTIES, Penalty, find_penalty
 from ..program import ConvexProgram
-from ..targets import encode
+from ..targets import StepWeights, by_step, encode
 from .dual import Dual
 from .heads import Heads, head_programs
 from .membership import check_member, some_hear_others
 from .primal import Primal
 from .rebuilt_witnesses import RebuiltWitnesses
-
-StepWeights = ArrayLike | Literal["ramp"]
 
 
 class NetworkClass(ABC):
@@ -113,9 +112,15 @@ class NetworkClass(ABC):
         ValueError
             If X is not finite or has another shape, or if no final neuron fires.
         """
-        sequences = self.sequences(X)
+        grid = self.input_grid(X)
+        return self.sample_sequences(self.on_grid(X, grid), grid, subnetworks, seed)
+
+    def sample_sequences(
+        self, sequences: Array, grid: InputGrid | None, subnetworks: int, seed: int
+    ) -> SpikeDictionary:
+        """Run :meth:`sample` on inputs that :meth:`on_grid` returned."""
         bank = self.witnesses(sequences.shape[2], subnetworks, seed)
-        return SpikeDictionary.sample(sequences, bank, self.readout, self.record())
+        return SpikeDictionary.of_sequences(sequences, grid, bank, self.readout, self.record())
 
     @abstractmethod
     def complete(self, X: ArrayLike, budget: Budget | None = None) -> SpikeDictionary:
@@ -134,14 +139,34 @@ class NetworkClass(ABC):
         return "" if record is None else record.refuses(layer)
 
     def sequences(self, X: ArrayLike) -> Array:
-        """Return X in the form that hidden layers take, (n, T, d) on the grid of inputs.
+        """Return X in the form that hidden layers take, (n, T, d), rounded to a grid.
 
         Raises
         ------
         ValueError
             If X is not finite, or has another shape than networks of the class take.
         """
-        return check_sequences(X)
+        grid = self.input_grid(X)
+        taken = grid.take(self._shaped(X), fitted=True) * 2.0**grid.unit
+        return self._completed(taken + grid.offsets)
+
+    def input_grid(self, X: ArrayLike) -> InputGrid:
+        """Choose the grid of inputs on X, with the errors of :meth:`sequences`."""
+        return InputGrid.fit(self._shaped(X))
+
+    def on_grid(self, X: ArrayLike, grid: InputGrid | None) -> Array:
+        """Return X as hidden layers take it on a grid, or not rounded (None)."""
+        shaped = self._shaped(X)
+        taken = as_sequences(shaped) if grid is None else grid.take(shaped, fitted=True)
+        return self._completed(taken)
+
+    def _shaped(self, X: ArrayLike) -> Any:
+        """Return X with the axes (n, T, d)."""
+        return X
+
+    def _completed(self, sequences: Array) -> Array:
+        """Return inputs with the columns that the class adds."""
+        return sequences
 
     def strength(self, beta: float) -> float:
         """Return the program's strength (lambda) for weight decay ``beta``.
@@ -298,7 +323,7 @@ class NetworkClass(ABC):
         """
         check_number("beta", beta, zero=True)
         found = find_loss(loss)
-        samples, steps, _ = self.sequences(X).shape
+        samples, steps, _ = self.on_grid(X, None).shape
         targets, _, weights = self._stated(samples, steps, y, found, row_weights, step_weights)
         # a program checks targets and weights
         ones = BinaryMatrix.from_dense(np.ones((len(targets), 1)))
@@ -378,13 +403,21 @@ class NetworkClass(ABC):
                 "solution: belongs to another dictionary; pass the dictionary of its program"
             )
         dictionary = dictionary.for_network(np.flatnonzero(solution.weights.any(axis=1)))
-        rebuilt = RebuiltWitnesses(dictionary.witnesses, self.hidden, self._reads_ones)
+        grid = self.grid_of(dictionary)
+        unit = 0 if grid is None else grid.unit
+        rebuilt = RebuiltWitnesses(dictionary.witnesses, self.hidden, self._reads_ones, unit)
+        plain = None if grid is None else replace(grid, unit=0)
         return (
-            replace(dictionary, witnesses=rebuilt, checked=True),
+            replace(dictionary, witnesses=rebuilt, grid=plain, checked=True),
             solution.weights,
             solution.intercept,
             program.classes,
         )
+
+    def grid_of(self, dictionary: SpikeDictionary) -> InputGrid | None:
+        """Return the grid of the inputs X of a dictionary, without the ones of a bias."""
+        grid = dictionary.grid
+        return None if grid is None else grid.first(dictionary.witnesses.inputs - self._reads_ones)
 
     @property
     def _reads_ones(self) -> bool:
@@ -431,7 +464,7 @@ class NetworkClass(ABC):
         if step_weights is not None:
             if self.readout != "every" or weights is not None:
                 raise ValueError("step_weights: expected readout 'every' and no row_weights")
-            weights = _by_step(samples, steps, step_weights)
+            weights = by_step(samples, steps, step_weights)
         return targets, classes, weights
 
     def _rows(self, n: int, steps: int, y: ArrayLike) -> Any:
@@ -460,19 +493,3 @@ def _same(design: Any, atoms: BinaryMatrix) -> bool:
         return True
     alike = isinstance(design, BinaryMatrix) and design.shape == atoms.shape
     return alike and np.array_equal(design.words, atoms.words)
-
-
-def _by_step(samples: int, steps: int, step_weights: StepWeights) -> Array:
-    """Return row weights, step by step, from the weights alpha of steps."""
-    if isinstance(step_weights, str):
-        if step_weights != "ramp":
-            raise ValueError(
-                f"step_weights: expected 'ramp' or {steps} numbers, got {step_weights!r}"
-            )
-        alpha = 2.0 * np.arange(1, steps + 1) / (steps + 1)
-    else:
-        alpha = finite_array("step_weights", step_weights, steps)
-    if alpha.min() < 0 or not alpha.any():
-        raise ValueError(f"step_weights: expected numbers >= 0, not all 0, got {alpha}")
-    repeated: Array = np.repeat(alpha / (samples * alpha.sum()), samples)
-    return repeated

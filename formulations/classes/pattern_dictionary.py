@@ -5,6 +5,7 @@ import numpy as np
 from ...dictionaries import (
     BinaryMatrix,
     ClassRecord,
+    InputGrid,
     Readout,
     SpikeDictionary,
     Witnesses,
@@ -20,6 +21,7 @@ def dictionary_of(
     witnesses: Witnesses,
     readout: Readout,
     record: ClassRecord | None,
+    grid: InputGrid | None = None,
 ) -> SpikeDictionary:
     """Make a dictionary of patterns; the first neuron of subnetwork k fires pattern k.
 
@@ -43,4 +45,6 @@ def dictionary_of(
             )
     origin = np.stack([kept, np.zeros_like(kept)], axis=1).astype(np.int64)
     n, steps, _ = sequences.shape
-    return SpikeDictionary(atoms, witnesses, origin, readout, n, steps, record, sequences)
+    return SpikeDictionary(
+        atoms, witnesses, origin, readout, n, steps, record, sequences, grid=grid
+    )

@@ -16,11 +16,14 @@ class RebuiltWitnesses:
         Widths of the class; the last is the number of copies of a neuron in the network.
     reads_ones : bool
         Whether the last input is a column of ones. Its weights become the first layer's biases.
+    unit : int
+        The first layer of the bank takes inputs divided by 2**unit, that of the view does not.
     """
 
     bank: Witnesses
     hidden: tuple[int, ...]
     reads_ones: bool = False
+    unit: int = 0
 
     @property
     def inputs(self) -> int:
@@ -38,4 +41,6 @@ class RebuiltWitnesses:
         if self.reads_ones:
             bias = first.bias + first.weights[-1]
             first = replace(first, weights=first.weights[:-1], bias=bias)
+        if self.unit:  # a power of two changes no bit of a current
+            first = replace(first, weights=first.weights * 2.0**-self.unit)
         return [first, *others]

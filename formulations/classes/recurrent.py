@@ -30,6 +30,7 @@ from ...dictionaries import (
     recurrent_patterns,
 )
 from ...dictionaries.class_record import Gauge, Kind
+from ...dictionaries.complete.dictionary import column_powers
 from ...networks import RecurrentNetwork
 from .network_class import NetworkClass
 from .pattern_dictionary import dictionary_of
@@ -104,20 +105,25 @@ class Recurrent(NetworkClass):
         BudgetExceeded
             As :func:`recurrent_patterns`.
         """
-        sequences = self.sequences(X)
+        grid = self.input_grid(X)
+        sequences = self.on_grid(X, grid)
+        powers = column_powers(sequences, grid)
         last = 1 if self.gauge == "subnetwork" else self.hidden[-1]
-        found = recurrent_patterns(sequences, (*self.hidden[:-1], last), budget)
+        found = recurrent_patterns(sequences / powers, (*self.hidden[:-1], last), budget)
         every = self.readout == "every"
         atoms = found.trajectories if every else found.patterns
+        first = found.input_weights[0] / powers[:, None]
+        weights = (first, *found.input_weights[1:])
         subnetworks = [
             [
                 Layer.build(W[k], 0.0, 0.0, 0.0, recurrent=R[k])
-                for W, R in zip(found.input_weights, found.recurrent_weights, strict=True)
+                for W, R in zip(weights, found.recurrent_weights, strict=True)
             ]
             for k in (range(atoms.shape[1]) if every else found.origin)
         ]
         record = self.record(complete=True)
-        return dictionary_of(sequences, atoms, GivenWitnesses(subnetworks), self.readout, record)
+        bank = GivenWitnesses(subnetworks)
+        return dictionary_of(sequences, atoms, bank, self.readout, record, grid)
 
     def network(self, dictionary: SpikeDictionary, solution: Any) -> RecurrentNetwork:
         """Rebuild the K-parallel network that computes D W + b of a solution.

@@ -15,7 +15,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...dictionaries import Budget, BudgetExceeded, SpikeDictionary
+from ...dictionaries import Budget, BudgetExceeded, InputGrid, SpikeDictionary
 from ...dictionaries.claims import first_wrong_atom
 from ...dictionaries.validation import Array, check_number, check_seconds, check_whole
 from ...formulations import ConvexProgram, NetworkClass
@@ -188,16 +188,21 @@ def grow(
     _check(gap, per_round, most_atoms, rounds, time_limit)
     if not isinstance(atoms, SpikeDictionary):
         check_whole("atoms", atoms, 1)
-        atoms = formulation.sample(X, subnetworks=int(atoms), seed=seed)
-    sequences = formulation.sequences(X)
-    _check_start(atoms, formulation, sequences)
+        grid: InputGrid | None = formulation.input_grid(X)
+        sequences = formulation.on_grid(X, grid)
+        atoms = formulation.sample_sequences(sequences, grid, int(atoms), seed)
+    else:
+        _check_start(atoms, formulation, formulation.on_grid(X, None).shape)
+        grid = formulation.grid_of(atoms)
+        sequences = formulation.on_grid(X, grid)
+    _check_atoms(atoms, sequences)
     program = formulation.program(atoms, y, loss=loss, **options)
     if program.strength == 0:
         raise ValueError(
             "strength: expected a number above 0, got 0, at which every atom violates "
             "its constraint"
         )
-    oracle = _oracle(pricing, sequences, formulation, seed)
+    oracle = _oracle(pricing, sequences, grid, formulation, seed)
     hand = AtHand(program, atoms, per_round, most_atoms)
     growing = ColumnGeneration(hand, oracle, gap, start + time_limit)
     history: list[Round] = []
@@ -241,8 +246,10 @@ def grow(
     )
 
 
-def _check_start(given: SpikeDictionary, formulation: NetworkClass, sequences: Array) -> None:
-    """Raise ValueError unless a dictionary is of the class and its networks fire its atoms on X."""
+def _check_start(
+    given: SpikeDictionary, formulation: NetworkClass, wanted: tuple[int, ...]
+) -> None:
+    """Raise ValueError unless a dictionary is of the class and of inputs of a shape."""
     formulation.check_dictionary(given, "atoms")
     bank = given.witnesses
     if tuple(bank.hidden) != tuple(formulation.hidden):  # a bank does not hold both
@@ -250,11 +257,16 @@ def _check_start(given: SpikeDictionary, formulation: NetworkClass, sequences: A
             f"atoms: expected layers of {formulation.hidden} neurons, got {tuple(bank.hidden)}"
         )
     shape = (given.samples, given.steps, bank.inputs)
-    if shape != sequences.shape:
+    if shape != wanted:
         raise ValueError(
-            f"atoms: expected a dictionary of X with {sequences.shape} samples, steps and inputs, "
+            f"atoms: expected a dictionary of X with {wanted} samples, steps and inputs, "
             f"got {shape}"
         )
+
+
+def _check_atoms(given: SpikeDictionary, sequences: Array) -> None:
+    """Raise ValueError unless the networks of a dictionary fire its atoms on X."""
+    bank = given.witnesses
     every = given.readout == "every"
     wrong = first_wrong_atom(sequences, given.atoms, bank, given.origin, every)
     if wrong is not None:
@@ -265,7 +277,11 @@ def _check_start(given: SpikeDictionary, formulation: NetworkClass, sequences: A
 
 
 def _oracle(
-    pricing: PricingName | Pricing, sequences: Array, formulation: NetworkClass, seed: int
+    pricing: PricingName | Pricing,
+    sequences: Array,
+    grid: InputGrid | None,
+    formulation: NetworkClass,
+    seed: int,
 ) -> Pricing:
     """Return the pricing object of a name."""
     if not isinstance(pricing, str):
@@ -278,7 +294,7 @@ def _oracle(
     if pricing in ("auto", "exact"):
         try:
             return EnumerationPricing.of(
-                sequences, record, _AUTO if pricing == "auto" else Budget()
+                sequences, record, _AUTO if pricing == "auto" else Budget(), grid
             )
         except BudgetExceeded:
             fits_tree = sequences.shape[2] <= 2 and sequences.shape[1] > 1

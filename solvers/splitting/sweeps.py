@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
-from ...dictionaries import Layer, check_sequences
+from ...dictionaries import Layer, as_sequences
 from ...dictionaries.validation import Array
 from ...formulations.losses import Loss
 from ...formulations.splitting import (
@@ -430,14 +430,14 @@ class Training:
         return [slice(first, min(first + size, n)) for first in range(0, n, size)]
 
     def _digests(self, X: ArrayLike) -> list[bytes]:
-        return [_digest(time_major(X[rows], check_sequences)) for rows in self._rows()]  # type: ignore[index]
+        return [_digest(time_major(X[rows], as_sequences)) for rows in self._rows()]  # type: ignore[index]
 
     def _batch(self, X: ArrayLike, rows: slice, targets: Array) -> SplitSamples:
         """Build the batch of samples ``rows``; only a single batch keeps its inputs in memory."""
         n, steps, _ = self._shape
 
         def read() -> Any:
-            return time_major(X[rows], check_sequences)  # type: ignore[index]
+            return time_major(X[rows], as_sequences)  # type: ignore[index]
 
         inputs = read()  # refused before any work
         self._known.append(_digest(inputs))

@@ -6,6 +6,7 @@ import numpy as np
 
 from ....dictionaries.class_record import ClassRecord
 from ....dictionaries.complete.budget import Budget
+from ....dictionaries.input_grid import InputGrid
 from ....dictionaries.spike_dictionary import SpikeDictionary
 from ....dictionaries.validation import Array
 from .one_neuron import OneNeuron
@@ -29,7 +30,11 @@ class EnumerationPricing:
 
     @classmethod
     def of(
-        cls, sequences: Array, record: ClassRecord | None, budget: Budget
+        cls,
+        sequences: Array,
+        record: ClassRecord | None,
+        budget: Budget,
+        grid: InputGrid | None = None,
     ) -> "EnumerationPricing":
         """Enumerate a class.
 
@@ -41,7 +46,7 @@ class EnumerationPricing:
             If the enumeration exceeds the budget.
         """
         neuron = OneNeuron.of(record)
-        return cls(neuron, neuron.complete(sequences, budget))
+        return cls(neuron, neuron.complete(sequences, budget, grid))
 
     def price(self, question: Question) -> Priced:
         """Price every atom; see :class:`Pricing`."""

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ....dictionaries.class_record import ClassRecord, Readout
-from ....dictionaries.complete import complete_lif, complete_thresholds
 from ....dictionaries.complete.budget import Budget
+from ....dictionaries.complete.dictionary import lif_of_sequences, thresholds_of_sequences
 from ....dictionaries.complete.prefix_trie import SoftReset, plain_fraction
+from ....dictionaries.input_grid import InputGrid
 from ....dictionaries.neuron import Layer
 from ....dictionaries.spike_dictionary import SpikeDictionary
 from ....dictionaries.validation import Array
@@ -57,12 +58,14 @@ class OneNeuron:
         """Rows of D: the last step or every step."""
         return self.record.readout
 
-    def complete(self, sequences: Array, budget: Budget) -> SpikeDictionary:
+    def complete(
+        self, sequences: Array, budget: Budget, grid: InputGrid | None = None
+    ) -> SpikeDictionary:
         """Enumerate every atom of the class; raise BudgetExceeded if they are too many."""
         if self.record.kind == "Feedforward":
-            return complete_thresholds(sequences[:, 0], budget)
+            return thresholds_of_sequences(sequences, grid, budget)
         reset: SoftReset = "immediate" if self.record.reset == "immediate" else "delayed"
-        return complete_lif(sequences, self.leak, reset, self.readout, budget)
+        return lif_of_sequences(sequences, grid, self.leak, reset, self.readout, budget)
 
     def witness(self, weights: NDArray[np.float64], threshold: float = 0.0) -> Witness:
         """Build the subnetwork whose final neurons all have the given weights (d,).

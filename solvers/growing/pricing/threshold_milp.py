@@ -9,6 +9,10 @@ bound holds for every h; it may be loose if such ties cannot be broken independe
 also choose a facet of the cube, h_k = 1 or -1; otherwise h = 0 would leave every z_i free. The
 bound is HiGHS's, in floating point and within its tolerances. This is weaker than a bound in
 integer arithmetic.
+
+Dividing a column by a positive number, or with a bias subtracting one from it, changes no pattern
+of the class. The program does so where columns differ much in size or lie far from 0: HiGHS's
+tolerances are absolute.
 """
 
 import time
@@ -26,6 +30,8 @@ from .one_neuron import OneNeuron
 from .oracle import Grounds, Priced, Pricing, Question, Witness, new_atoms
 
 _GRIDS = range(10, 25, 2)  # numbers of bits to try for the weights, the smallest first
+_FAR = 8  # a column is centred if its middle is this many times its spread away from 0
+_UNLIKE = 64  # columns are scaled if one is this many times larger than another
 _LONGEST = 1e9  # seconds, for an infinite limit
 
 
@@ -90,7 +96,8 @@ class ThresholdMILPPricing:
         returns the bound reached so far. The weights are None if no pattern was found.
         """
         zero = float(v.sum())  # h = 0
-        rows, where = np.unique(self.rows, axis=0, return_inverse=True)
+        conditioned, offsets, powers = _conditioned(self.rows)
+        rows, where = np.unique(conditioned, axis=0, return_inverse=True)
         sums = np.bincount(where.ravel(), weights=v, minlength=len(rows))
         silent = ~rows.any(axis=1)
         constant = float(sums[silent].sum())  # these always fire
@@ -133,7 +140,9 @@ class ThresholdMILPPricing:
         if found.x is None:
             return largest_price, None
         fires = found.x[inputs : inputs + n] > 0.5
-        return largest_price, self._polished(rows, fires, found.x[:inputs])
+        h = self._polished(rows, fires, found.x[:inputs]) / powers
+        h[-1] -= h @ offsets / self.rows[0, -1] if offsets.any() else 0.0
+        return largest_price, h
 
     def _polished(self, rows: Array, fires: NDArray[np.bool_], h: Array) -> Array:
         """Return weights of largest margin and few bits that fire this pattern, else HiGHS's.
@@ -154,3 +163,20 @@ class ThresholdMILPPricing:
             if np.array_equal(rows @ whole >= 0.0, fires):
                 return whole
         return np.rint(best * 2.0 ** _GRIDS[-1])
+
+
+def _conditioned(rows: Array) -> tuple[Array, Array, Array]:
+    """Return rows of like columns, with the offsets (d,) and powers of two (d,) that made them."""
+    low, high = rows.min(axis=0), rows.max(axis=0)
+    offsets, spread, middle = np.zeros(len(low)), high - low, low / 2 + high / 2
+    if spread[-1] == 0 and low[-1] != 0:  # a bias
+        step = np.ldexp(1.0, np.frexp(spread)[1] - 1)
+        far = np.abs(middle) > _FAR * spread
+        far[-1] = False
+        offsets[far] = np.where(spread > 0, np.rint(middle / step) * step, low)[far]
+    sizes = np.abs(rows - offsets).max(axis=0)
+    there = sizes > 0
+    powers = np.ones_like(sizes)
+    if there.any() and sizes[there].max() > _UNLIKE * sizes[there].min():
+        powers[there] = np.ldexp(1.0, np.frexp(sizes[there])[1])
+    return (rows - offsets) / powers, offsets, powers
