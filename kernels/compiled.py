@@ -11,6 +11,8 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
+from threading import Lock, local
+from time import perf_counter
 from typing import Any
 
 from numba.core.caching import FunctionCache, NullCache
@@ -73,6 +75,38 @@ class _Cache(NullCache):
 class _Kernel(CPUDispatcher):
     def enable_caching(self) -> None:
         self._cache = _Cache(self.py_func)
+
+    def compile(self, sig: Any) -> Any:
+        if getattr(_spent.here, "compiles", False):  # a kernel that another one calls
+            return super().compile(sig)
+        begun, _spent.here.compiles = perf_counter(), True
+        try:
+            return super().compile(sig)
+        finally:
+            _spent.here.compiles = False
+            _spent.add(begun, perf_counter())
+
+
+class _Spent:
+    """Seconds that compiling and loading kernels took, in any thread; overlaps count once."""
+
+    def __init__(self) -> None:
+        self.here = local()
+        self.seconds, self._until = 0.0, 0.0
+        self._lock = Lock()
+
+    def add(self, begun: float, ended: float) -> None:
+        with self._lock:
+            self.seconds += max(ended - max(begun, self._until), 0.0)
+            self._until = max(self._until, ended)
+
+
+_spent = _Spent()
+
+
+def compile_seconds() -> float:
+    """Return how many seconds the process has spent on compiling and loading kernels so far."""
+    return _spent.seconds
 
 
 def _say_once(error: Exception) -> None:

@@ -1,6 +1,5 @@
 """Monitor: certificates of all answers that a backend offers, the best answer, and the time."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from ..certificates.certificate import Certificate
 from ..certificates.certify import certify_answer, certify_priced, certify_quickly
 from ..dictionaries.validation import Array, real_array
 from ..formulations import ConvexProgram
+from .clock import now
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Monitor:
         self.answered = False  # True after the backend's first offer; a warm start is no offer
         self.recover_seconds = 0.0
         self._callback = callback
-        self._start = time.perf_counter()
+        self._start = now()
         self._limit = time_limit
         self._programs: dict[tuple[int, ...], ConvexProgram] = {}
         n, atoms = program.design.shape
@@ -71,7 +71,7 @@ class Monitor:
     @property
     def seconds(self) -> float:
         """Seconds since the solve began."""
-        return time.perf_counter() - self._start
+        return now() - self._start
 
     @property
     def remaining(self) -> float:
@@ -129,7 +129,7 @@ class Monitor:
         no other dual point and needs no pass over D. The monitor drops an answer that is not
         finite and returns None.
         """
-        start = time.perf_counter()
+        start = now()
         chosen = tuple(range(self.program.outputs)) if outputs is None else tuple(outputs)
         weights = _shaped("weights", weights, self.program.design.shape[1], len(chosen))
         intercept = _shaped("intercept", intercept, len(chosen))
@@ -159,14 +159,14 @@ class Monitor:
             self.dual_point[:, block] = certificate.dual_point[:, here]
             self.absolute_gaps[blocks[k]] = certificate.absolute_gaps[k]
             self._primals[blocks[k]] = certificate.primals[k]
-        self.recover_seconds += time.perf_counter() - start
+        self.recover_seconds += now() - start
         if better.any() or not self.history:
             self._record()
         return certificate
 
     def settle(self) -> Certificate:
         """Recompute the certificate of the best answer; add it to the history if it is better."""
-        start = time.perf_counter()
+        start = now()
         certificate = certify_answer(
             self.program, self.weights, self.intercept, [self.dual_point], "solve"
         )
@@ -175,7 +175,7 @@ class Monitor:
             certificate.absolute_gaps.copy(),
             certificate.primals.copy(),
         )
-        self.recover_seconds += time.perf_counter() - start
+        self.recover_seconds += now() - start
         if better and self.history:  # W = 0 without an offer is no progress
             self._record()
         return certificate

@@ -1,6 +1,5 @@
 """Solution: an answer with its certificate, its status and its times."""
 
-import time
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
@@ -13,6 +12,7 @@ from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram, NetworkClass
 from ..networks import Network
 from . import prune
+from .clock import now
 from .monitor import Progress
 
 
@@ -177,7 +177,7 @@ class Solution:
         >>> wide.active.size, wide.support_rank, wide.prune().active.size
         (3, 2, 2)
         """
-        start = time.perf_counter()
+        start = now()
         weights, intercept, complete = prune.prune(self.program, self.weights, self.intercept)
         left = int(np.count_nonzero(weights.any(axis=1)))
         message = f"{self.message}; pruned from {self.active.size} atoms to {left}"
@@ -197,5 +197,5 @@ class Solution:
             intercept=intercept,
             dual_point=certificate.dual_point,
             certificate=certificate,
-            recover_seconds=self.recover_seconds + time.perf_counter() - start,
+            recover_seconds=self.recover_seconds + now() - start,
         )

@@ -1,6 +1,5 @@
 """solve() and path(): solve a program with any backend and certify the answer."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from ..dictionaries.validation import check_number, check_seconds, number_array,
 from ..formulations import ConvexProgram
 from ..formulations.targets import OVERFLOW
 from .backend import Backend, BackendUnavailable, ProgramNotAccepted
+from .clock import now
 from .monitor import Monitor, Progress
 from .registry import BACKENDS, find_backend
 from .solution import Solution, Status
@@ -106,11 +106,13 @@ def solve(
         Certified relative gap to reach: (primal - dual) / reference. The
         reference is the objective at W = 0.
     time_limit : float, seconds
-        Time after which the backend stops, compilation included. Backends check it
-        between steps. ecos and sklearn have no time limit: they get as many
-        iterations as are expected to fit. They may overrun the limit by about one
-        iteration, or by one fit of liblinear. cvxpy refuses a time limit for solvers
-        other than Clarabel, SCS, OSQP, HiGHS and MOSEK.
+        Time after which the backend stops. Outputs that are solved apart share it; what
+        one leaves, others get. The model's compilation counts and is not cut short. The
+        clock stands still while kernels are compiled or loaded. Backends check it between
+        steps. sklearn has no time limit: it gets as many iterations as are expected to
+        fit, and may overrun the limit by about one iteration, or by one fit of liblinear.
+        cvxpy refuses a time limit for solvers other than Clarabel, SCS, OSQP, HiGHS and
+        MOSEK.
     callback : callable, optional
         Called with a :class:`Progress` each time the best answer improves.
     warm_start : Solution, optional
@@ -250,24 +252,26 @@ def _solve(
         monitor.begin(*start)
         if monitor.done:
             message = "the warm start meets the asked gap"
-            return _solution(chosen, monitor, message, 0.0, False), model
-    compile_seconds, begun = 0.0, time.perf_counter()
-    interrupted, certificate = False, None
+            return _solution(chosen, monitor, message, 0.0, None), model
+    compile_seconds, begun = 0.0, now()
+    interrupted, late, certificate = False, False, None
     try:
         if monitor.settle_at_zero():
-            return _solution(chosen, monitor, "W = 0 meets the asked gap", 0.0, False), model
+            return _solution(chosen, monitor, "W = 0 meets the asked gap", 0.0, None), model
         if model is None:
             model = chosen.compile(monitor.program)
         else:
             model = chosen.update(model, monitor.program)
-        compile_seconds = time.perf_counter() - begun
+        compile_seconds = now() - begun
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # certificates see it
             message = chosen.solve(model, monitor, options)
+        late = monitor.out_of_time
         certificate = monitor.settle()
     except KeyboardInterrupt:
         message, interrupted = "interrupted", True
-        compile_seconds = compile_seconds or time.perf_counter() - begun
-    return _solution(chosen, monitor, message, compile_seconds, interrupted, certificate), model
+        compile_seconds = compile_seconds or now() - begun
+    stop = Status.INTERRUPTED if interrupted else Status.TIME_LIMIT if late else None
+    return _solution(chosen, monitor, message, compile_seconds, stop, certificate), model
 
 
 def _check(program: ConvexProgram, gap: float, time_limit: float) -> None:
@@ -299,23 +303,21 @@ def _solution(
     monitor: Monitor,
     message: str,
     compile_seconds: float,
-    interrupted: bool,
+    stop: Status | None,
     certificate: Certificate | None = None,
 ) -> Solution:
     """Build the solution of the monitor's best answer; certify it first if needed."""
     recover_seconds = monitor.recover_seconds
     solve_seconds = monitor.seconds - compile_seconds - recover_seconds
-    start = time.perf_counter()
+    start = now()
     if certificate is None:
         certificate = certify_answer(
             monitor.program, monitor.weights, monitor.intercept, [monitor.dual_point], "solve"
         )
     if certificate.relative_gap <= monitor.asked_gap:
         status = Status.CERTIFIED
-    elif interrupted:
-        status = Status.INTERRUPTED
-    elif monitor.out_of_time:
-        status = Status.TIME_LIMIT
+    elif stop is not None:
+        status = stop
     else:
         status = Status.INACCURATE if monitor.answered else Status.FAILED
     return Solution(
@@ -330,7 +332,7 @@ def _solution(
         asked_gap=monitor.asked_gap,
         compile_seconds=compile_seconds,
         solve_seconds=solve_seconds,
-        recover_seconds=recover_seconds + time.perf_counter() - start,
+        recover_seconds=recover_seconds + now() - start,
         iterations=monitor.iterations,
         history=monitor.history,
     )

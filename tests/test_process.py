@@ -131,6 +131,55 @@ def test_solves_that_overlap_leave_the_process_as_it_was(name, options, count, c
         assert all(np.array_equal(each.weights, alone.weights) for each in found[-1])
 
 
+@pytest.fixture
+def many_switches():
+    """Threads take turns as often as Python can, so that races show."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+def fresh(design, loss, penalty):
+    """A program that has computed nothing yet, of a design that has not either."""
+    rng = np.random.default_rng(7)
+    rows = rng.random((60, 40))
+    D = bd.BinaryMatrix.from_dense(rows < 0.4) if design == "binary" else bd.DenseMatrix(rows - 0.5)
+    y = rng.choice([-1.0, 1.0], size=(60, 2))
+    a = rng.random(60)
+    return bd.ConvexProgram(D, y, loss, 0.02, a, intercept=True, penalty=penalty)
+
+
+@pytest.mark.parametrize(
+    ("name", "design", "loss", "penalty"),
+    [
+        ("newton", "binary", "logistic", "l1"),
+        pytest.param("newton", "dense", "hinge", "group", marks=pytest.mark.slow),
+        pytest.param("lasso", "binary", "squared", "group", marks=pytest.mark.slow),
+        pytest.param("admm", "binary", "hinge", "l1", marks=pytest.mark.slow),
+        pytest.param("admm", "dense", "absolute", "group", marks=pytest.mark.slow),
+        pytest.param("sklearn", "binary", "logistic", "l1", marks=pytest.mark.slow),
+        pytest.param("newton", "binary", "absolute", "l1", marks=pytest.mark.slow),
+        pytest.param("newton", "dense", "logistic", "l1", marks=pytest.mark.slow),
+        pytest.param("newton", "binary", "hinge", "group", marks=pytest.mark.slow),
+    ],
+)
+def test_threads_that_solve_the_same_program_get_the_bits_of_one(
+    name, design, loss, penalty, many_switches
+):
+    def facts(program):
+        solution = bd.solve(program, name, gap=1e-5)
+        parts = solution.weights, solution.intercept, solution.dual_point, solution.certificate
+        largest = program.lambda_max, program.reference, program.references, program.null_intercept
+        gaps = parts[-1].absolute_gaps, parts[-1].primals
+        return [np.asarray(each).tobytes() for each in (*parts[:-1], *largest, *gaps)]
+
+    alone = facts(fresh(design, loss, penalty))
+    for _ in range(2):
+        program = fresh(design, loss, penalty)
+        assert together([lambda p=program: facts(p)] * 4) == [alone] * 4
+
+
 def test_other_work_leaves_the_process_as_it_was(capfd):
     X, y = np.random.default_rng(0).normal(size=(12, 2)), np.eye(12)[0]
     program = random_program("squared", True, outputs=1)
@@ -310,6 +359,7 @@ import os, signal, sys, threading, time
 import numpy as np
 import bidual as bd
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a process in the background ignores it
 name, *solver = sys.argv[1:]
 options = {"solver": solver[0]} if solver else {}
 rng = np.random.default_rng(3)

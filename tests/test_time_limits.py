@@ -2,7 +2,6 @@
 
 import warnings
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,7 +33,7 @@ class Clock:
 
     def __init__(self, patch, tick=0.0):
         self.now, self.tick = 0.0, tick
-        patch.setattr(monitor, "time", SimpleNamespace(perf_counter=self))
+        patch.setattr(monitor, "now", self)
         patch.setattr(ecos_, "perf_counter", self)
         patch.setattr(sklearn_, "perf_counter", self)
 

@@ -19,6 +19,7 @@ from ...dictionaries.validation import Array
 from ...formulations import ConicForm, ConvexProgram, Loss
 from ..backend import Backend
 from ..monitor import Monitor
+from ..turns import Turn, take_turns
 
 TIGHTENINGS = (1e-1, 1e-3, 1e-5)
 # most steps of operator splitting per run, as in SCS; OSQP's default 4,000 ends at large gaps
@@ -189,27 +190,26 @@ class ConicBackend(Backend):
         if self.starts:
             for part, k in pending:
                 _start(model, part, k, monitor)
-        message = "not started"
-        for tightening in self.tightenings:
-            left = []
-            for done, (part, k) in enumerate(pending):
-                if monitor.out_of_time:
-                    return message
-                # a fair share of the time left, so that each block gets an answer
-                seconds = monitor.remaining / (len(pending) - done)
-                answer = self.run(
-                    part, Request(k, tightening * monitor.asked_gap, seconds, options)
-                )
-                message = answer.message
-                monitor.iterations += answer.iterations
-                if answer.x is not None:
-                    part.answers[k] = answer
-                    _offer(model, part, k, answer, monitor)
-                if monitor.absolute_gaps[numbers[part.blocks[k]]] > monitor.block_gap:
-                    left.append((part, k))
-            pending = left
-            if not pending or monitor.done:
-                break
+        message, runs = "not started", [0] * len(pending)
+
+        def step(which: int, turn: Turn) -> bool:
+            nonlocal message
+            part, k = pending[which]
+            if monitor.out_of_time:
+                return True
+            tolerance = self.tightenings[runs[which]] * monitor.asked_gap
+            answer = self.run(part, Request(k, tolerance, turn.remaining, options))
+            # a run that the time has cut short is repeated, once there is time
+            runs[which] += not turn.used_up
+            message = answer.message
+            monitor.iterations += answer.iterations
+            if answer.x is not None:
+                part.answers[k] = answer
+                _offer(model, part, k, answer, monitor)
+            open_ = monitor.absolute_gaps[numbers[part.blocks[k]]] > monitor.block_gap
+            return bool(open_ and runs[which] < len(self.tightenings))
+
+        take_turns(monitor, range(len(pending)), step)
         return message
 
     @abstractmethod

@@ -33,7 +33,8 @@ class ECOS(ConicBackend):
 
     ECOS has no time limit. If the caller sets one, the adapter first solves with one iteration
     to measure the costs of setup and iterations. It then sets ``max_iters`` to the iterations
-    that fit into the remaining time. Setup and about one iteration may still exceed the limit.
+    that fit into the remaining time. At the limit the adapter stops ECOS as Ctrl-C would, except
+    on Windows. Setup and one iteration may still exceed the limit.
     """
 
     name = "ecos"

@@ -35,6 +35,7 @@ from ...kernels import descent
 from ..anderson import Anderson
 from ..backend import Backend
 from ..monitor import Monitor
+from ..turns import Turn, take_turns
 
 _FIRST = 10  # columns of the first working set
 _SHARE = 0.1  # gap of a working set's program, as a share of the total gap
@@ -92,18 +93,16 @@ class Lasso(Backend):
         if options:
             raise ValueError(f"options: lasso takes none, got {sorted(options)}; remove them")
         words: dict[int, str] = {}
-        waiting = list(range(len(model.program.blocks)))
-        while waiting:
-            for turn, k in enumerate(waiting):
-                # a fair share of the time left, so that each block gets an answer
-                deadline = monitor.seconds + monitor.remaining / (len(waiting) - turn)
-                words[k] = _solve_block(model, k, monitor, deadline)
-            # blocks that ran out of their share continue with the time that the others left
-            waiting = [k for k in waiting if words[k] == _LATE and not monitor.out_of_time]
+
+        def step(k: int, turn: Turn) -> bool:
+            words[k] = _solve_block(model, k, monitor, turn)
+            return words[k] == _LATE
+
+        take_turns(monitor, range(len(model.program.blocks)), step)
         return ", ".join(sorted(set(words.values())))
 
 
-def _solve_block(model: DescentModel, k: int, monitor: Monitor, deadline: float) -> str:
+def _solve_block(model: DescentModel, k: int, monitor: Monitor, turn: Turn) -> str:
     """Solve block k from the monitor's answer; return why it ended."""
     block = model.program.blocks[k]
     program = model.program.select(block)
@@ -119,7 +118,7 @@ def _solve_block(model: DescentModel, k: int, monitor: Monitor, deadline: float)
     while certificate is not None:
         if monitor.absolute_gaps[k] <= monitor.block_gap:
             return "gap reached"
-        if monitor.seconds >= deadline:
+        if turn.late:
             return _LATE
         lengths = row_norms(program.design.rmatvec(certificate.dual_point))
         free &= _may_matter(program, certificate, lengths, curvatures)
@@ -145,7 +144,7 @@ def _solve_block(model: DescentModel, k: int, monitor: Monitor, deadline: float)
             weights[working],
             intercept,
             goal,
-            lambda: monitor.seconds >= deadline,
+            lambda: turn.late,
         )
         weights[working], intercept = W, b
         monitor.iterations += 1

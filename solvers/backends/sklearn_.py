@@ -1,5 +1,8 @@
 """scikit-learn: estimators whose objective equals the program's up to a factor."""
 
+from collections.abc import Iterator
+from contextlib import nullcontext
+from threading import Lock
 from time import perf_counter
 from typing import Any
 
@@ -13,6 +16,7 @@ from ...formulations.losses import Logistic, Softmax, Squared, SquaredHinge
 from ..backend import Backend
 from ..monitor import Monitor
 from ..process import MutedWarnings
+from ..turns import Turn, take_turns
 
 _FIRST, _LAST = 20, 1_000_000  # iterations of the first fit, doubled up to the last
 _SCALING, _MOST_SCALING = 1e5, 1e8  # of liblinear's intercept column, ten times more each fit
@@ -27,6 +31,7 @@ STATUSES = {
     "ConvergenceWarning": True,  # iterations ran out
 }
 _CONVERGENCE = MutedWarnings()
+_LIBLINEAR_ALONE = Lock()  # liblinear has one sequence of random numbers for all threads
 
 
 class ScikitLearn(Backend):
@@ -85,43 +90,67 @@ class ScikitLearn(Backend):
         scale = program.row_weights[rows].mean()
         sample_weight = program.row_weights[rows] / scale
         message = "not started"
-        for number, block in enumerate(program.blocks):
-            part = program.select(block)
-            estimator = _estimator(part, scale, options)
-            target = _target(program, rows, block)
-            whole = estimator.max_iter
-            longest = 0.0
-            if np.isfinite(monitor.remaining):
-                estimator.set_params(max_iter=1)  # the cost of an iteration is unknown so far
-                longest = _longest(estimator, design)
-            waited = 0
-            while waited < _PATIENCE and estimator.max_iter <= _LAST:
-                if monitor.out_of_time:
-                    return message
-                before = monitor.absolute_gaps[number]
-                start = perf_counter()
-                status = _fit(estimator, design, target, sample_weight)
-                seconds = perf_counter() - start
-                message = f"{status} ({type(estimator).__name__})"
-                iterations = int(np.max(estimator.n_iter_))
-                monitor.iterations += iterations
-                if STATUSES.get(status, False):
-                    monitor.offer(*_answer(part, estimator), outputs=block)
-                if monitor.absolute_gaps[number] <= monitor.block_gap:
-                    break
-                if status == "converged" or estimator.max_iter >= whole:
-                    waited = 0 if monitor.absolute_gaps[number] < before else waited + 1
-                    _tighten(estimator)
-                # twice as many iterations, or as many as fit into the time
-                if longest:  # liblinear has no warm start
-                    if monitor.remaining < seconds:
-                        return f"{message}: another fit does not fit into the time"
-                    more = (monitor.remaining - seconds) / longest
-                    affordable = estimator.max_iter + max(more, 1)
-                else:
-                    affordable = monitor.remaining / seconds * max(iterations, 1)
-                estimator.set_params(max_iter=max(int(min(2 * estimator.max_iter, affordable)), 1))
+        fits: dict[int, Iterator[tuple[str, bool]]] = {}
+
+        def step(number: int, turn: Turn) -> bool:
+            nonlocal message
+            if monitor.out_of_time:
+                return True
+            if number not in fits:
+                block = program.blocks[number]
+                estimator = _estimator(program.select(block), scale, options)
+                data = design, _target(program, rows, block), sample_weight
+                fits[number] = _fits(estimator, data, number, block, monitor, turn)
+            message, goes_on = next(fits[number])
+            return goes_on
+
+        take_turns(monitor, range(len(program.blocks)), step)
         return message
+
+
+def _fits(
+    estimator: Any,
+    data: tuple[Any, Array, Array],
+    number: int,
+    block: tuple[int, ...],
+    monitor: Monitor,
+    turn: Turn,
+) -> Iterator[tuple[str, bool]]:
+    """Fit an estimator to tighter tolerances and offer each answer.
+
+    At the end of each turn, yield a message, and whether more time would help.
+    """
+    part, whole, longest, waited = monitor.program.select(block), estimator.max_iter, 0.0, 0
+    if np.isfinite(monitor.remaining):
+        estimator.set_params(max_iter=1)  # the cost of an iteration is unknown so far
+        longest = _longest(estimator, data[0])
+    while waited < _PATIENCE and estimator.max_iter <= _LAST:
+        before = monitor.absolute_gaps[number]
+        start = perf_counter()
+        status = _fit(estimator, *data)
+        seconds = perf_counter() - start
+        iterations = int(np.max(estimator.n_iter_))
+        monitor.iterations += iterations
+        if STATUSES.get(status, False):
+            monitor.offer(*_answer(part, estimator), outputs=block)
+        message = f"{status} ({type(estimator).__name__})"
+        if monitor.absolute_gaps[number] <= monitor.block_gap:
+            break
+        if status == "converged" or estimator.max_iter >= whole:
+            waited = 0 if monitor.absolute_gaps[number] < before else waited + 1
+            _tighten(estimator)
+        if turn.late:
+            yield message, True
+        # twice as many iterations, or as many as fit into the time
+        if longest:  # liblinear has no warm start
+            while turn.remaining < seconds:
+                yield f"{message}: another fit does not fit into the time", not turn.whole
+            more = (turn.remaining - seconds) / longest
+            affordable = estimator.max_iter + max(more, 1)
+        else:
+            affordable = turn.remaining / seconds * max(iterations, 1)
+        estimator.set_params(max_iter=max(int(min(2 * estimator.max_iter, affordable)), 1))
+    yield message, False
 
 
 def _estimator(program: ConvexProgram, scale: float, options: dict[str, Any]) -> Any:
@@ -184,7 +213,8 @@ def _fit(estimator: Any, design: Any, target: Array, sample_weight: Array) -> st
     # MultiTaskLasso needs a dense design; on sparse ones saga's intercept is 100 times slower
     if sparse.issparse(design) and (saga or isinstance(estimator, MultiTaskLasso)):
         design = design.toarray()
-    with _CONVERGENCE.muted(ConvergenceWarning) as told:
+    liblinear = _LIBLINEAR_ALONE if hasattr(estimator, "intercept_scaling") and not saga else None
+    with liblinear or nullcontext(), _CONVERGENCE.muted(ConvergenceWarning) as told:
         if isinstance(estimator, MultiTaskLasso):
             estimator.fit(design, target)  # it has no sample weights
         else:

@@ -10,7 +10,6 @@ that contribute least to the fit. If the objective then does not fall, the next 
 swap and halves its size.
 """
 
-import time
 from dataclasses import replace
 from enum import Enum
 from typing import Any
@@ -21,6 +20,7 @@ from ...certificates.certify import certify_answer, certify_priced
 from ...dictionaries import BinaryMatrix, GivenWitnesses, Layer, SpikeDictionary
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
+from ..clock import now
 from ..solution import Solution, Status
 from ..solve import solve
 from .pricing import Priced, Pricing, Question, Witness
@@ -162,7 +162,7 @@ class ColumnGeneration:
 
     @property
     def _seconds(self) -> float:
-        return max(self.deadline - time.perf_counter(), 0.0)
+        return max(self.deadline - now(), 0.0)
 
     def round(self) -> tuple[StopReason | None, int]:
         """Solve, price and add atoms; return why to stop, and how many atoms were added."""

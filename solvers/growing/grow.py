@@ -7,7 +7,6 @@ the dual point can be scaled until it is feasible for all of them. It then bound
 optimum from below. Growing keeps the best bound and ends when primal and bound meet.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
@@ -20,6 +19,7 @@ from ...dictionaries.claims import first_wrong_atom
 from ...dictionaries.validation import Array, check_number, check_seconds, check_whole
 from ...formulations import ConvexProgram, NetworkClass
 from ...formulations.losses import Loss
+from ..clock import now
 from ..solution import Solution
 from .column_generation import AtHand, ColumnGeneration, StopReason
 from .pricing import (
@@ -179,7 +179,7 @@ def grow(
     >>> grown.stopped.name, grown.grounds, grown.relative_gap < 1e-6
     ('GAP', 'exact', True)
     """
-    start = time.perf_counter()
+    start = now()
     if not isinstance(formulation, NetworkClass):
         raise TypeError(
             "formulation: expected a network class (for example LIF(hidden=(1,))), "
@@ -218,7 +218,7 @@ def grow(
             raise KeyboardInterrupt
         history.append(
             Round(
-                seconds=time.perf_counter() - start,
+                seconds=now() - start,
                 atoms=solution.program.design.shape[1],
                 active=int(solution.active.size),
                 added=added,

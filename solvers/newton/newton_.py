@@ -12,6 +12,7 @@ factor of the size of the support. Under the group norm it holds a Gram matrix p
 (at most 800 MB). A packed D is never unpacked.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,12 @@ from ...formulations import ConvexProgram
 from ..backend import Backend
 from ..monitor import Monitor
 from ..process import one_blas_thread
+from ..turns import Turn, take_turns
 from .proximal_steps import Scales
 from .tuning import TUNING
 from .working_set import descend
 
+_LATE = "time limit"
 _STUCK = "no further progress in float64"
 
 
@@ -50,25 +53,30 @@ class Newton(Backend):
         """See :class:`Backend`; an iteration is a Newton step."""
         if options:
             raise ValueError(f"options: newton takes none, got {sorted(options)}; remove them")
-        blocks = len(model.blocks)
-        words = set()
+        runs: dict[int, Iterator[str]] = {}
+        words: dict[int, str] = {}
+
+        def step(k: int, turn: Turn) -> bool:
+            if k not in runs:
+                runs[k] = _solve_block(model, k, monitor, turn)
+            words[k] = next(runs[k])
+            return words[k] == _LATE
+
         # most of newton's systems are small: with BLAS threads they take up to seven times as long
         with one_blas_thread.held():
-            for k in range(blocks):
-                # a fair share of the time left, so that each block gets an answer
-                deadline = monitor.seconds + monitor.remaining / (blocks - k)
-                words.add(_solve_block(model, k, monitor, deadline))
-        return ", ".join(sorted(words))
+            take_turns(monitor, range(len(model.blocks)), step)
+        return ", ".join(sorted(set(words.values())))
 
 
-def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float) -> str:
-    """Solve block k from the monitor's answer; return why it ended."""
+def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, turn: Turn) -> Iterator[str]:
+    """Solve block k from the monitor's answer; yield at the end of each turn, and why it ended."""
     block = whole.blocks[k]
     program = whole.select(block)
     weights, intercept = monitor.weights[:, block], monitor.intercept[list(block)]
     dual_point = program.dual_at(program.affine(weights, intercept))
     if not np.isfinite(dual_point).all():
-        return "overflow in float64"
+        yield "overflow in float64"
+        return
     # as accurate as the last prices: at and above lambda_max these are the only ones
     sizes, largest_prices = _price(program, dual_point, TUNING.price_share * monitor.asked_gap)
     monitor.offer(weights, intercept, dual_point, block, largest_prices)
@@ -76,12 +84,13 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
     working = np.zeros(0, dtype=np.intp)
     stuck, waited, share, by_rows = False, 0, TUNING.share_open, False
     while monitor.absolute_gaps[k] > monitor.block_gap:
-        if monitor.seconds >= deadline:
-            return "time limit"
+        if turn.late:
+            yield _LATE
         before = working
         working = _working_set(program.strength, sizes, weights, working)
         if waited == TUNING.patience or (stuck and np.array_equal(before, working)):
-            return _STUCK
+            yield _STUCK
+            return
         alone = program.take(working)
         goal = max(share * monitor.absolute_gaps[k], 0.5 * monitor.block_gap)
         answer, steps = descend(
@@ -91,7 +100,7 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
             dual_point,
             scales,
             goal,
-            lambda: monitor.seconds >= deadline,
+            lambda: turn.late,
             by_rows,
         )
         by_rows = answer.by_rows  # once float64 fails for quadratics, it fails again
@@ -111,7 +120,7 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, deadline: float
         share = min(max(share * (0.2 if settled else 3.0), TUNING.share_settled), TUNING.share_open)
         if not settled:  # the last steps were too long for a working set that still changes
             scales.grow(0.2)
-    return "gap reached"
+    yield "gap reached"
 
 
 def _price(program: ConvexProgram, dual_point: Array, share: float) -> tuple[Array, Array | None]:

@@ -7,7 +7,6 @@ never raises the augmented Lagrangian. ``readout_program`` then solves the reado
 trained network to its optimum, with a certificate.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -20,6 +19,7 @@ from ...formulations.losses import Loss, find_loss
 from ...formulations.targets import encode
 from ...networks import SpikingNetwork
 from ..backend import Backend
+from ..clock import now
 from ..registry import find_backend
 from .settings import SplittingSettings
 from .sweeps import Sweep, Training
@@ -182,7 +182,7 @@ class ADMMSplitting(SplittingSettings):
             If an argument is out of range, if a program would refuse X or y, or if ``start``
             has other data or settings or has already been continued.
         """
-        begun = time.perf_counter()
+        begun = now()
         check_whole("sweeps", sweeps, 1)
         check_whole("warm_up", warm_up, 0)
         if batch is not None:
@@ -209,14 +209,14 @@ class ADMMSplitting(SplittingSettings):
         try:
             while stopped is None:
                 sweep = training.sweep(len(history) >= warm_up, backend)
-                seconds = earlier + time.perf_counter() - begun
+                seconds = earlier + now() - begun
                 history.append(replace(sweep, seconds=seconds))
                 done += 1
                 if callback is not None:
                     callback(history[-1])
                 if done == sweeps:
                     stopped = SplittingStopReason.SWEEPS
-                elif time.perf_counter() - begun > time_limit:
+                elif now() - begun > time_limit:
                     stopped = SplittingStopReason.TIME
         except KeyboardInterrupt:
             if not history:

@@ -8,7 +8,6 @@ ones. The walk skips a subtree that cannot exceed the best known path of either 
 exact. Nodes are ordered by the sum of |V| below them, largest first, parents before children.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import frexp, inf, ldexp
@@ -21,6 +20,7 @@ from ....dictionaries.complete.prefix_trie import PrefixTrie, Refinement
 from ....dictionaries.complete.trajectory_cells import Cone, Ray, inner_point, orthants, split
 from ....dictionaries.spike_dictionary import Readout
 from ....dictionaries.validation import Array
+from ...clock import now
 from .one_neuron import OneNeuron
 from .oracle import Grounds, Priced, Pricing, Question, Witness, new_atoms
 
@@ -85,11 +85,11 @@ class RefinementPricing:
             if found.witnesses:
                 return found
         outputs = question.V.shape[1]
-        deadline = time.perf_counter() + question.seconds
+        deadline = now() + question.seconds
         largest = np.empty(outputs)
         witnesses: list[Witness] = []
         for c in range(outputs):
-            left = (deadline - time.perf_counter()) / (outputs - c)
+            left = (deadline - now()) / (outputs - c)
             largest[c], paths = self.largest_price(question.V[:, c], question.strength, left)
             witnesses += [self._witness(path.point) for path in reversed(paths)]
         return new_atoms(witnesses, question, self.sequences, self.readout, largest)
@@ -115,7 +115,7 @@ class RefinementPricing:
         error = 0.5 * unit * len(sums) + len(v) * 2.0**-52 * float(np.abs(v).sum())
         order = _heaviest_first(self.refinement.parent, weights)
         walk = _Walk(_reordered(self.refinement, order), [weights[k] for k in order])
-        deadline = time.perf_counter() + seconds
+        deadline = now() + seconds
         best, paths = int(floor / unit), []
         for path in walk.paths(best, deadline):
             paths.append(path)
@@ -191,7 +191,7 @@ class _Walk:
             k, key, paid, cones = waiting.pop()
             while k < count and reach(k, paid) > best:
                 steps += 1
-                if steps % _LOOK == 0 and time.perf_counter() > deadline:
+                if steps % _LOOK == 0 and now() > deadline:
                     waiting.append((k, key, paid, cones))
                     self.open = max(reach(j, sum_) for j, _, sum_, _ in waiting)
                     return

@@ -6,7 +6,6 @@ of a spike is replaced by that of an arctangent; Fang et al. 2021) and keeps the
 largest price by its *hard* spikes. Weights stay on the grid, and ``rollout.py`` computes the atoms.
 """
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +19,7 @@ from ....dictionaries.threads.threads import split
 from ....dictionaries.validation import Array
 from ....dictionaries.witnesses.sampled import WEIGHT_GRID, Witnesses, normal_weights
 from ....kernels import growing as kernels
+from ...clock import now
 from .oracle import Grounds, Priced, Question, Witness, new_atoms
 
 _LANES = 64
@@ -237,7 +237,7 @@ class _Found:
 
     def __init__(self, search: SearchPricing, question: Question) -> None:
         self.search, self.question = search, question
-        self._deadline = time.perf_counter() + question.seconds
+        self._deadline = now() + question.seconds
         n, _, inputs = search._sequences.shape
         V = question.V.reshape(-1, n, question.V.shape[1])  # steps read, samples, outputs
         told = np.flatnonzero(V.any(axis=(0, 2)))  # other samples have no price
@@ -258,7 +258,7 @@ class _Found:
     @property
     def late(self) -> bool:
         """Whether the time limit has passed."""
-        return time.perf_counter() > self._deadline
+        return now() > self._deadline
 
     def _run(self, kernel: Any, networks: _Networks, *arrays: Any, out: tuple[Array, ...]) -> None:
         search = self.search

@@ -15,7 +15,6 @@ of the class. The program does so where columns differ much in size or lie far f
 tolerances are absolute.
 """
 
-import time
 from dataclasses import dataclass
 from math import inf
 
@@ -26,6 +25,7 @@ from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 from ....dictionaries.class_record import ClassRecord
 from ....dictionaries.spike_dictionary import Readout
 from ....dictionaries.validation import Array
+from ...clock import now
 from .one_neuron import OneNeuron
 from .oracle import Grounds, Priced, Pricing, Question, Witness, new_atoms
 
@@ -76,13 +76,13 @@ class ThresholdMILPPricing:
             found = self.search.price(question)
             if found.witnesses:
                 return found
-        deadline = time.perf_counter() + question.seconds
+        deadline = now() + question.seconds
         outputs = question.V.shape[1]
         largest = np.zeros(outputs)
         witnesses: list[Witness] = []
         for k in range(2 * outputs):
             c, sign = k // 2, 1.0 - 2.0 * (k % 2)
-            left = (deadline - time.perf_counter()) / (2 * outputs - k)
+            left = (deadline - now()) / (2 * outputs - k)
             bound, weights = self.largest_price(sign * question.V[:, c], left)
             largest[c] = max(largest[c], bound)
             if weights is not None:
