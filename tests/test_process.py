@@ -411,7 +411,7 @@ def fail(*_):
 
 
 called = []
-print("default", [solve(after) == "INTERRUPTED" for after in (0.02, 0.3)], default())
+print("default", [solve(after) == "INTERRUPTED" for after in (0.2, 0.4)], default())
 signal.signal(signal.SIGINT, lambda *_: called.append(1))
 print("own", solve(0.1) in ("TIME_LIMIT", "CERTIFIED", "INACCURATE"), len(called))
 signal.signal(signal.SIGINT, fail)
@@ -460,10 +460,22 @@ def test_interrupts_reach_whom_they_would_reach_without_a_solve(name, options):
 
 
 @posix
-def test_osqp_lets_interrupts_through():
-    if bd.BACKENDS["osqp"].available() is not None:
-        pytest.skip("osqp is not installed")
-    assert in_a_child(INTERRUPTS.replace("limit=2.0", "limit=0.4"), "osqp") == AS_IT_SHALL_BE
+@pytest.mark.parametrize("name", ["newton", "osqp", "scs", "ecos", "clarabel"])
+def test_a_handler_of_the_caller_is_called_once_within_a_solve(name):
+    if bd.BACKENDS[name].available() is not None:
+        pytest.skip(bd.BACKENDS[name].available())
+    called, program = [], random_program("hinge", True, outputs=1, rows=300, atoms=200, share=0.01)
+    before = signal.signal(signal.SIGINT, lambda *_: called.append(1))
+    sender = threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT))
+    try:
+        sender.start()
+        found = bd.solve(program, name, gap=1e-300, time_limit=0.3)
+        sender.join()
+        assert reaction_to_interrupts()[0] is not before
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert called == [1]
+    assert found.status is not bd.Status.INTERRUPTED
 
 
 def test_a_result_and_an_error_of_work_apart_arrive():
