@@ -38,7 +38,8 @@ def written(dictionary, path, **changes):
     }
     parts |= changes
     bank, arrays = to_record(parts["witnesses"])
-    told = _metadata(bank, parts["readout"], parts["samples"], parts["steps"], parts["record"])
+    names = ("readout", "samples", "steps", "record", "grid")
+    told = _metadata(bank, *(parts[name] for name in names))
     atoms = parts["atoms"]
     write_packed(path, atoms.words, atoms.shape[0], told, parts["origin"], arrays)
     return path

@@ -1,10 +1,12 @@
 """MOSEK: interior-point method, by its Optimizer API; models compile without a licence."""
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
 
+from ...dictionaries.files.replacing import replacing
 from ...dictionaries.validation import printable
 from ...formulations import ConicForm, ConvexProgram
 from .conic import ConicAnswer, ConicBackend, Part, Request
@@ -118,9 +120,13 @@ class MOSEK(ConicBackend):
         first = program.select(program.blocks[0])
         task = self.build(first.to_conic(quadratic=suffix == ".mps"))
         try:
-            task.writedata(str(path))
-        except mosek.Error as error:
-            reason = error.msg.strip()
+            with TemporaryDirectory() as folder:
+                model = Path(folder) / f"model{suffix}"
+                task.writedata(str(model))
+                with replacing(path) as file:
+                    file.write(model.read_bytes())
+        except (mosek.Error, OSError) as error:
+            reason = error.msg.strip() if isinstance(error, mosek.Error) else error
             raise ValueError(
                 f"path: cannot write the model to {printable(path)}: {reason}"
             ) from error
