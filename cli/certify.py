@@ -4,11 +4,9 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from .. import LOSSES, PENALTIES, BinaryMatrix, ConvexProgram, Huber, certify
+from .. import LOSSES, PENALTIES, ConvexProgram, Huber, certify
 from ..certificates import checker
+from .arrays import read_array, read_design
 from .terminal import printable
 
 _BEST = ""  # --intercept without a file
@@ -30,7 +28,7 @@ def add_parser(commands: Any) -> None:
         ),
     )
     parser.add_argument(
-        "dictionary", help="D: 0/1 as .npy (N, P), or a file that dictionary.save() wrote"
+        "dictionary", help="D: 0/1 as .npy or .npz (N, P), or a file that dictionary.save() wrote"
     )
     parser.add_argument("targets", help="y: .npy (N,) or (N, C), in the form that the loss takes")
     parser.add_argument("weights", help="W: .npy (P,) or (P, C)")
@@ -75,12 +73,12 @@ def _run(options: argparse.Namespace) -> int:
         )
     given = None if options.intercept == _BEST else options.intercept
     b, a, v = (
-        None if file is None else _array(file)
+        None if file is None else read_array(file)
         for file in (given, options.row_weights, options.dual_point)
     )
     program = ConvexProgram(
-        _dictionary(options.dictionary),
-        _array(options.targets),
+        read_design(options.dictionary),
+        read_array(options.targets),
         options.loss if options.delta is None else Huber(options.delta),
         options.strength,
         a,
@@ -89,35 +87,19 @@ def _run(options: argparse.Namespace) -> int:
     )
     found = certify(
         program,
-        weights=_array(options.weights),
+        weights=read_array(options.weights),
         intercept=b,
         dual_point=v,
         exact=True,
         dual="solve" if options.solve else "weights",
     )
     found.save(options.out)
-    print(checker.statement(checker.check(options.out)))
+    try:
+        told = checker.statement(checker.check(options.out))
+    except checker.Refused as reason:  # of an error of bidual
+        Path(options.out).unlink()
+        raise RuntimeError(f"out: expected a proof that the checker takes, got: {reason}") from None
+    print(told)
     out = printable(options.out)
     print(f"written to {out}; check it: bidual verify {out}")
     return 0
-
-
-def _array(file: str) -> NDArray[np.float64]:
-    """Read the numbers of an .npy file."""
-    try:
-        found: NDArray[np.float64] = np.load(file, allow_pickle=False)
-    except (EOFError, ValueError):
-        found = np.array(None)
-    if not isinstance(found, np.ndarray) or found.dtype.kind not in "biuf":
-        raise ValueError(f"{file}: expected an .npy file of real numbers")
-    return found
-
-
-def _dictionary(file: str) -> BinaryMatrix:
-    """Read a 0/1 matrix from an .npy file, or from a file of bidual."""
-    if Path(file).suffix != ".npy":
-        return BinaryMatrix.load(file)
-    try:
-        return BinaryMatrix.from_dense(_array(file))
-    except ValueError as error:
-        raise ValueError(f"{file}: {str(error).removeprefix('dense: ')}") from error
