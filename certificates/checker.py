@@ -315,7 +315,7 @@ class Fields:
     def integer(self, key: str, least: int, most: int) -> int:
         """Take an integer, refused unless it is from ``least`` to ``most``."""
         value: int = self.take(key, int)
-        expect(least <= value <= most, f"{key}: {value} is out of range")
+        expect(least <= value <= most, f"{key}: {shown(value)} is out of range")
         return value
 
     def bits(self) -> int:

@@ -50,11 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _run(sys.argv[1:] if arguments is None else arguments)
         finally:
             print(end="", flush=True)  # a closed pipe shows here, not when Python ends
-    except OSError as error:
+    except OSError as error:  # also of the output itself
         _discard_output()
         if isinstance(error, BrokenPipeError):
             return 141  # as a shell has it
-        print(f"bidual: error: {error}", file=sys.stderr)
+        print(f"bidual: error: {printable(error)}", file=sys.stderr)
         return 2
 
 
@@ -67,9 +67,7 @@ def _run(arguments: Sequence[str]) -> int:
     options = build_parser(named or COMMANDS).parse_args(arguments)
     try:
         return int(options.run(options))
-    except BrokenPipeError:
-        raise
-    except (ValueError, RuntimeError, OSError) as error:
+    except (ValueError, RuntimeError) as error:
         print(f"bidual: error: {printable(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -149,8 +149,8 @@ def test_first_last_xor_and_parity_are_proven_of_their_classes_as_on_the_page(ru
     assert f"{atoms:,} different columns" in text
 
 
-def test_the_example_of_what_is_proven_runs(run):
-    names = run("What exactly is proven")
+def test_the_examples_of_comparing_with_your_data_run(run):
+    names = run("Is the proof about your data?")
     assert names["digest"] == names["proven"].columns_sha256
 
 

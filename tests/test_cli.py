@@ -1,9 +1,13 @@
 """The command line: what it prints, what it writes, and how it takes bad input."""
 
+import builtins
+import io
 import json
+import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +15,8 @@ import pytest
 
 import bidual as bd
 from bidual.certificates import checker
+from bidual.certificates import completeness as completeness_checker
+from bidual.certificates.difference import difference
 from bidual.cli.compare import Job
 from bidual.cli.main import COMMANDS, main
 
@@ -387,3 +393,215 @@ def test_verify_tells_the_class_of_a_complete_dictionary(tmp_path, capsys):
     proven, refused = capsys.readouterr().out.splitlines()
     assert "over every two-layer threshold network with neurons 1{x.h >= 0}" in proven
     assert refused == f"refused  {wrong}: 104 patterns are listed, 106 are counted"
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """A program of labels, its certificate, and its data in files of all kinds."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(8)
+    D, labels = rng.random((13, 5)) < 0.5, rng.integers(0, 3, 13)
+    program = bd.ConvexProgram(
+        bd.BinaryMatrix.from_dense(D), np.eye(3)[labels], "softmax", 0.01, rng.random(13) + 0.1
+    )
+    bd.certify(program, bd.solve(program, gap=1e-3), exact=True).save("a.cert")
+    program.design.save("D.bits")
+    np.save("D.npy", D)
+    np.save("whole.npy", np.asfortranarray(D.astype(np.int16)))
+    np.savez_compressed("D.npz", D.astype(float))
+    np.save("y.npy", program.target)
+    np.save("labels.npy", labels)
+    np.save("words.npy", np.array(["ant", "bee", "cat"])[labels])
+    np.save("a.npy", program.row_weights)
+    return D, labels, program
+
+
+@pytest.mark.parametrize("design", ["D.npy", "whole.npy", "D.npz", "D.bits"])
+@pytest.mark.parametrize("targets", ["y.npy", "labels.npy", "words.npy"])
+def test_verify_tells_that_a_proof_is_about_your_data(data, capsys, design, targets):
+    assert main(["verify", "--against", design, targets, "a.cert"]) == 0
+    assert re.fullmatch(
+        r"proven   a.cert: .*, about the given D and Y; row weights not compared\n",
+        capsys.readouterr().out,
+    )
+    assert main(["verify", "a.cert", "--against", design, targets, "--row-weights", "a.npy"]) == 0
+    assert capsys.readouterr().out.endswith(", about the given D, Y and row weights\n")
+
+
+def test_verify_tells_what_differs_first(data, capsys):
+    D, labels, program = data
+    flipped, doubled = D.copy(), D.astype(int)
+    flipped[11, 3] ^= True
+    doubled[4, 2] = 2
+    near = np.nextafter(program.row_weights, 1)
+    near[:9] = program.row_weights[:9]
+    other = labels.copy()
+    other[6] = (labels[6] + 1) % 3
+    for name, array in (
+        ("flipped", flipped),
+        ("doubled", doubled),
+        ("turned", D.T),
+        ("other", other),
+        ("near", near),
+        ("nan", np.full((13, 3), np.nan)),
+    ):
+        np.save(f"{name}.npy", array)
+    value = int(D[11, 3])
+    output = min(labels[6], other[6])
+    for arguments, words in (
+        (["flipped.npy", "y.npy"], rf"design: {value} in the file, {1 - value} here, .*11, atom 3"),
+        (["doubled.npy", "y.npy"], r"design: 0 or 1 in the file, 2 here, at row 4, atom 2"),
+        (["turned.npy", "y.npy"], r"design: shape \(13, 5\) in the file, \(5, 13\) here"),
+        (["D.npy", "other.npy"], rf"targets: . in the file, . here, at row 6, output {output}"),
+        (["D.npy", "nan.npy"], r"targets: finite, of shape \(13, 3\) in the file, not so here, .*"),
+        (["D.npy", "a.npy"], r"targets: finite, of shape \(13, 3\) in the file, not so here, .*"),
+        (["D.npy", "y.npy", "--row-weights", "near.npy"], r"row weights: .* here, at row 9"),
+        (["D.npy", "y.npy", "--row-weights", "nan.npy"], r"row weights: shape \(13,\) in .*"),
+    ):
+        assert main(["verify", "a.cert", "--against", *arguments]) == 1
+        assert re.fullmatch(rf"differs  a.cert: {words}\n", capsys.readouterr().out)
+    # what is no proof is not compared
+    Path("bad.cert").write_bytes(Path("a.cert").read_bytes()[:-1])
+    assert main(["verify", "bad.cert", "--against", "turned.npy", "y.npy"]) == 1
+    assert capsys.readouterr().out.startswith("refused  bad.cert: ")
+
+
+def test_verify_refuses_data_that_it_cannot_read(data, capsys):
+    Path("text.npy").write_text("no numbers")
+    for arguments, words in (
+        (["--against", "gone", "y.npy"], "gone: expected an .npy file of real numbers, .*no file"),
+        (["--against", "D.npy", "text.npy"], "text.npy: expected an .npy file of real numbers, .*"),
+        (["--row-weights", "a.npy"], "row-weights: can be given only together with --against D Y"),
+    ):
+        assert main(["verify", "a.cert", *arguments]) == 2
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert re.fullmatch(f"bidual: error: {words}\n", told.err)
+
+
+def test_a_file_is_compared_with_a_program(data):
+    _, labels, program = data
+    assert difference("a.cert", program) is None
+    other = [
+        (program.with_strength(np.nextafter(0.01, 1)), "strength: "),
+        (bd.ConvexProgram(program.design, program.target, "softmax", 0.01), "row weights: "),
+        (program.over(program.design.take([1, 0, 2, 3, 4])), "design: "),
+    ]
+    parts = program.design, program.target, "softmax", 0.01, program.row_weights
+    other.append((bd.ConvexProgram(*parts, intercept=True), "intercept: False in the file, True"))
+    other.append((bd.ConvexProgram(*parts, penalty="group"), "penalty: l1 in the file, group"))
+    signs = bd.ConvexProgram(program.design, 2.0 * program.target - 1, "hinge", 0.01)
+    other.append((signs, "targets: "))
+    for each, words in other:
+        assert difference("a.cert", each).startswith(words)
+    dense = bd.ConvexProgram(bd.DenseMatrix(program.design.to_dense(float)), *parts[1:])
+    with pytest.raises(ValueError, match=r"^program: expected a 0/1 design"):
+        difference("a.cert", dense)
+    huber = bd.ConvexProgram(program.design, labels, "huber", 0.01)
+    bd.certify(huber, weights=np.zeros((5, 1)), exact=True).save("b.cert")
+    assert difference("b.cert", huber) is None
+    wide = bd.ConvexProgram(program.design, labels, bd.Huber(2.0), 0.01)
+    assert difference("b.cert", wide) == "delta: 1 in the file, 2 here"
+
+
+def test_verify_opens_a_file_once_and_reads_its_json_once(tmp_path, monkeypatch, capsys):
+    X = [(*bits, 1) for bits in np.ndindex(2, 2)]
+    program = bd.ConvexProgram(bd.complete_thresholds(X).atoms, np.arange(4.0), "squared", 0.1)
+    path = str(tmp_path / "a.cert")
+    proven = bd.certify(program, bd.solve(program), exact=True)
+    proven.save(path, bd.completeness(program, X))
+    np.save(tmp_path / "D.npy", program.design.to_dense())
+    np.save(tmp_path / "y.npy", np.arange(4.0))
+    real, member = open, zipfile.ZipFile.open
+    opened, members = [], []
+
+    def counted(file, *rest, **more):
+        opened.append(str(file))
+        return real(file, *rest, **more)
+
+    def counted_member(self, name, *rest, **more):
+        members.append(getattr(name, "filename", name))
+        return member(self, name, *rest, **more)
+
+    data = ["--against", str(tmp_path / "D.npy"), str(tmp_path / "y.npy")]
+    for check in (
+        lambda: main(["verify", path]) == 0,
+        lambda: main(["verify", path, *data]) == 0,
+        lambda: checker.main([path]) == 0,
+        lambda: completeness_checker.main([path]) == 0,
+        lambda: difference(path, program) is None,
+    ):
+        opened.clear()
+        members.clear()
+        with monkeypatch.context() as patch:
+            for place in (builtins, io):
+                patch.setattr(place, "open", counted)
+            patch.setattr(zipfile.ZipFile, "open", counted_member)
+            assert check()
+        assert opened.count(path) == 1
+        assert members.count("statement.json") == 1
+        assert members.count("completeness.json") <= 1
+
+
+def test_certify_counts_the_work_of_the_checker_before_it_writes(data, capsys, monkeypatch):
+    np.save("w.npy", np.zeros((5, 3)))
+    command = ["certify", "D.npy", "y.npy", "w.npy", "--loss", "softmax", "--strength", "1"]
+    assert main([*command, "--out", "fine.cert"]) == 0
+    steps = checker.work(checker.check("fine.cert"))
+    capsys.readouterr()
+    monkeypatch.setattr(checker, "MOST_WORK", steps)
+    assert main([*command, "--out", "fine.cert"]) == 0
+    monkeypatch.setattr(checker, "MOST_WORK", steps - 1)
+    capsys.readouterr()
+    before = Path("fine.cert").read_bytes()
+    for out in ("none.cert", "fine.cert"):
+        assert main([*command, "--out", out]) == 2
+        told = capsys.readouterr()
+        assert told.out == ""
+        assert re.fullmatch(
+            rf"bidual: error: certificate: expected at most {steps - 1} steps of the checker, got "
+            rf"{steps}; use fewer .*\n",
+            told.err,
+        )
+    assert not Path("none.cert").exists()
+    assert Path("fine.cert").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "arguments", [["verify", "a.cert"], *slow(["backends"], ["--help"], ["verify", "--help"])]
+)
+@pytest.mark.parametrize("end", ["closed", *slow("full")])
+def test_a_command_whose_output_is_closed_ends_quietly(data, arguments, end):
+    if end == "full" and not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    command = [sys.executable, "-m", "bidual", *arguments]
+    done = into(command, end)
+    # argparse drops what it cannot print
+    ends = {141, 0} if "--help" in arguments else {141}
+    assert done.returncode in (ends if end == "closed" else {2})
+    lines = done.stderr.splitlines()
+    assert len(lines) == (end == "full")
+    assert all(line.startswith("bidual: error: ") for line in lines)
+
+
+@pytest.mark.parametrize("script", ["checker", *slow("completeness")])
+@pytest.mark.parametrize("end", ["closed", *slow("full")])
+def test_a_checker_whose_output_is_closed_ends_quietly(data, script, end):
+    if end == "full" and not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    path = Path(checker.__file__).with_name(f"{script}.py")
+    done = into([sys.executable, str(path), "a.cert", "none.cert"], end)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def into(command, end):
+    """Run a command whose output nobody reads, or goes to a full disk."""
+    if end == "full":
+        with open("/dev/full", "w") as full:
+            return subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    reader, pipe = os.pipe()
+    os.close(reader)
+    try:
+        return subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, text=True)
+    finally:
+        os.close(pipe)
