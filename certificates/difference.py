@@ -158,7 +158,8 @@ def _told(
     """State a difference in words."""
     where = f"row {place // outputs}" + f", output {place % outputs}" * (outputs > 1)
     value = _shown(_number(there[place], bits))
-    return f"{name}: {value} in the file, {here.flat[place]:.17g} here, at {where}"
+    mine = _shown(Fraction(float(here.flat[place])))
+    return f"{name}: {value} in the file, {mine} here, at {where}"
 
 
 def _number(integer: int, bits: int) -> Fraction:
@@ -166,8 +167,8 @@ def _number(integer: int, bits: int) -> Fraction:
 
 
 def _shown(value: Fraction) -> str:
-    """Write a number in 17 digits, which tell all float64 apart."""
+    """Write a number in the digits that tell it apart from other float64."""
     try:
-        return f"{float(value):.17g}"
+        return repr(float(value)).removesuffix(".0")
     except OverflowError:
         return f"a number of {len(str(abs(value.numerator)))} digits"
