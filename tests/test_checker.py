@@ -353,6 +353,41 @@ def test_a_statement_larger_than_may_be_is_not_read(folder, tmp_path):
         small.check(path)
 
 
+@pytest.mark.parametrize("base", [name for name in PROGRAMS if name[:4] in ("logi", "soft")])
+def test_logarithms_and_exponentials_are_counted_as_work(base, folder, tmp_path):
+    path = write(tmp_path / "a.cert", good(base, folder).archive())
+    module, calls = checker_module(), []
+    enclosed = module.enclosed
+    module.enclosed = lambda value: calls.append(value) or enclosed(value)
+    steps = module.work(module.check(path))
+    assert steps >= 300 * len(calls) > 0
+    # and what is counted is what is refused
+    module.MOST_WORK = steps
+    assert module.check(path).claims
+    module.MOST_WORK = steps - 1
+    calls.clear()
+    with pytest.raises(module.Refused, match=f"too large for this checker: {steps} steps"):
+        module.check(path)
+    assert calls == []
+
+
+def test_rows_columns_and_long_numbers_are_counted_as_work(folder):
+    parts = good("squared", folder)
+
+    def steps():
+        return checker.work(checker.Program(parts.statement))
+
+    before = steps()
+    assert before < 100 * (ROWS + ATOMS)
+    parts.statement["targets"]["bits"] = -4096
+    assert steps() - before >= ROWS * (4096 // 256) ** 2
+    parts = good("hinge", folder)
+    before = steps()
+    parts.statement["atoms"] += 10
+    planes = max(parts.statement["dual_point"]["integers"]).bit_length()
+    assert steps() - before >= 10 * planes
+
+
 # the script
 
 
