@@ -467,8 +467,8 @@ def test_time_is_shared_between_outputs(monkeypatch):
 def test_an_output_whose_share_was_too_short_goes_on_with_what_others_left(monkeypatch):
     turns, late = [], [True, True]
 
-    def block(model, k, monitor, deadline):
-        turns.append((k, round(deadline - monitor.seconds)))
+    def block(model, k, monitor, turn):
+        turns.append((k, round(turn.remaining)))
         return "time limit" if k == 0 and late and late.pop() else "gap reached"
 
     monkeypatch.setattr(lasso_, "_solve_block", block)
