@@ -8,7 +8,7 @@ from ..dictionaries.validation import Array
 ROUNDING = 1e-13  # floats cannot resolve smaller relative gaps
 
 DualSource = Literal["weights", "given", "solve"]
-_SOURCES = {
+SOURCES = {
     "weights": "the dual point is that of the weights",
     "given": "the dual point was given",
     "solve": "the dual point is that of a solve of the program",
@@ -69,5 +69,5 @@ class Certificate:
         return (
             f"objective {self.primal:.6g}, none below {self.dual:.6g}: absolute gap "
             f"{self.absolute_gap:.2g}, relative gap {self.relative_gap:.2g}, rounding at most "
-            f"{self.rounding:.1g}; {_SOURCES[self.dual_source]}{kinks}"
+            f"{self.rounding:.1g}; {SOURCES[self.dual_source]}{kinks}"
         )

@@ -73,6 +73,7 @@ def certify_quickly(
         return _proven(program, weights, fit, shrunk)
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def certify_priced(
     program: ConvexProgram,
     weights: Array,

@@ -6,6 +6,7 @@ and the conjugate are rounded to the side that weakens the proof.
 """
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,13 +15,16 @@ from numpy.typing import NDArray
 
 from ..formulations import LOSSES, PENALTIES, ConvexProgram, Loss, Penalty
 from .certificate import ROUNDING, Certificate
-from .dual_grid import feasible_integers
+from .dual_grid import exact_product, feasible_integers, to_python_integers
 from .exact_certificate import ExactCertificate, Integers
 from .exact_terms import EXACT_LOSSES, Scaled, dyadic, to_integers, total_bound, total_loss
 
 _WEIGHT_BITS = 52  # bits of the largest possible fit
 _DUAL_BITS = 52  # bits of the largest entry of V; fewer if its int64 sums need the room
 _SHARE = 20  # rounding V may cost at most 1 / _SHARE of the gap
+_WIDE_BITS = 118  # bits of a wide grid: the checker takes 128, and sums of weights need a few
+_CLOSE = 2.0  # times the float gap that the exact gap may be, before a wide grid is tried
+_SMALL = 1e-12  # share of the reference that it may be besides
 _LEAST_BITS, _MOST_BITS = -1000, 2000
 
 
@@ -42,12 +46,31 @@ def exact_certificate(
 ) -> ExactCertificate:
     """Prove in integers the bounds of a float certificate of weights.
 
+    Grids have the bits of int64 if these suffice for a gap of about the float one. If not, a
+    grid of Python integers follows, and the certificate keeps the better proof. If the gap is
+    still larger, ``looser`` of the certificate names the number that stopped it.
+
     Raises
     ------
     ValueError
         If sums of weights exceed the largest float64, or a number is too large or too small
         for integers over powers of two of a few thousand bits.
     """
+    close = _CLOSE * certificate.absolute_gap + _SMALL * program.reference
+    found = _proof(program, certificate, weights, intercept, False)
+    if found.absolute_gap > close:
+        finer = _proof(program, certificate, weights, intercept, True)
+        found = min(found, finer, key=lambda proof: proof.absolute_gap)
+    found = replace(found, float_gap=certificate.absolute_gap, dual_source=certificate.dual_source)
+    if found.absolute_gap > close:
+        found = replace(found, looser=_cause(program, certificate, found))
+    return found
+
+
+def _proof(
+    program: ConvexProgram, certificate: Certificate, weights: Any, intercept: Any, wide: bool
+) -> ExactCertificate:
+    """Prove the bounds on grids of int64, or of Python integers."""
     n = program.design.shape[0]
     reference = program.reference
     target = certificate.absolute_gap
@@ -57,20 +80,25 @@ def exact_certificate(
     largest = float(np.max(np.abs(weights).sum(axis=0) + np.abs(intercept) + np.abs(null)))
     if not math.isfinite(largest):
         raise ValueError(f"weights: expected finite sums of absolute values, got {largest}")
-    weight_bits = _checked(_WEIGHT_BITS - math.frexp(largest)[1])
-    W, b, b0 = (
-        np.rint(np.ldexp(x, weight_bits)).astype(np.int64) for x in (weights, intercept, null)
-    )
     V = certificate.dual_point
-    dual_bits = _dual_bits(program, V, certificate.dual, target)
-    v = feasible_integers(program, V, dual_bits)
+    if wide:
+        weight_bits = _checked(_WIDE_BITS - math.frexp(largest)[1])
+        W, b, b0 = (to_python_integers(x, weight_bits) for x in (weights, intercept, null))
+        dual_bits = _checked(_WIDE_BITS - math.frexp(float(np.abs(V).max()))[1])
+    else:
+        weight_bits = _checked(_WEIGHT_BITS - math.frexp(largest)[1])
+        W, b, b0 = (
+            np.rint(np.ldexp(x, weight_bits)).astype(np.int64) for x in (weights, intercept, null)
+        )
+        dual_bits = _dual_bits(program, V, certificate.dual, target)
+    v = feasible_integers(program, V, dual_bits, wide)
     # rounding each row's share costs less than a hundredth of the gap
     smallest = target if target > 0 else 1.0
     shares = 400.0 * n * program.outputs
     bound_bits = _checked(math.frexp(shares)[1] - math.frexp(smallest)[1] + 1)
 
     a, y = to_integers(program.row_weights[None]), to_integers(program.target.T)
-    fits = program.design.matvec_exact(W) + b
+    fits = exact_product(program.design.matvec_exact, W) + b
     loss = program.loss
     primal = total_loss(loss, a, Scaled(fits.T, weight_bits), y, bound_bits, True)
     primal += _penalty(program, W, weight_bits, bound_bits)
@@ -96,6 +124,35 @@ def exact_certificate(
         dual_bits=dual_bits,
         bound_bits=bound_bits,
     )
+
+
+def _cause(program: ConvexProgram, certificate: Certificate, found: ExactCertificate) -> str:
+    """Name the number that keeps the exact gap above the float one."""
+    V, a = certificate.dual_point, program.row_weights
+    top = float(np.abs(V).max())
+    if certificate.rounding > certificate.absolute_gap:
+        rounded = (
+            f"the float gap is below its own rounding, {certificate.rounding:.2g} (dual entries up "
+            f"to {top:.2g}, strength {program.strength:.2g})"
+        )
+    else:
+        rounded = ""
+    if not found.dual_point.any() and V.any():
+        row = int(np.abs(V).max(axis=1).argmax())
+        return (
+            f"no V but 0 fits the grid: the strength {program.strength:.2g} is too small for the "
+            f"dual entry {top:.2g} of row {row}" + (f"; {rounded}" if rounded else "")
+        )
+    if rounded:
+        return rounded
+    row = int(np.where(a > 0, a, np.inf).argmin())
+    unit = math.ldexp(1.0, -found.dual_bits)
+    if a[row] < 2.0**20 * unit:
+        return f"row weight {a[row]:.2g} of row {row} needs a finer grid of V than {unit:.2g}"
+    if program.loss.name in ("logistic", "softmax"):
+        return "logarithms are enclosed between multiples of 2^-48"
+    place = int(np.abs(certificate.dual_point).max(axis=1).argmax())
+    return f"rounding of the dual entry {top:.2g} of row {place} to multiples of {unit:.2g}"
 
 
 def _different(columns: NDArray[np.float64]) -> tuple[NDArray[np.intp], list[int]]:

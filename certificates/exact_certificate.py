@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from ..formulations import ConvexProgram
 from . import cert_file
+from .certificate import SOURCES, DualSource
 from .complete_statement import completeness
 from .exact_terms import dyadic, to_integers
 
-Integers = NDArray[np.int64]
+Integers = NDArray[Any]  # int64, or Python integers
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +32,21 @@ class ExactCertificate:
         infinity.
     program : ConvexProgram
     weights : (P, C) int64 array
-        W, over 2^weight_bits.
+        W, over 2^weight_bits. These and the arrays below hold Python integers instead where
+        int64 does not suffice.
     intercept, null_intercept : (C,) int64 arrays
         b and b0, over 2^weight_bits.
     dual_point : (N, C) int64 array
         V, over 2^dual_bits.
     weight_bits, dual_bits, bound_bits : int
         Exponents of the powers of two of the weights, the dual point and all four values.
+    float_gap : float
+        The absolute gap of the float certificate that this one proves.
+    dual_source : {"weights", "given", "solve"}
+        As in :class:`Certificate`.
+    looser : str
+        What makes the gap more than twice the float gap plus 1e-12 of the reference; empty if
+        nothing does.
     """
 
     primal: Fraction
@@ -53,6 +62,17 @@ class ExactCertificate:
     weight_bits: int = field(repr=False)
     dual_bits: int = field(repr=False)
     bound_bits: int = field(repr=False)
+    float_gap: float = field(default=float("nan"), repr=False)
+    dual_source: DualSource = field(default="weights", repr=False)
+    looser: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        looser = f"; looser than the float gap {self.float_gap:.2g}: {self.looser}"
+        return (
+            f"objective at most {float(self.primal):.6g}, none below {float(self.dual):.6g}: "
+            f"absolute gap {float(self.absolute_gap):.2g}, relative gap {self.relative_gap:.2g}, "
+            f"proven in integers; {SOURCES[self.dual_source]}{looser if self.looser else ''}"
+        )
 
     def save(self, path: str | PathLike[str], complete: bool | dict[str, Any] = False) -> None:
         """Write a ``.cert`` file, which ``checker.py`` checks with nothing but Python.

@@ -25,6 +25,7 @@ def objective_rounding(program: ConvexProgram, W: Array, b: Array) -> tuple[floa
     return value, rate * (value + moved)
 
 
+@np.errstate(over="ignore", invalid="ignore")  # a bound that overflows is infinite
 def certificate_rounding(program: ConvexProgram, W: Array, b: Array, V: Array) -> float:
     """Bound the rounding of a certificate's primal, dual and gap at W, b and a shrunk V.
 
@@ -62,7 +63,8 @@ def certificate_rounding(program: ConvexProgram, W: Array, b: Array, V: Array) -
         total += float(((np.abs(V.sum(axis=0)) + share * sums) * far).sum())
     factors = float(a.sum()) * program.outputs + program.strength + float(sums.sum())
     factors += float(reach.max() + np.abs(y).max()) + 1.0
-    return total + _TINY * (rate / _EPSILON) * factors
+    total += _TINY * (rate / _EPSILON) * factors
+    return float("inf") if np.isnan(total) else float(total)
 
 
 def _evaluated(program: ConvexProgram, W: Array, b: Array) -> tuple[float, float, float, Array]:

@@ -43,6 +43,7 @@ class Units:
     mass: float = 1.0
 
     @classmethod
+    @np.errstate(over="ignore", invalid="ignore")
     def of(cls, program: ConvexProgram) -> "Units":
         """Choose the units; an ordinary program stays the same."""
         norm = program.penalty.norm is not None
@@ -73,6 +74,7 @@ class Units:
         scaled = strength / self.mass / self.slope / self.size
         return self.program.with_strength(min(scaled, float(np.finfo(np.float64).max)))
 
+    @np.errstate(over="ignore", invalid="ignore")
     def take(self, weights: Array, intercept: Array, dual_point: Array) -> Answer:
         """Convert an answer to the original program into these units."""
         if self.centre is not None:
@@ -83,6 +85,7 @@ class Units:
             dual_point / self.mass / self.slope,
         )
 
+    @np.errstate(over="ignore", invalid="ignore")
     def back(self, solution: Solution, program: ConvexProgram) -> Solution:
         """Convert an answer in these units into an answer to the original program."""
         weights = solution.weights / self.size * self.fit

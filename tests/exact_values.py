@@ -25,7 +25,7 @@ def exact_primal(program, weights, intercept=0.0):
     y, a = _fractions(program.target), _fractions(program.row_weights)
     total = sum(a[i] * _loss(program.loss, fit[i], y[i]) for i in np.flatnonzero(a))
     norms = sum(_norm_above(program.penalty.name, row) for row in _fractions(W[W.any(axis=1)]))
-    margin = MARGIN if program.loss.name in ENTROPIC else 0
+    margin = MARGIN * sum(a) if program.loss.name in ENTROPIC else 0
     return total + Fraction(program.strength) * norms + margin
 
 
@@ -33,7 +33,7 @@ def exact_dual(program, V):
     """Dual objective at V made feasible: a lower bound on every primal."""
     v, y, a = feasible(program, V), _fractions(program.target), _fractions(program.row_weights)
     total = sum(_conjugate(program.loss.name, v[i], y[i], a[i]) for i in np.flatnonzero(a))
-    return -total - (MARGIN if program.loss.name in ENTROPIC else 0)
+    return -total - (MARGIN * sum(a) if program.loss.name in ENTROPIC else 0)
 
 
 def feasible(program, V):
@@ -60,11 +60,17 @@ def _fractions(array):
 
 
 def _product(matrix, X):
-    """A 0/1 matrix times dyadic fractions, in integers over one denominator."""
+    """A matrix of floats times dyadic fractions, in integers over one denominator each."""
+    (left, one), (right, other) = _over_one(_fractions(matrix)), _over_one(X)
+    return np.frompyfunc(lambda k: Fraction(k, one * other), 1, 1)(left @ right)
+
+
+def _over_one(X):
+    """Numerators over one denominator, and the denominator."""
     denominator = math.lcm(*(x.denominator for x in X.flat))
-    numerators = np.frompyfunc(lambda x: x.numerator * (denominator // x.denominator), 1, 1)(X)
-    sums = matrix.astype(int).astype(object) @ numerators
-    return np.frompyfunc(lambda k: Fraction(k, denominator), 1, 1)(sums)
+    return np.frompyfunc(lambda x: x.numerator * (denominator // x.denominator), 1, 1)(
+        X
+    ), denominator
 
 
 def root_above(x):
