@@ -133,6 +133,7 @@ def _domain(program: ConvexProgram, bits: int) -> tuple[Any, Any]:
 
 def _rounded(program: ConvexProgram, v: Any, lower: Any, upper: Any, bits: int) -> Integers:
     """Round V to integers over 2^bits inside its domain, with zero sums for intercepts."""
+    units: Integers
     if v.dtype == object:
         units = np.minimum(np.maximum(v, lower), upper)
     else:
