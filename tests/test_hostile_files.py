@@ -52,6 +52,7 @@ def good_files(tmp_path_factory):
         "dictionary",
         lambda path: bd.SpikeDictionary.build(path, X, given, report=lambda *_: None),
     )
+    keep("dictionary", lif.sample(X * [1e-3, 1.0, 3e5] / 3, subnetworks=3).save)  # grids
     layer = atoms.witnesses.layers(0)[0]
     keep("dictionary", bd.SpikeDictionary.sample(X, NeuronWitnesses(layer)).save)
     recurrent = bd.Recurrent((3,), readout="every")
@@ -60,6 +61,7 @@ def good_files(tmp_path_factory):
         (units, np.array(["yes", "no", "what"])[np.arange(20) % 3], X[:, 0]),
         (recurrent, np.linspace(0, 1, 80).reshape(20, 4), X),
         (one, np.array([True, False])[Y], X),
+        (units, Y, X[:, 0] * [1e-3, 1.0, 3e5] / 3),  # grids
     ):
         dictionary = formulation.sample(inputs, subnetworks=3)
         loss = "squared" if labels.dtype.kind == "f" else "hinge"
@@ -247,6 +249,7 @@ def rounds(name, good_files, path, count, seed):
 
 
 @pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")  # huge weights are fine
+@pytest.mark.filterwarnings("ignore:X. rounding moves inputs")  # and grids of few steps
 @pytest.mark.parametrize("name", READERS)
 @pytest.mark.parametrize("count", [60, pytest.param(1500, marks=pytest.mark.slow)])
 def test_hostile_files_are_refused_by_name_or_work(
