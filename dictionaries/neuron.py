@@ -102,6 +102,20 @@ class Neuron:
         object.__setattr__(self, "strict", check_flag("strict", self.strict))
 
 
+def per_neuron(name: str, value: ArrayLike, width: int) -> NDArray[np.float64]:
+    """Return a constant of each neuron, (m,), given as a number or an array (m,) or (1, m).
+
+    Raises
+    ------
+    ValueError
+        If it has another shape, or is not real.
+    """
+    array = real_array(name, value)
+    if array.shape not in ((), (1,), (width,), (1, width)):
+        raise ValueError(f"{name}: expected a number or shape ({width},), got {array.shape}")
+    return np.broadcast_to(array.ravel(), width).copy()
+
+
 THRESHOLD_UNIT = Neuron(leak=0.0, threshold=0.0, reset=0.0)
 
 
@@ -192,15 +206,9 @@ class Layer:
         if matrix.ndim != 2:
             raise ValueError(f"weights: expected shape (fan-in, m), got {matrix.shape}")
 
-        def per_neuron(name: str, value: ArrayLike) -> NDArray[np.float64]:
-            array, width = real_array(name, value), matrix.shape[1]
-            if array.shape not in ((), (1,), (width,), (1, width)):
-                raise ValueError(
-                    f"{name}: expected a number or shape ({width},), got {array.shape}"
-                )
-            return np.broadcast_to(array.ravel(), width).copy()
-
-        leaks, thresholds = per_neuron("leak", leak), per_neuron("threshold", threshold)
+        width = matrix.shape[1]
+        leaks = per_neuron("leak", leak, width)
+        thresholds = per_neuron("threshold", threshold, width)
         if isinstance(reset, str):
             amounts: dict[str, ArrayLike] = {
                 "delayed": thresholds,
@@ -209,9 +217,9 @@ class Layer:
             }
             if reset not in amounts:
                 raise ValueError(f"reset: expected a number or {list(amounts)}, got {reset!r}")
-            taken = per_neuron("reset", amounts[reset])
+            taken = per_neuron("reset", amounts[reset], width)
         else:
-            taken = per_neuron("reset", reset)
+            taken = per_neuron("reset", reset, width)
             if (taken < 0).any():
                 raise ValueError(f"reset: expected a name or numbers >= 0, got {reset}")
         return cls(
@@ -219,7 +227,7 @@ class Layer:
             leak=leaks,
             threshold=thresholds,
             reset=taken,
-            bias=per_neuron("bias", bias),
+            bias=per_neuron("bias", bias, width),
             recurrent=None if recurrent is None else real_array("recurrent", recurrent).copy(),
             hard=isinstance(reset, str) and reset == "hard",
             strict=strict,

@@ -201,8 +201,8 @@ class SpikeDictionary:
         Raises
         ------
         ValueError
-            If the path has an unfinished build, a layer of the bank is recurrent in some
-            subnetworks only, or the parts of the dictionary contradict each other.
+            If the path has an unfinished build, or the parts of the dictionary contradict each
+            other.
         TypeError
             If a file can't describe the bank.
         OSError

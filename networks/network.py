@@ -166,7 +166,7 @@ class Network:
             kind = waiting.pop()
             known[kind.__name__] = kind
             waiting += kind.__subclasses__()
-        if name not in known or known[name] is Network:
+        if name not in known:
             expected = " or ".join(sorted(set(known) - {"Network"}))
             raise ValueError(f"{file}: expected a {expected}, got a {kind_told:.200}")
         try:
@@ -378,8 +378,6 @@ class Network:
 
         Raises
         ------
-        ValueError
-            If a layer is recurrent in some subnetworks only.
         OSError
             If the file cannot be written; the earlier file then stays.
         """

@@ -1,5 +1,9 @@
 """Networks of other libraries fire the same here, spike for spike, or are refused."""
 
+import contextlib
+import itertools
+import re
+
 import numpy as np
 import pytest
 
@@ -412,7 +416,6 @@ SNNTORCH_REFUSALS = {
     "shared": (shared, r"layer 3 \(Leaky\): occurs twice"),
     "pruned": (pruned, r"layer 0 \(Linear\): expected no forward pre-hooks"),
     "parametrised": (parametrised, r"layer 0 \(ParametrizedLinear\): expected Linear and"),
-    "two Linear": (behind("Linear", "Linear"), r"layer 3 \(Linear\): expected Leaky or RLeaky b"),
     "two Leaky": (behind("Leaky"), r"layer 2 \(Leaky\): expected a Linear before it"),
     "Synaptic": (behind("Linear", "Synaptic"), r"layer 3 \(Synaptic\): expected Linear and"),
     "Alpha": (behind("Linear", "Alpha"), r"layer 3 \(Alpha\): expected Linear and"),
@@ -942,9 +945,22 @@ def two_inputs(nir):
     return nir.NIRGraph(nodes, [("a", "affine"), ("b", "affine"), ("affine", "output")])
 
 
-def affine_loop(nir):
+def two_loops(nir):
     graph = loop(nir, np.eye(6))
-    graph.nodes["back"] = nir.Affine(-np.eye(6), np.ones(6))
+    graph.nodes["other"] = nir.Affine(-np.eye(6), np.ones(6))
+    graph.edges += [("threshold", "other"), ("other", "states")]
+    return graph
+
+
+def wide_loop(nir):
+    graph = loop(nir, np.eye(6))
+    graph.nodes["back"] = nir.Linear(np.ones((5, 6)))
+    return graph
+
+
+def with_edge(nir, edge):
+    graph = chain(lif_node)(nir)
+    graph.edges.append(edge)
     return graph
 
 
@@ -962,7 +978,31 @@ NIR_REFUSALS = {
     "no neurons": (chain(), "graph: expected spiking nodes, found none"),
     "branch": (branch, r"node input: expected a chain of nodes, got edges to \['affine', 'skip'\]"),
     "two inputs": (two_inputs, r"graph: expected one Input node, got \['a', 'b'\]"),
-    "affine loop": (affine_loop, "node affine: expected a chain of nodes"),
+    "two loops": (two_loops, r"node affine: expected a chain .*\['affine', 'other'\].*only Affine"),
+    "loop into the input": (
+        lambda nir: with_edge(nir, ("lif", "input")),
+        r"node input: expected no edges into it, got \['lif'\]",
+    ),
+    "loop from the output": (
+        lambda nir: with_edge(nir, ("output", "affine")),
+        r"node output: expected no edges from it, got \['affine'\]",
+    ),
+    "loop without weights": (
+        lambda nir: with_edge(nir, ("lif", "lif")),
+        r"node affine: expected a chain .* 'lif'",
+    ),
+    "loop of a wrong width": (
+        wide_loop,
+        r"node threshold .*recurrent weight of shape",
+    ),
+    "edges that are no pairs": (
+        lambda nir: with_edge(nir, ("lif", "lif", "lif")),
+        "graph: expected edges as pairs",
+    ),
+    "edges to nowhere": (
+        lambda nir: with_edge(nir, ("lif", "nowhere")),
+        "graph: expected edges between its nodes",
+    ),
     "island": (island, "graph: expected one chain, got other nodes {'island'}"),
     "nested": (nested, r"node nirgraph \(NIRGraph\): expected Affine, Linear"),
     "CubaLIF": (chain(four("CubaLIF", 2, 2, 1, 0, 1, 0)), r"node cubalif \(CubaLIF\): expected Af"),
@@ -974,8 +1014,8 @@ NIR_REFUSALS = {
     ),
     "no weights": (chain(lif_node, lif_node), r"node lif_1 \(LIF\): expected an Affine or Linear"),
     "two affine": (
-        chain(lambda nir: affine(nir, 4, 4, 1), lif_node),
-        r"node affine_1 \(Affine\): expected neurons between",
+        chain(lambda nir: affine(nir, 5, 4, 1), lif_node),
+        r"node lif \(LIF\): expected 4 inputs, the outputs of the layer before it, got 5",
     ),
     "v_reset": (
         chain(lambda nir: lif(nir, 4, v_reset=0.25)),
@@ -987,15 +1027,15 @@ NIR_REFUSALS = {
     ),
     "complex weights": (
         lambda nir: nir.NIRGraph.from_list(nir.Linear(np.full((4, 8), 1j)), lif(nir, 4)),
-        r"node lif \(LIF\): weight: expected real numbers, got complex128",
+        r"node linear \(Linear\): weight: expected numbers, got complex numbers",
     ),
     "complex threshold": (
         chain(lambda nir: lif(nir, 4, v_threshold=1 + 1j)),
-        r"node lif \(LIF\): threshold: expected real numbers",
+        r"node lif \(LIF\): threshold: expected numbers, got complex",
     ),
     "complex tau": (
         chain(lambda nir: lif(nir, 4, tau=2 + 1j)),
-        r"node lif \(LIF\): tau: expected real numbers",
+        r"node lif \(LIF\): tau: expected numbers, got complex",
     ),
     "endless tau": (chain(lambda nir: lif(nir, 4, tau=np.inf)), r"node lif \(LIF\): tau: expected"),
     "widths": (chain(lambda nir: lif(nir, 3)), r"node lif \(LIF\)"),
@@ -1020,7 +1060,213 @@ def test_a_file_that_cannot_be_read_is_an_os_error(nir, tmp_path):
             GivenWitnesses.from_nir(tmp_path / name, dt=1.0)
 
 
-@pytest.mark.parametrize("dt", [0.0, -1.0, np.inf, np.nan])
+@pytest.mark.parametrize("name", ["x", "node"])
+def test_a_file_of_something_else_is_a_value_error_that_names_it(nir, tmp_path, name):
+    h5py = pytest.importorskip("h5py")
+    path = tmp_path / "keras\x1b[2J.h5"
+    with h5py.File(path, "w") as file:
+        file[name] = [1.0, 2.0, 3.0]
+    with pytest.raises(ValueError, match=r"keras\\x1b\[2J.h5: expected the file of a NIR graph: "):
+        GivenWitnesses.from_nir(path, dt=1.0)
+
+
+@pytest.mark.parametrize(
+    "dt", [0.0, -1.0, np.inf, np.nan, "1e-4", None, 1j, True, np.timedelta64(1)]
+)
 def test_steps_are_positive(nir, dt):
     with pytest.raises(ValueError, match="dt: expected a positive number of seconds"):
         GivenWitnesses.from_nir(chain(lif_node)(nir), dt=dt)
+
+
+@pytest.mark.parametrize("kind", ["LIF", "LI", "I", "IF"])
+@pytest.mark.parametrize("biases", [1, 2])
+def test_a_loop_through_affine_nodes_adds_its_bias_at_every_step(nir, kind, biases):
+    X = sequences(steps=10)
+    rng = np.random.default_rng(5)
+    backs = [
+        nir.Affine(on_grid(rng.normal(size=(6, 6))) / 2, on_grid(rng.normal(size=6)) / 8)
+        for _ in range(biases)
+    ]
+    neurons = {
+        "LIF": lif(nir, 6, r=2.0, v_leak=0.0),
+        "IF": nir.IF(np.full(6, 0.5), np.ones(6), np.zeros(6)),
+        "LI": nir.LI(np.full(6, 4.0), np.full(6, 2.0), np.zeros(6)),
+        "I": nir.I(np.full(6, 0.5)),
+    }[kind]
+    first = affine(nir, 8, 6, 0)
+    chained = ["input", "affine", "neurons", *(["threshold"] if kind in ("LI", "I") else [])]
+    looped = [chained[-1], *(f"back{k}" for k in range(biases)), "neurons"]
+    nodes = {
+        "input": nir.Input(np.array([8])),
+        "affine": first,
+        "neurons": neurons,
+        "threshold": nir.Threshold(np.ones(6)),
+        "output": nir.Output(np.array([6])),
+        **{f"back{k}": back for k, back in enumerate(backs)},
+    }
+    edges = [*itertools.pairwise([*chained, "output"]), *itertools.pairwise(looped)]
+    used = {name for edge in edges for name in edge}
+    graph = nir.NIRGraph({name: nodes[name] for name in used}, edges)
+    (layer,) = GivenWitnesses.from_nir(graph, dt=1.0).layers(0)
+
+    leak = 0.75 if kind in ("LIF", "LI") else 1.0
+    v = s = np.zeros((len(X), 6))
+    spikes = []
+    for t in range(X.shape[1]):
+        back = s
+        for node in backs:
+            back = back @ node.weight.T + node.bias
+        current = X[:, t] @ first.weight.T + first.bias + back
+        v = leak * (v if kind in ("LI", "I") else np.where(s > 0, 0, v)) + 0.5 * current
+        s = (v > 1.0).astype(float)
+        spikes.append(s)
+    assert_same(roll(X, [layer]), [np.stack(spikes, axis=1)])
+
+
+def test_snntorch_recurrence_comes_back_from_nir(nn, snn, nir):
+    import torch
+    from snntorch.export_nir import export_to_nir
+
+    torch.manual_seed(0)
+    neuron = snn.RLeaky(
+        torch.full((6,), 0.9), linear_features=6, threshold=torch.full((6,), 0.5),
+        init_hidden=True, reset_mechanism="zero", reset_delay=False,
+    )  # fmt: skip
+    net = nn.Sequential(nn.Linear(8, 6), neuron)
+    (layer,) = GivenWitnesses.from_nir(export_to_nir(net, torch.rand(8)), dt=DT).layers(0)
+    (direct,) = GivenWitnesses.from_snntorch(net).layers(0)
+    for part in ("weights", "bias", "leak", "recurrent"):
+        assert np.allclose(getattr(layer, part), getattr(direct, part), rtol=1e-5, atol=1e-7)
+
+
+def test_linear_layers_in_a_row_are_their_product(nn, snn, sj, nir):
+    import torch
+
+    torch.manual_seed(2)
+    first, second, third = nn.Linear(8, 6), nn.Linear(6, 5, bias=False), nn.Linear(5, 4)
+    parts = [[m.weight.detach().numpy().astype(float), m.bias] for m in (first, second, third)]
+    maps = [
+        (weight, np.zeros(len(weight)) if bias is None else bias.detach().numpy().astype(float))
+        for weight, bias in parts
+    ]
+    W, b = maps[0]
+    for weight, bias in maps[1:]:
+        W, b = weight @ W, weight @ b + bias
+    nodes = [nir.Affine(weight, bias) for weight, bias in maps]
+    banks = [
+        GivenWitnesses.from_snntorch([first, nn.Flatten(), second, third, snn.Leaky(0.5), first]),
+        GivenWitnesses.from_spikingjelly([first, second, third, sj.neuron.IFNode()]),
+        GivenWitnesses.from_nir(
+            nir.NIRGraph.from_list(*nodes, lif(nir, 4, tau=1.0, r=1.0)), dt=1.0
+        ),
+    ]
+    for bank in banks:
+        (layer,) = bank.layers(0)
+        assert np.allclose(layer.weights, W.T, rtol=0, atol=1e-15)
+    for bank in banks[:2]:
+        assert np.allclose(bank.layers(0)[0].bias, b, rtol=0, atol=1e-15)
+    with pytest.raises(ValueError, match="expected 6 inputs, the outputs of the layer before it"):
+        GivenWitnesses.from_snntorch([first, third, snn.Leaky(0.5)])
+
+
+@pytest.mark.parametrize("name", ["beta", "threshold", "V"])
+def test_constants_of_one_row_are_those_of_the_neurons(nn, snn, name):
+    import torch
+
+    values, layers = torch.linspace(0.5, 0.9, 6), []
+    for constant in (values, values[None]):
+        options = {"beta": 0.9, "V": 1.0} | {name: constant}
+        V = options.pop("V")
+        neuron = snn.RLeaky(**options, all_to_all=False, V=V)
+        layers += GivenWitnesses.from_snntorch([linear(nn, 8, 6, 0), neuron]).layers(0)
+    plain, row = layers
+    for part in ("leak", "threshold", "reset", "recurrent"):
+        assert np.array_equal(getattr(plain, part), getattr(row, part))
+    neuron = snn.RLeaky(**{"beta": 0.9, "V": 1.0} | {name: values[:, None]}, all_to_all=False)
+    with pytest.raises(ValueError, match=r"expected a number or shape \(6,\), got \(6, 1\)"):
+        GivenWitnesses.from_snntorch([linear(nn, 8, 6, 0), neuron])
+
+
+WRONG = (
+    None, "text", b"bytes", 0.0, -1, np.nan, np.inf, 1e308, 1j, [], {}, [[1.0], [1.0, 2.0]],
+    np.zeros(0), np.ones((2, 2, 2)), np.ones((1, 4)), np.ones((4, 1)), np.ones((8, 4)), np.ones(3),
+    np.array(["a"] * 4), np.array([None] * 4), np.ma.array(np.ones(4), mask=[1, 0, 0, 0]),
+    np.array([1, 2, 3, 4], "M8[s]"), np.broadcast_to(1.0, (4, 2**45)), 2**2000,
+)  # fmt: skip
+
+
+def damaged(nir, rng):
+    """Return a sound graph of two layers, the first recurrent, with one to three changes."""
+    nodes = {
+        "input": nir.Input(np.array([8])),
+        "affine": affine(nir, 8, 4, 0),
+        "states": nir.LI(np.full(4, 4.0), np.full(4, 2.0), np.zeros(4)),
+        "threshold": nir.Threshold(np.ones(4)),
+        "back": nir.Affine(-np.eye(4), np.zeros(4)),
+        "second": nir.Linear(np.ones((4, 4))),
+        "lif": lif(nir, 4),
+        "output": nir.Output(np.array([4])),
+    }
+    chained = ["input", "affine", "states", "threshold", "second", "lif", "output"]
+    edges = [*itertools.pairwise(chained), ("threshold", "back"), ("back", "states")]
+    graph = nir.NIRGraph(nodes, edges)
+    others = [
+        nir.Delay(np.ones(4)), nir.Scale(np.ones(4)), nir.Flatten(np.array([4]), 0, -1), object(),
+        nir.Conv1d(4, np.ones((1, 1, 1)), 1, 0, 1, 1, np.zeros(1)), "node", None, graph,
+        nir.CubaLIF(*(np.ones(4),) * 6), *nodes.values(),
+    ]  # fmt: skip
+    for _ in range(rng.integers(1, 4)):
+        names = [name for name in graph.nodes if isinstance(name, str)] or ["input"]
+        name = names[rng.integers(len(names))]
+        change = rng.integers(7)
+        if change == 0 and hasattr(graph.nodes[name], "__dict__"):
+            parts = [part for part in vars(graph.nodes[name]) if not part.endswith("type")]
+            if parts:
+                value = WRONG[rng.integers(len(WRONG))]
+                setattr(graph.nodes[name], parts[rng.integers(len(parts))], value)
+        elif change == 1:
+            graph.nodes[name] = others[rng.integers(len(others))]
+        elif change == 2:
+            del graph.nodes[name]
+        elif change == 3 and graph.edges:
+            del graph.edges[rng.integers(len(graph.edges))]
+        elif change == 4:
+            graph.edges.append((name, names[rng.integers(len(names))]))
+        elif change == 5:
+            graph.edges.append([("a", "b"), (name,), name, None, 3, (name, [])][rng.integers(6)])
+        else:
+            node = [7, None, ("a", "b"), "again", "\x1b[2J"][rng.integers(5)]
+            graph.nodes[node] = others[rng.integers(len(others))]
+    return graph
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.filterwarnings("error")
+def test_damaged_graphs_are_read_or_refused_in_words(nir, tmp_path, seed):
+    rng = np.random.default_rng(seed)
+    for number in range(100):
+        graph = damaged(nir, rng)
+        told = "graph: "
+        try:
+            GivenWitnesses.from_nir(graph, dt=1.0)
+        except ValueError as error:
+            told = str(error)
+        assert re.match("(graph|node .+|subnetworks): ", told)
+        if number % 10 == 0:
+            path = tmp_path / "graph.nir"
+            try:
+                nir.write(path, graph)
+            except Exception:
+                continue  # NIR itself can't write it
+            with contextlib.suppress(ValueError, OSError):
+                GivenWitnesses.from_nir(path, dt=1.0)
+
+
+def test_files_cut_short_are_refused_by_name(nir, tmp_path):
+    path = tmp_path / "graph.nir"
+    nir.write(path, loop(nir, np.eye(6)))
+    content = path.read_bytes()
+    for length in np.linspace(0, len(content) - 1, 20).astype(int):
+        path.write_bytes(content[:length])
+        with pytest.raises((ValueError, OSError), match=re.escape(str(path))):
+            GivenWitnesses.from_nir(path, dt=1.0)

@@ -16,6 +16,7 @@ from hypothesis.extra import numpy as hnp
 import bidual as bd
 from bidual.dictionaries.files.packed_file import open_packed
 from bidual.dictionaries.files.packed_writer import write_packed
+from bidual.dictionaries.witnesses.records import from_record, to_record
 from bidual.networks import RecurrentNetwork, SpikingNetwork, ThresholdNetwork
 
 from covering import examples
@@ -403,17 +404,55 @@ def labelled(classes):
     return replace(network_of(SpikingNetwork), classes=classes)
 
 
-def test_a_layer_recurrent_in_some_subnetworks_alone_is_refused(path):
-    network = network_of(SpikingNetwork)
-    mixed = SpikingNetwork(
-        subnetworks=[network.subnetworks[0], network_of(RecurrentNetwork).subnetworks[0]],
-        inputs=3,
-        hidden=network.hidden,
-        readout_weights=network.readout_weights,
-        intercept=network.intercept,
-        readout="last",
-        classes=None,
-    )
-    with pytest.raises(ValueError, match=r"layer 1 is recurrent in some subnetworks alone"):
-        mixed.save(path)
-    assert not path.exists()
+@pytest.mark.parametrize("network_class", [SpikingNetwork, RecurrentNetwork])
+@pytest.mark.parametrize("hidden", [(4,), (2, 4)], ids=str)
+def test_a_layer_recurrent_in_some_subnetworks_alone_comes_back(network_class, hidden, path):
+    rng = np.random.default_rng(1)
+
+    def one(*recurrent):
+        layers = [
+            bd.Layer.build(
+                rng.normal(size=(fan_in, width)),
+                *((0.5, 0.5) if network_class is SpikingNetwork else (0.0, 0.5, 0.0)),
+                recurrent=rng.normal(size=(width, width)) * share if share is not None else None,
+            )
+            for fan_in, width, share in zip((3, *hidden), hidden, recurrent, strict=False)
+        ]
+        readout = rng.normal(size=(1, hidden[-1], 1))
+        return network_class([layers], 3, hidden, readout, np.zeros(1), "last", None)
+
+    mixed = one(None, None).merge(one(1.0, None), one(0.0, 1.0), one(None, 1.0), one(None, None))
+    mixed.save(path)
+    again = bd.Network.load(path)
+    assert type(again) is network_class
+    X = rng.normal(size=(20, 5, 3))
+    assert np.array_equal(again.decision_function(X), mixed.decision_function(X))
+    for layers, others in zip(again.subnetworks, mixed.subnetworks, strict=True):
+        for layer, other in zip(layers, others, strict=True):
+            assert (layer.recurrent is None) == (other.recurrent is None)
+            assert layer.recurrent is None or np.array_equal(layer.recurrent, other.recurrent)
+    bank = bd.GivenWitnesses(mixed.subnetworks)
+    atoms = bd.SpikeDictionary.sample(X, bank)
+    atoms.save(path)
+    assert np.array_equal(bd.SpikeDictionary.load(path).atoms.words, atoms.atoms.words)
+
+
+def test_recurrent_weights_that_the_record_denies_are_refused():
+    plain, fed = (bd.Layer.build(np.ones((2, 2)), 0.5, 1.0, recurrent=R) for R in (None, np.eye(2)))
+    record, arrays = to_record(bd.GivenWitnesses([[plain], [fed]]))
+    assert record["recurrent"] == [[False], [True]]
+    found = from_record(record, arrays)
+    assert [found.layers(k)[0].recurrent is None for k in (0, 1)] == [True, False]
+    for flags in (
+        [[False], [False]],
+        [[1], [True]],
+        [[False]],
+        [[], [True]],
+        True,
+        [["no"], [True]],
+    ):
+        with pytest.raises(ValueError, match=r"^witnesses: expected "):
+            from_record(record | {"recurrent": flags}, arrays)
+    fewer = {name: array for name, array in arrays.items() if name != "0.recurrent"}
+    with pytest.raises(ValueError, match=r"^witnesses: expected recurrent weights as told, True"):
+        from_record(record, fewer)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..neuron import Layer, Reset
+from ..neuron import Layer, Reset, per_neuron
 from .torch_layers import fires_above_only, read_layers, to_array
 
 # for each reset_mechanism_val: snnTorch's name, its method, and the reset in bidual
@@ -82,8 +82,7 @@ def _read_rleaky(neuron: Any, weights: NDArray[np.float64], bias: NDArray[np.flo
     from torch import nn
 
     if not neuron.all_to_all:
-        share = to_array(neuron.recurrent.V)
-        recurrent = np.diag(np.broadcast_to(share, weights.shape[1:]))
+        recurrent = np.diag(per_neuron("V", to_array(neuron.recurrent.V), weights.shape[1]))
     elif type(neuron.recurrent) is nn.Linear:
         recurrent = to_array(neuron.recurrent.weight).T
         if neuron.recurrent.bias is not None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ..neuron import Layer
 from ..validation import printable
+from .linear_maps import LinearMap, linear_map, product
 
 Reader = Callable[[Any, NDArray[np.float64], NDArray[np.float64]], Layer]
 
@@ -100,14 +101,14 @@ def read_layers(
     linear: tuple[type, ...] = (),
     passing: tuple[type, ...] = (),
 ) -> list[Layer]:
-    """Read a network of Linear layers and neurons in turn.
+    """Read a network of Linear layers and neurons in turn; Linears in a row are multiplied.
 
     Parameters
     ----------
     network : nn.Sequential, nn.ModuleList, list or tuple of modules
     neurons : dict
         For each type of neuron a function of the module, the weights and the bias of
-        the Linear before it, which returns a Layer.
+        the Linears before it, which returns a Layer.
     linear, passing : tuple of types
         Types to treat as ``nn.Linear``, and types that pass signals on, in addition to
         PyTorch's.
@@ -133,26 +134,23 @@ def read_layers(
     spiking = " or ".join(kind.__name__ for kind in neurons)
     layers: list[Layer] = []
     seen: set[int] = set()
-    before = None  # weights and bias of a Linear that still needs its neurons
+    before: list[LinearMap] = []  # Linears that still need their neurons
     for name, module in _in_order(network):
         kind = type(module)
         try:
             if kind in passing:
                 _check_passes(module)
             elif kind in linear:
-                if before is not None:
-                    raise ValueError(f"expected {spiking} between two Linear layers")
-                weights = to_array(module.weight).T
-                bias = np.zeros(weights.shape[1]) if module.bias is None else to_array(module.bias)
-                before = weights, bias
+                bias = None if module.bias is None else to_array(module.bias)
+                before.append(linear_map(to_array(module.weight), bias))
             elif kind in neurons:
-                if before is None:
+                if not before:
                     raise ValueError("expected a Linear before it")
                 if id(module) in seen:
                     raise ValueError("occurs twice and would share its membrane; use a copy")
                 seen.add(id(module))
-                layers.append(neurons[kind](module, *before))
-                before = None
+                layers.append(neurons[kind](module, *product(before)))
+                before = []
             elif isinstance(module, nn.modules.batchnorm._BatchNorm):
                 raise ValueError(
                     f"expected Linear and {spiking} layers only; after training, fold it into the "

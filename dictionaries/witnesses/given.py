@@ -176,8 +176,10 @@ class GivenWitnesses:
             bd.GivenWitnesses.from_snntorch(nn.Sequential(fc1, lif1, fc2, lif2))
             bd.GivenWitnesses.from_snntorch([net.fc1, net.lif1, net.fc2, net.lif2])
 
-        Flatten, Identity and Dropout in eval mode pass signals on. The reader leaves out
-        a Linear after the last spiking layer: it is the readout, which the program
+        Flatten, Identity and Dropout in eval mode pass signals on. Linears in a row are
+        multiplied: each entry of the product is exact but for one rounding to float64 per
+        Linear. (PyTorch rounds the signals between them instead.) The reader leaves out
+        the Linears after the last spiking layer: they are the readout, which the program
         optimises. Neurons start at rest, whatever state the modules hold. The reader
         refuses forward hooks and a ``forward`` set on a module, also on containers,
         because they may compute anything. In float64, with exact sums, spikes equal
@@ -207,8 +209,9 @@ class GivenWitnesses:
         """Read spikingjelly networks, one per subnetwork: Linear layers, each followed by its node.
 
         A network is an ``nn.Sequential`` or a list of layers, in either step mode, as
-        in :meth:`from_snntorch`. Nodes start in the state after ``reset()``; the reader
-        ignores their present state. ``1 - 1 / tau`` and the input's factor are rounded
+        in :meth:`from_snntorch`; Linears in a row are multiplied in the same way. Nodes
+        start in the state after ``reset()``; the reader ignores their present state.
+        ``1 - 1 / tau`` and the input's factor are rounded
         to float64, and spikingjelly adds in another order. Spikes are equal if tau is a
         power of 2 and sums are exact. Otherwise a membrane within rounding errors of its
         threshold may fire in spikingjelly and not in bidual.
@@ -236,7 +239,8 @@ class GivenWitnesses:
 
         NIR describes continuous time, and files do not record their step: snnTorch and
         spikingjelly write 1e-4. A graph is a chain of Affine or Linear nodes, each
-        followed by its neurons. The reader leaves out an Affine, Linear or LI after the
+        followed by its neurons; several in a row are multiplied as in
+        :meth:`from_snntorch`. The reader leaves out an Affine, Linear or LI after the
         last spiking node: it is a readout. Neurons start at 0 and fire if
         v > v_threshold; spikingjelly's also fire at the threshold.
 
@@ -252,6 +256,8 @@ class GivenWitnesses:
         ``Linear`` from spikes back to their neurons  ``recurrent``, a step later; a
                                                       diagonal -g after ``Threshold``
                                                       is a soft reset by g r dt/tau
+        ``Affine`` from spikes back to their neurons  the same; its bias is added at
+                                                      every step, as snnTorch does
         ============================================ =============================
 
         NIR's LIF lacks a soft reset; the loop in the last row represents it. snnTorch's

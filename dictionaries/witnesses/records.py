@@ -1,4 +1,8 @@
-"""Conversion of banks of witnesses to a JSON object and arrays, which files store, and back."""
+"""Conversion of banks of witnesses to a JSON object and arrays, which files store, and back.
+
+If a layer of given witnesses is recurrent in some subnetworks alone, the others store zeros, and
+the record tells them apart by ``recurrent``, a list of flags per subnetwork.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields
@@ -31,16 +35,21 @@ def to_record(witnesses: Witnesses) -> tuple[dict[str, Any], Arrays]:
         return {"kind": "sampled", **asdict(witnesses)}, {}
     if isinstance(witnesses, GivenWitnesses):
         banks = [witnesses.layers(k) for k in range(witnesses.subnetworks)]
-        arrays = {
-            f"{depth}.{part}": np.array([getattr(layers[depth], part) for layers in banks])
-            for depth in range(len(witnesses.hidden))
-            for part in _PARTS
-            if part != "recurrent" or _recurrent(banks, depth)
-        }
+        arrays: Arrays = {}
+        for depth, width in enumerate(witnesses.hidden):
+            for part in _PARTS:
+                found = [getattr(layers[depth], part) for layers in banks]
+                if any(array is not None for array in found):
+                    none = np.zeros((width, width))  # of a layer that is not recurrent
+                    found = [none if array is None else array for array in found]
+                    arrays[f"{depth}.{part}"] = np.array(found)
         flags = {
             flag: [[getattr(layer, flag) for layer in layers] for layers in banks]
             for flag in _FLAGS
         }
+        recurrent = [[layer.recurrent is not None for layer in layers] for layers in banks]
+        if any(layers != recurrent[0] for layers in recurrent):
+            flags["recurrent"] = recurrent
         return {"kind": "given", "depth": len(witnesses.hidden), **flags}, arrays
     if isinstance(witnesses, NeuronWitnesses):
         layer = witnesses.layer
@@ -87,14 +96,6 @@ def _bank(record: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> Witn
     )
 
 
-def _recurrent(banks: list[list[Layer]], depth: int) -> bool:
-    """Tell whether a layer is recurrent; raise ValueError if subnetworks differ."""
-    answers = {layers[depth].recurrent is not None for layers in banks}
-    if len(answers) > 1:
-        raise ValueError(f"witnesses: layer {depth + 1} is recurrent in some subnetworks alone")
-    return answers.pop()
-
-
 def _neuron(record: Mapping[str, Any]) -> Neuron:
     ranges = {
         name: tuple(record[name]) if isinstance(record[name], list) else record[name]
@@ -110,4 +111,12 @@ def _layer(
     for part in _PARTS:
         array = arrays.get(f"{depth}.{part}")
         parts[part] = None if array is None else array[k]
+    if "recurrent" in record:
+        told, found = record["recurrent"][k][depth], parts["recurrent"]
+        if type(told) is not bool or (found is None if told else found is not None and found.any()):
+            raise ValueError(
+                f"witnesses: expected recurrent weights as told, {told!r}, in layer {depth + 1} of "
+                f"subnetwork {k}"
+            )
+        parts["recurrent"] = found if told else None
     return Layer(**parts)

@@ -79,8 +79,11 @@ def check_widths(hidden: Sequence[int]) -> tuple[int, ...]:
         widths = ()
     if not widths:
         raise ValueError(f"hidden: expected at least one width, whole and >= 1, got {hidden!r}")
-    for width in widths:
-        check_whole("hidden", width, 1)
+    try:
+        for width in widths:
+            check_whole("hidden", width, 1)
+    except ValueError as error:
+        raise ValueError(f"{error}, in {hidden!r}") from error
     return tuple(map(int, widths))
 
 
