@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from .class_record import Readout
 from .matrix.binary_matrix import BinaryMatrix
@@ -90,13 +90,13 @@ def first_wrong_atom(
     witnesses: Witnesses,
     origin: NDArray[np.int64],
     every_step: bool,
-    columns: ArrayLike | None = None,
+    columns: NDArray[np.intp] | None = None,
 ) -> int | None:
     """Return the first atom that its witness does not fire on ``sequences``, or None.
 
     ``columns`` are the atoms to check, by default all. The memory holds one subnetwork's spikes.
     """
-    chosen = np.arange(atoms.shape[1]) if columns is None else np.asarray(columns)
+    chosen = np.arange(atoms.shape[1]) if columns is None else columns
     wrong: list[int] = []
     for some, fired in _fired(sequences, witnesses, origin, every_step, chosen):
         differs = (fired != atoms.words[some]).any(axis=1)

@@ -309,17 +309,20 @@ class SpikeDictionary:
             If the dictionary comes from a file and was not verified, or if it keeps its
             sequences and a witness does not fire its atom on them.
         """
-        if self.checked or np.size(columns) == 0:
+        chosen = column_numbers(columns, self.atoms.shape[1])
+        if self.checked or chosen.size == 0:
             return self
         if self.sequences is None:
             raise ValueError(
                 "dictionary: expected witnesses that were rolled out, got those of a file, which "
                 "may fire other atoms; pass the result of dictionary.verify(X)"
             )
-        self._check_witnesses(self.sequences, columns)
+        self._check_witnesses(self.sequences, chosen)
         return self
 
-    def _check_witnesses(self, sequences: NDArray[np.float64], columns: ArrayLike | None) -> None:
+    def _check_witnesses(
+        self, sequences: NDArray[np.float64], columns: NDArray[np.intp] | None
+    ) -> None:
         wrong = first_wrong_atom(
             sequences, self.atoms, self.witnesses, self.origin, self.readout == "every", columns
         )

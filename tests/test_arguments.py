@@ -154,6 +154,8 @@ CALLS = {
         {"inputs": 2, "hidden": (3,), "subnetworks": 2, "seed": 0}),
     "SpikeDictionary.sample": (lambda X: bd.SpikeDictionary.sample(X, BANK), {"X": X}),
     "SpikeDictionary.build": (lambda X: bd.SpikeDictionary.build("never", X, BANK), {"X": X}),
+    "SpikeDictionary.verify": (ATOMS.verify, {"X": X}),
+    "SpikeDictionary.for_network": (ATOMS.for_network, {"columns": ACTIVE}),
     "SpikeDictionary.take": (ATOMS.take, {"columns": ACTIVE}),
     "certify": (lambda **parts: bd.certify(PROGRAM, **{"weights": W} | parts),
         {"weights": W, "intercept": [0.5], "dual_point": Y - Y.mean()}),

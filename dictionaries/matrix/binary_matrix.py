@@ -120,7 +120,7 @@ class BinaryMatrix:
     def __reduce__(self) -> Any:
         if self._source is not None and self._source.is_there():
             return _mapped_again, (type(self), self._source)
-        return type(self)._own, (np.asarray(self._words), self._n_rows)
+        return type(self)._own, (self._words.view(np.ndarray), self._n_rows)
 
     def _hold(self, words: NDArray[np.uint64], n_rows: int) -> None:
         self._words = words.view()

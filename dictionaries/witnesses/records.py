@@ -111,12 +111,11 @@ def _layer(
     for part in _PARTS:
         array = arrays.get(f"{depth}.{part}")
         parts[part] = None if array is None else array[k]
-    if "recurrent" in record:
-        told, found = record["recurrent"][k][depth], parts["recurrent"]
-        if type(told) is not bool or (found is None if told else found is not None and found.any()):
+    if "recurrent" in record and not record["recurrent"][k][depth]:
+        if parts["recurrent"] is not None and parts["recurrent"].any():
             raise ValueError(
-                f"witnesses: expected recurrent weights as told, {told!r}, in layer {depth + 1} of "
-                f"subnetwork {k}"
+                f"witnesses: expected zeros as recurrent weights of layer {depth + 1} in "
+                f"subnetwork {k}, which is not recurrent"
             )
-        parts["recurrent"] = found if told else None
+        parts["recurrent"] = None
     return Layer(**parts)
