@@ -22,7 +22,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .validation import Array, real_array
+from .validation import Array, number_array, real_array, shown
 
 _DEFAULT = -20  # exponent of the default grid
 _BITS = 36  # steps of a grid for d times the largest input, as bits
@@ -121,8 +121,8 @@ class InputGrid:
     unit: int = 0
 
     def __post_init__(self) -> None:
-        exponents = np.asarray(self.exponents)
-        offsets = np.asarray(self.offsets, dtype=np.float64)
+        exponents = number_array("exponents", self.exponents)
+        offsets = real_array("offsets", self.offsets)
         whole = exponents.dtype.kind == "i" and exponents.ndim == 1 and exponents.size > 0
         if not whole or (np.abs(exponents) > 1000).any():
             raise ValueError(
@@ -135,7 +135,7 @@ class InputGrid:
                 f"{self.offsets!r:.200}"
             )
         if isinstance(self.unit, bool) or not isinstance(self.unit, int) or abs(self.unit) > 1000:
-            raise ValueError(f"unit: expected an int from -1000 to 1000, got {self.unit!r:.200}")
+            raise ValueError(f"unit: expected an int from -1000 to 1000, got {shown(self.unit)}")
         object.__setattr__(self, "exponents", exponents.astype(np.int64))
         object.__setattr__(self, "offsets", offsets)
 
@@ -308,7 +308,7 @@ def _exponents(ends: Array, offsets: Array) -> NDArray[np.int64]:
 def _power_above(sizes: Any) -> Any:
     """Return the smallest p with size <= 2**p; 0 for size 0."""
     fraction, power = np.frexp(sizes)
-    return np.asarray(power, dtype=np.int64) - (np.asarray(fraction) == 0.5)
+    return power - (fraction == 0.5)
 
 
 def _warn(X: Array, rounded: Array, moved: Array, spread: Array, fitted: bool) -> None:

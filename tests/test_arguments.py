@@ -112,6 +112,13 @@ CALLS = {
     "GivenWitnesses.from_arrays": (lambda **parts: bd.GivenWitnesses.from_arrays(
         **{name: [value] for name, value in parts.items()}), LAYER_PARTS),
     "Huber": (bd.Huber, {"delta": 1.0}),
+    "InputGrid": (bd.InputGrid, {"exponents": np.arange(2), "offsets": np.zeros(2), "unit": 0}),
+    "InputGrid.fit": (bd.InputGrid.fit, {"X": X}),
+    "InputGrid.take": (LIF.input_grid(X).take, {"X": X}),
+    "NetworkClass.input_grid": (LIF.input_grid, {"X": X}),
+    "NetworkClass.on_grid": (lambda X: LIF.on_grid(X, None), {"X": X}),
+    "Feedforward.input_grid": (UNITS.input_grid, {"X": POINTS}),
+    "Network.spikes_within_rounding": (NETWORK.spikes_within_rounding, {"X": X}),
     "LIF": (bd.LIF, {"hidden": (3,), "leak": (0.5, 0.6), "threshold": 1.0, "reset": 0.5, "p": 2.0}),
     "LIF.complete": (bd.LIF((1,), leak=0.5).complete, {"X": X[:3, :2]}),
     "Layer": (bd.Layer, LAYER_PARTS),

@@ -126,9 +126,9 @@ def _chain(graph: Any) -> tuple[list[str], dict[str, list[str]]]:
         following = after[chain[-1]]
         if len(following) != 1 or len(ahead[following[0]]) != 1 or following[0] in chain:
             raise ValueError(
-                f"node {printable(chain[-1])}: expected a chain of nodes, got edges to {following}, "
-                f"which have edges from {[ahead[name] for name in following]}; only Affine and "
-                "Linear nodes from spikes back to their neurons are read as recurrent"
+                f"node {printable(chain[-1])}: expected a chain of nodes, got edges to "
+                f"{following}, which have edges from {[ahead[name] for name in following]}; only "
+                "Affine and Linear nodes from spikes back to their neurons are read as recurrent"
             )
         chain += following
     if len(chain) != len(rest):
