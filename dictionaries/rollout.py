@@ -21,6 +21,7 @@ from .neuron import Layer
 from .threads.threads import split
 from .witnesses.sampled import WEIGHT_GRID
 
+_LARGEST_WEIGHT, _LARGEST_CURRENT = 2.0**400, 2.0**900
 _SAMPLES_PER_BLOCK = 256  # bounds the memory of inputs and packed spikes of every layer
 
 
@@ -149,6 +150,7 @@ def _prepare(
     check shapes; this function does.
     """
     _check_fit(sequences, layers)
+    _check_size(sequences, layers)
     prepared = []
     for depth, layer in enumerate(layers):
         exact = depth > 0 and _exact_in_float32(layer)
@@ -187,6 +189,23 @@ def _check_fit(sequences: NDArray[np.float64], layers: Sequence[Layer]) -> None:
         raise ValueError(
             f"layers: expected fan-ins {fed[:-1]}, the inputs and then the widths, got {fan_ins}"
         )
+
+
+def _check_size(sequences: NDArray[np.float64], layers: Sequence[Layer]) -> None:
+    """Raise ValueError if currents may exceed float64, where they would lose their signs."""
+    for depth, layer in enumerate(layers):
+        parts = [layer.weights, layer.bias]
+        parts += [] if layer.recurrent is None else [layer.recurrent]
+        largest = max(max(float(part.max()), -float(part.min())) for part in parts)
+        if largest <= _LARGEST_WEIGHT:  # inputs are at most 2**500
+            continue
+        reach = 1.0 if depth else max(1.0, float(np.abs(sequences).max()))
+        if largest > _LARGEST_CURRENT / reach:
+            raise ValueError(
+                f"X: expected inputs and weights with products of at most 2**900, got inputs of "
+                f"{reach:.3g} and weights of {largest:.3g} in layer {depth + 1}; scale X or the "
+                "weights down"
+            )
 
 
 def _exact_in_float32(layer: Layer) -> bool:

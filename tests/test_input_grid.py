@@ -411,6 +411,16 @@ def test_small_inputs_of_given_weights_are_not_rounded():
     assert bd.health(X, bank).rates.tolist() == [[1.0]]
 
 
+def test_currents_beyond_float64_are_refused():
+    X = np.full((1, 2, 2), 1e150)
+    for weights in ([[1e200], [-1e200]], [[1e200], [1.0]]):  # infinity minus infinity is no number
+        bank = bd.GivenWitnesses.from_arrays([weights], leak=0.5, threshold=1.0)
+        with pytest.raises(ValueError, match=r"^X: expected inputs and weights with products"):
+            SpikeDictionary.sample(X, bank)
+    bank = bd.GivenWitnesses.from_arrays([[[1e200], [-1e200]]], leak=0.5, threshold=1.0)
+    assert SpikeDictionary.sample(X * [1e-99, 0], bank).atoms.shape == (1, 1)
+
+
 SIZES = st.integers(-30, 30).map(lambda power: 10.0**power)
 TENTHS = st.integers(-30, 30).map(lambda k: k / 10)
 
