@@ -365,3 +365,37 @@ def test_a_round_adds_no_more_atoms_than_it_may(per_round):
     )
     assert max(step.added for step in grown.history) <= per_round
     assert grown.dictionary.atoms.shape[1] <= 12
+
+
+GIVEN = {
+    "above the threshold": [{"strict": True}],
+    "recurrent": [{"recurrent": np.diag([1.0, 0.5, -0.5, 0.25, 0.0]) + 0.25}],
+    "with biases": [{"bias": 0.25}],
+    "of several kinds": [{}, {"strict": True}, {"recurrent": np.eye(5) / 2}],
+}
+
+
+@pytest.mark.parametrize("pricing", ["search", "auto"])
+@pytest.mark.parametrize("kinds", GIVEN.values(), ids=GIVEN)
+@pytest.mark.slow
+def test_given_networks_grow_by_neurons_of_the_class(kinds, pricing):
+    rng = np.random.default_rng(0)
+    X, y = np.round(rng.normal(size=(30, 5, 3)) * 64) / 64, rng.integers(0, 2, 30)
+    weights = [np.round(rng.normal(size=(3, 5)) * 64) / 64 for _ in kinds]
+    bank = bd.GivenWitnesses(
+        [[bd.Layer.build(W, 0.9, 0.5, **kind)] for W, kind in zip(weights, kinds, strict=True)]
+    )
+    atoms = bd.SpikeDictionary.sample(X, bank)
+    lif = bd.LIF(hidden=(5,), leak=0.9, threshold=0.5, gauge="neuron")
+    grown = bd.grow(
+        lif, X, y, "hinge", atoms=atoms, strength=0.005, intercept=True, pricing=pricing, rounds=3
+    )
+    before = bd.solve(lif.program(atoms, y, "hinge", strength=0.005, intercept=True))
+    assert grown.dictionary.atoms.shape[1] > atoms.atoms.shape[1]
+    assert grown.solution.certificate.primal < before.certificate.primal
+    network = lif.network(grown.dictionary, grown.solution)
+    fit = grown.dictionary.atoms.to_dense() @ grown.solution.weights + grown.solution.intercept
+    assert np.allclose(network.decision_function(X), fit, rtol=0, atol=1e-12)
+    for k in np.unique(grown.dictionary.origin[:, 0]):
+        for layer in grown.dictionary.witnesses.layers(int(k)):
+            assert not lif.refuses(layer)
