@@ -164,7 +164,7 @@ def test_lost_differences_are_said_once_with_the_column():
     for call in (
         lambda: bd.LIF((2,), threshold=0.5).sample(X, 4),
         lambda: UNITS[True].sample(X[:, 0], 4),
-        lambda: UNITS[True].complete(X[:, 0]),
+        lambda: UNITS[True].complete(X[6:14, 0, :2]),
     ):
         assert len(told(call)[1]) == 1
     # a network's grid may be too coarse for other inputs
