@@ -73,7 +73,8 @@ def test_blocks_of_a_page_print_what_it_shows(page, tmp_path, monkeypatch):
 @pytest.mark.skipif(not README.exists(), reason="needs the checkout, not an installed wheel")
 def test_the_table_of_backends_has_each_of_them():
     page = (ROOT / "docs" / "backends.md").read_text()
-    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(bd.BACKENDS)
+    first_table = page[: page.index("\n## ")]
+    assert re.findall(r"^\| `(\w+)` \|", first_table, re.MULTILINE) == list(bd.BACKENDS)
 
 
 @pytest.mark.skipif(not README.exists(), reason="needs the checkout, not an installed wheel")

@@ -416,7 +416,7 @@ def test_arguments_that_the_refused_ones_differ_from_are_taken():
         (np.zeros((0, T, D_IN)), "at least one"),
         (np.zeros((N, 0, D_IN)), "at least one"),
         (np.zeros((N, T, 0)), "at least one"),
-        (np.full((N, T, D_IN), 1e6), "scale"),
+        (np.full((N, T, D_IN), 1e200), r"at most 2\*\*500"),
         (np.zeros((N, T, D_IN)), "fires"),
     ],
     ids=[

@@ -33,6 +33,10 @@ def resized(loss, size, intercept=True, penalty="l1", delta=None, share=0.2):
         loss = bd.Huber(size if delta is None else delta)
     parts = plain.design, size * plain.target, loss, 0.0, plain.row_weights, intercept
     program = bd.ConvexProgram(*parts, penalty=penalty)
+    if not np.isfinite(program.reference):  # lambda_max says so too
+        with pytest.raises(ValueError, match=r"^program: .*overflows"):
+            program.lambda_max  # noqa: B018
+        return program
     return program.with_strength(share * program.lambda_max)
 
 
