@@ -24,6 +24,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..dictionaries import DenseMatrix
 from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram
 from .certificate import Certificate, DualSource
@@ -140,7 +141,8 @@ def _vanishing(program: ConvexProgram, V: Array) -> bool:
     if not V.any():
         return True
     columns = [np.ones(len(V))] if program.intercept else []
-    if program.design.squared_norms().any():
+    # squares of real numbers may underflow
+    if isinstance(program.design, DenseMatrix) or program.design.squared_norms().any():
         if math.prod(program.design.shape) > _MOST_SUMMED:
             return False
         columns.extend(program.design.to_dense().astype(np.float64).T)

@@ -110,12 +110,17 @@ def data_difference(
                 return "design: {} in the file, {} here, at row {}, atom {}".format(*values, i, j)
     flat = [y for row in proven.targets for y in row]
     candidates = _candidates(proven, target)
-    if not candidates:
-        shape = proven.rows, proven.outputs
-        return f"targets: finite, of shape {shape} in the file, not so here, shape {target.shape}"
     bits = proven.target_bits
     places = [_first(flat, bits, each) for each in candidates]
-    if None not in places:  # of numbers and labels those that agree further
+    if None not in places:
+        if rounded := _rounded(target):
+            return f"targets: numbers of float64 in the file, {rounded[0]} here"
+        if not candidates:
+            shape = proven.rows, proven.outputs
+            return (
+                f"targets: finite, of shape {shape} in the file, not so here, shape {target.shape}"
+            )
+        # of numbers and labels those that agree further
         place, here = max(zip(places, candidates, strict=True), key=lambda each: each[0] or 0)
         return _told("targets", place or 0, flat, bits, here, proven.outputs)
     if row_weights is None:
@@ -123,6 +128,8 @@ def data_difference(
     if row_weights.shape not in ((proven.rows,), (proven.rows, 1)):
         return f"row weights: shape {(proven.rows,)} in the file, {row_weights.shape} here"
     weights, bits = row_weights.astype(np.float64), proven.row_weight_bits
+    if rounded := _rounded(row_weights):
+        return f"row weights: numbers of float64 in the file, {rounded[0]} here"
     if not np.isfinite(weights).all():
         return "row weights: finite numbers in the file, not here"
     place = _first(proven.row_weights, bits, weights)
@@ -131,14 +138,24 @@ def data_difference(
 
 def _candidates(proven: checker.Program, target: NDArray[Any]) -> list[NDArray[np.float64]]:
     """Return what the targets may mean: numbers, and labels that a network class encodes."""
-    found = []
-    if target.dtype.kind in "biuf":
+    found, rounded = [], _rounded(target)
+    if target.dtype.kind in "biuf" and not rounded:
         found.append(target.astype(np.float64))
     with suppress(ValueError):
-        found.append(encode(target, proven.rows, find_loss(proven.loss))[0])
+        numbers, classes = encode(target, proven.rows, find_loss(proven.loss))
+        if classes is not None or not rounded:
+            found.append(numbers)
     shape = proven.rows, proven.outputs
     fitting = (x for x in found if x.shape == shape or (shape[1] == 1 and x.shape == shape[:1]))
     return [x for x in fitting if np.isfinite(x).all()]
+
+
+def _rounded(given: NDArray[Any]) -> list[Any]:
+    """Return the numbers that float64 rounds: those of a file are float64."""
+    if given.dtype.kind not in "iuf" or given.dtype.itemsize < 8:
+        return []
+    numbers = given[np.isfinite(given)].astype(object)
+    return [x for x, y in zip(numbers, numbers.astype(np.float64), strict=True) if x != float(y)]
 
 
 def _first(there: list[int], bits: int, here: NDArray[np.float64]) -> int | None:

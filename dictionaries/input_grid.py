@@ -283,13 +283,6 @@ class InputGrid:
         return grid
 
 
-def same_grid(one: InputGrid | None, other: InputGrid | None) -> bool:
-    """Tell whether two grids, or None for none, round alike."""
-    if one is None or other is None:
-        return one is other
-    return one.to_json() == other.to_json()
-
-
 def _exponents(ends: Array, offsets: Array) -> NDArray[np.int64]:
     """Return the exponents of columns between two ends (2, d): smaller ones for small columns."""
     low, high = ends

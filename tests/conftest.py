@@ -12,7 +12,7 @@ from covering import left_out
 # a busy machine is slow too: what may take how long, tests of time say themselves
 slow = [HealthCheck.too_slow]
 settings.register_profile("bidual", deadline=None, suppress_health_check=slow, derandomize=True)
-settings.register_profile("short", settings.get_profile("bidual"), max_examples=15)
+settings.register_profile("short", settings.get_profile("bidual"), max_examples=10)
 # other tests draw the same examples in each run, so that a change fails by its own fault
 settings.register_profile("anew", settings.get_profile("bidual"), derandomize=False)
 settings.load_profile("bidual")

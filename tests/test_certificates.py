@@ -509,6 +509,18 @@ def test_strength_zero_is_bounded_below_by_zero_or_better(loss, penalty, interce
         assert np.isfinite(program.dual(certificate.dual_point))
 
 
+@pytest.mark.parametrize("size", [1e-200, 1e-300, 5e-324])
+@pytest.mark.parametrize("loss", ["squared", "absolute", "huber", "hinge"])
+def test_prices_that_underflow_prove_nothing_at_strength_zero(loss, size):
+    y = np.ones(2) if loss == "hinge" else np.full(2, 1e-150)
+    program = bd.ConvexProgram(bd.DenseMatrix(np.full((2, 1), size)), y, loss, 0.0)
+    better = program.primal([[min(y[0] / size, 1e300)]])
+    assert better < program.reference
+    found = bd.certify(program, weights=[0.0])
+    assert found.dual <= better
+    assert found.relative_gap > 1e-6
+
+
 def test_strength_zero_can_be_certified_where_prices_vanish_exactly():
     # V = (1, -1) / 2 has price 0 on the one atom: the residual proves the least squares fit
     D = bd.BinaryMatrix.from_dense([[1], [1]])

@@ -466,6 +466,24 @@ def test_verify_tells_what_differs_first(data, capsys):
     assert capsys.readouterr().out.startswith("refused  bad.cert: ")
 
 
+def test_numbers_that_float64_rounds_are_others_than_those_of_a_file(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    D, y = np.array([[1, 0], [1, 1]]), np.array([2**53, 1])
+    program = bd.ConvexProgram(bd.BinaryMatrix.from_dense(D), y, strength=0.1)
+    bd.certify(program, bd.solve(program), exact=True).save("a.cert")
+    np.save("D.npy", D)
+    np.save("a.npy", program.row_weights)
+    one, little = np.array([1, 0]), np.array([0, 2.0**-60])
+    for numbers, done in ((y, 0), (y + one, 1), (y.astype(np.longdouble) + little, 1)):
+        np.save("y.npy", numbers)
+        assert main(["verify", "a.cert", "--against", "D.npy", "y.npy"]) == done
+        assert ("targets: numbers of float64 in the file" in capsys.readouterr().out) == done
+    np.save("y.npy", y)
+    np.save("a.npy", program.row_weights.astype(np.longdouble) + little)
+    assert main(["verify", "a.cert", "--against", "D.npy", "y.npy", "--row-weights", "a.npy"]) == 1
+    assert "row weights: numbers of float64 in the file" in capsys.readouterr().out
+
+
 def test_verify_refuses_data_that_it_cannot_read(data, capsys):
     Path("text.npy").write_text("no numbers")
     for arguments, words in (

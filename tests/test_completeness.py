@@ -261,7 +261,13 @@ def test_trajectories_are_counted_as_elsewhere(X, leak, reset):
 
 
 @pytest.mark.parametrize(
-    ("leak", "count"), [((9, 10), 50632), ((99, 100), 54962), ((1, 2), 28112), ((1, 1), 2415)]
+    ("leak", "count"),
+    [
+        pytest.param((9, 10), 50632, marks=pytest.mark.slow),
+        pytest.param((99, 100), 54962, marks=pytest.mark.slow),
+        ((1, 2), 28112),
+        ((1, 1), 2415),
+    ],
 )
 def test_binary_strings_of_six_have_the_known_numbers(leak, count):
     X, _ = strings(6)

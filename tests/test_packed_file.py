@@ -27,7 +27,7 @@ import bidual as bd
 from bidual.dictionaries.files.packed_file import open_packed
 from bidual.dictionaries.files.packed_writer import PackedWriter, write_packed
 
-from covering import examples, slow
+from covering import examples
 from packed_files import as_json, head_bytes, sha256, tail_bytes
 
 METADATA = {"seed": 7, "chunk": 4, "what": "spikes", "share": 0.1}
@@ -589,7 +589,8 @@ def assert_absent_or_whole(path):
 
 
 @forks
-@pytest.mark.parametrize("torn", [*slow(False), True])
+@pytest.mark.slow
+@pytest.mark.parametrize("torn", [False, True])
 def test_a_kill_at_any_step_leaves_a_build_that_ends_with_the_same_bytes(tmp_path, torn):
     killed = 0
     for step in itertools.count():
@@ -692,6 +693,7 @@ def longer_build(path):
 
 
 @forks
+@pytest.mark.slow
 def test_kills_from_outside_at_random_moments_end_with_the_same_bytes(tmp_path):
     longer_build(tmp_path / "undisturbed")
     expected = (tmp_path / "undisturbed").read_bytes()
