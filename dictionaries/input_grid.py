@@ -178,13 +178,14 @@ class InputGrid:
             offsets[far] = near[far]
         ends: Array = np.stack([low - offsets, high - offsets])
         exponents = _exponents(ends, np.abs(offsets))
-        for _ in range(8):  # until the rounded inputs, too, get this grid
+        while True:  # until the rounded inputs, too, fit this grid; exponents only grow
             steps = 2.0**exponents
-            ends[:] = np.rint(ends / steps) * steps
-            before, exponents = exponents, _exponents(ends, np.abs(offsets))
+            rounded = np.rint(ends / steps) * steps
+            before = exponents
+            exponents = np.maximum(before, _exponents(rounded, np.abs(offsets)))
             if np.array_equal(before, exponents):
                 break
-        reach = float(np.abs(ends).max())
+        reach = float(np.abs(rounded).max())
         unit = int(_power_above(reach)) - 2 if scaled and reach > 0 else 0
         return cls(exponents, offsets, unit)
 

@@ -89,6 +89,7 @@ def test_compare_draws_a_png_and_leaves_nothing_else(comparison):
     ]
 
 
+@pytest.mark.slow
 def test_same_seed_gives_the_same_answers(tmp_path, comparison):
     _, folder = comparison
     assert main([*SMALL, "--backends", "newton", "--out", str(tmp_path)]) == 0

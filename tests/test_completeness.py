@@ -674,6 +674,7 @@ def test_work_without_end_is_refused(name, tmp_path, monkeypatch):
         module.check(path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE)
 def test_what_is_refused_takes_little_memory_and_time(name, tmp_path):
     path = hostile(name, tmp_path)

@@ -161,6 +161,7 @@ def test_every_primal_is_at_least_every_dual_exactly(problem):
         assert each.certificate.absolute_gap >= float(primal - dual) - rounding
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "problem"), pairs(RANDOM))
 def test_a_backends_own_dual_proves_almost_all_of_the_optimum(name, problem):
     # so that its sign and scale are right; where none is handed out, it is minus the gradient

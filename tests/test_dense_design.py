@@ -317,6 +317,7 @@ def packed_answer(name):
     return bd.solve(RANDOM[name], "clarabel", gap=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("backend", "name"), pairs(ALIKE, lambda name: unpacked(RANDOM[name])))
 def test_the_optimum_is_the_same_over_a_packed_and_a_plain_matrix(backend, name):
     solution = bd.solve(unpacked(RANDOM[name]), backend, gap=gap_for(backend, name))

@@ -652,6 +652,7 @@ def of_the_class(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_dictionaries_of_the_class_are_taken_wherever_they_come_from(tmp_path):
     for name, dictionary in of_the_class(tmp_path).items():
         program = LAST.program(dictionary, CLASSES, "hinge", beta=0.05)

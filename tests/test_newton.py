@@ -24,7 +24,7 @@ from bidual.solvers.newton.proximal_steps import Scales
 from bidual.solvers.newton.tuning import TUNING
 from bidual.solvers.newton.working_set import descend
 
-from covering import examples
+from covering import examples, slow
 
 GAP = 1e-10
 LOSSES = list(bd.LOSSES)
@@ -611,7 +611,7 @@ def test_row_weights_of_any_sum_are_certified(loss, total):
     assert certified(program).certificate.primal < program.reference
 
 
-@pytest.mark.parametrize("loss", ["squared", "softmax", "hinge", "logistic"])
+@pytest.mark.parametrize("loss", ["squared", "softmax", *slow("hinge", "logistic")])
 def test_ten_outputs_are_certified(loss):
     for penalty, shape in (("l1", (40, 15)), ("group", (15, 40))):
         certified(hard_program(loss, shape, 10, True, penalty))

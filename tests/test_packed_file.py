@@ -942,7 +942,7 @@ def test_a_strange_file_in_the_place_of_a_journal_is_refused_and_kept(path, besi
             "columns": st.integers() | st.none() | st.text(max_size=2) | st.just(2**200),
             "origins": st.text(max_size=9) | st.integers() | st.just("A" * 64),
             "sha256": st.text("0123456789abcdef", min_size=64, max_size=64) | st.none(),
-            "state": st.none() | st.integers() | st.lists(st.integers(), max_size=2),
+            "state": st.text(max_size=2) | st.integers() | st.lists(st.integers(), max_size=2),
         },
     ),
 )

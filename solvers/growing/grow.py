@@ -196,6 +196,7 @@ def grow(
         grid = formulation.grid_of(atoms)
         sequences = formulation.on_grid(X, grid)
     _check_atoms(atoms, sequences)
+    atoms = replace(atoms, checked=True)
     program = formulation.program(atoms, y, loss=loss, **options)
     if program.strength == 0:
         raise ValueError(
