@@ -181,8 +181,9 @@ class InputGrid:
         while True:  # until the rounded inputs, too, fit this grid; exponents only grow
             steps = 2.0**exponents
             rounded = np.rint(ends / steps) * steps
-            before = exponents
-            exponents = np.maximum(before, _exponents(rounded, np.abs(offsets)))
+            before, found = exponents, _exponents(rounded, np.abs(offsets))
+            found[~rounded.any(axis=0)] = _SMALLEST  # zeros are on every grid
+            exponents = np.maximum(before, found)
             if np.array_equal(before, exponents):
                 break
         reach = float(np.abs(rounded).max())
