@@ -58,6 +58,8 @@ def _chosen(
         held = np.where(rows, 0.0, lower[:, c])
         matrix, ends = D[rows].T, (lower[rows, c], upper[rows, c])
         fixed, total = D.T @ held, held.sum()
+        if not np.isfinite(np.concatenate([fixed, [total], *ends])).all():
+            continue
         found = None
         if program.norm_width == 1 and matrix.size <= _MOST_LINEAR:
             fits = D[rows] @ W[:, c]
@@ -88,10 +90,13 @@ def _by_program(
     if program.intercept:
         sums = {"A_eq": np.ones((1, len(fits))), "b_eq": [-total / unit]}
     most = program.strength / unit
+    bounds = np.concatenate([most - fixed / unit, most + fixed / unit, [total / unit]])
+    if not np.isfinite(bounds).all():
+        return None
     found = linprog(
         -fits / max(np.abs(fits).max(initial=0.0), np.finfo(np.float64).tiny),
         A_ub=np.vstack([matrix, -matrix]),
-        b_ub=np.concatenate([most - fixed / unit, most + fixed / unit]),
+        b_ub=bounds[:-1],
         bounds=np.column_stack(ends) / unit,
         method="highs",
         **sums,

@@ -509,7 +509,7 @@ def test_strength_zero_is_bounded_below_by_zero_or_better(loss, penalty, interce
         assert np.isfinite(program.dual(certificate.dual_point))
 
 
-@pytest.mark.parametrize("size", [1e-200, 1e-300, 5e-324])
+@pytest.mark.parametrize("size", [1e-200, 1e-300])
 @pytest.mark.parametrize("loss", ["squared", "absolute", "huber", "hinge"])
 def test_prices_that_underflow_prove_nothing_at_strength_zero(loss, size):
     y = np.ones(2) if loss == "hinge" else np.full(2, 1e-150)

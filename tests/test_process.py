@@ -368,6 +368,7 @@ kind = "logistic" if name in ("lasso", "sklearn") else "hinge"
 program = bd.ConvexProgram(atoms, rng.choice([-1.0, 1.0], size=300), kind)
 program = program.with_strength(0.003 * program.lambda_max)
 small = bd.ConvexProgram(atoms.take(range(20)), program.target, kind, 1.0)
+small = small.with_strength(0.1 * small.lambda_max)  # else W = 0, and nothing is imported
 bd.solve(small, name, gap=0.1, **options)
 
 
