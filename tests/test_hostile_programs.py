@@ -95,7 +95,7 @@ def test_exact_gaps_are_close_to_float_gaps_or_name_what_stops_them(chunk, tmp_p
         proven = checker.check(str(tmp_path / "some.cert"))
         assert proven.claims["gap"] == exact.absolute_gap * 2**exact.bound_bits
         # it is about the weights that it keeps, which may be rounded
-        unit = Fraction(1, 2**exact.weight_bits)
+        unit = Fraction(2) ** -int(exact.weight_bits)
         W, b = (
             np.reshape([float(int(x) * unit) for x in part.ravel()], part.shape)
             for part in (exact.weights, exact.intercept)
