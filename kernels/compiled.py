@@ -8,8 +8,9 @@ that Python cannot run, as kernels use vector instructions.
 # mypy: disable-error-code="no-untyped-call"
 
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from threading import Lock, local
 from time import perf_counter
@@ -81,10 +82,28 @@ class _Kernel(CPUDispatcher):
             return super().compile(sig)
         begun, _spent.here.compiles = perf_counter(), True
         try:
-            return super().compile(sig)
+            with _folder_that_exists():
+                return super().compile(sig)
         finally:
             _spent.here.compiles = False
             _spent.add(begun, perf_counter())
+
+
+@contextmanager
+def _folder_that_exists() -> Iterator[None]:
+    """Leave a working folder that was deleted: Numba asks for its path."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        deleted = os.open(".", os.O_RDONLY)
+        try:
+            os.chdir(os.sep)
+            yield
+        finally:
+            os.fchdir(deleted)
+            os.close(deleted)
+    else:
+        yield
 
 
 class _Spent:
