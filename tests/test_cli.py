@@ -118,6 +118,7 @@ def test_refused_programs_are_told_in_the_row(tmp_path, capsys, loss):
     assert loss in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_contradiction_is_an_error(tmp_path, capsys, monkeypatch):
     # a float bound above somebody's answer would be a bug, and must not pass quietly
     solve = bd.solve

@@ -100,6 +100,7 @@ def test_deep_patterns_are_those_of_lps(X, hidden):
     assert columns(deep_patterns(X, hidden).patterns) == brute_deep(X, hidden)
 
 
+@pytest.mark.slow
 def test_four_points_by_lps():
     X = np.random.default_rng(2).integers(-3, 4, (4, 2))
     assert columns(deep_patterns(X, (2,)).patterns) == brute_deep(X, (2,))
@@ -153,8 +154,17 @@ def step_by_step(spikes):
 @pytest.mark.parametrize(
     ("shape", "width"),
     [
-        *[((1, 3, 1), 1), ((2, 3, 1), 1), ((2, 3, 2), 1), ((3, 2, 2), 1), ((1, 4, 1), 2)],
-        *[((1, 3, 2), 2), ((2, 2, 1), 2), ((2, 2, 2), 2), ((1, 2, 1), 3)],
+        *[((1, 3, 1), 1), ((2, 3, 1), 1), ((3, 2, 2), 1), ((2, 2, 1), 2)],
+        *[
+            pytest.param(*sizes, marks=pytest.mark.slow)
+            for sizes in [
+                ((2, 3, 2), 1),
+                ((1, 4, 1), 2),
+                ((1, 3, 2), 2),
+                ((2, 2, 2), 2),
+                ((1, 2, 1), 3),
+            ]
+        ],
     ],
 )
 @pytest.mark.parametrize("seed", [0, *slow(1)])

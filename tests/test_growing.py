@@ -67,7 +67,7 @@ def check_optimum(grown, best, X, bias=False):
 
 
 @pytest.mark.parametrize("share", [0.5, *slow(0.1, 0.02)])
-@pytest.mark.parametrize("loss", ["squared", "hinge"])
+@pytest.mark.parametrize("loss", ["squared", *slow("hinge")])
 def test_first_last_xor_grows_to_the_optimum_over_all_neurons(loss, share):
     X, y = strings(5)
     best, strength = optimum(LIF, bd.complete_lif(X, "9/10"), y, loss, share)
@@ -104,6 +104,7 @@ def test_branch_and_bound_grows_to_the_optimum():
     assert grown.bound <= best.certificate.primal
 
 
+@pytest.mark.slow
 def test_mixed_integer_bounds_close_the_gap_and_say_so():
     rng = np.random.default_rng(4)
     X = rng.normal(size=(24, 2))
@@ -128,7 +129,7 @@ def test_every_step_and_an_intercept_are_grown_exactly_too():
     check_optimum(grown, best, X)
 
 
-@pytest.mark.parametrize("penalty", ["l1", "group"])
+@pytest.mark.parametrize("penalty", ["group", *slow("l1")])
 def test_several_outputs_are_grown_exactly_too(penalty):
     X, _ = strings(4)
     y = X[:, :, 1].sum(axis=1).astype(int) % 3
@@ -153,6 +154,7 @@ def test_a_search_bounds_nothing_and_stays_above_the_optimum():
     assert "no bound" in str(grown)
 
 
+@pytest.mark.slow
 def test_deeper_networks_are_searched_and_rebuilt():
     X, labels = bd.tasks.digits()
     X, labels = X[:60], labels[:60]
@@ -168,7 +170,7 @@ def test_deeper_networks_are_searched_and_rebuilt():
     assert np.abs(network.decision_function(X) - fit).max() < 1e-12
 
 
-@pytest.mark.parametrize("gauge", ["subnetwork", "neuron"])
+@pytest.mark.parametrize("gauge", ["neuron", *slow("subnetwork")])
 def test_recurrent_networks_are_searched_within_their_class(gauge):
     X, y = bd.tasks.first_last_xor(steps=5)
     recurrent = bd.Recurrent(hidden=(3, 2), gauge=gauge)
@@ -188,6 +190,7 @@ def test_recurrent_networks_are_searched_within_their_class(gauge):
     assert np.abs(network.decision_function(X) - fit).max() < 1e-12
 
 
+@pytest.mark.slow
 def test_a_full_hand_is_a_budget_and_no_optimum():
     X, y = strings(5)
     best, strength = optimum(LIF, bd.complete_lif(X, "9/10"), y, "squared", 0.02)

@@ -153,6 +153,7 @@ def test_plots_refuse_what_is_not_one_sequence(plot):
             getattr(network_of("spiking"), plot)(wrong)
 
 
+@pytest.mark.slow
 def test_only_plotting_imports_matplotlib():
     code = (
         "import sys, numpy as np, bidual as bd\n"

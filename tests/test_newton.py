@@ -520,7 +520,7 @@ def test_columns_that_depend_on_each_other_or_are_nothing_are_certified(loss, ch
             assert not solution.weights[0].any()
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", ["hinge", *slow(*[loss for loss in LOSSES if loss != "hinge"])])
 def test_a_linear_program_of_many_kinks_is_certified(loss):
     # little strength and more columns than rows: almost every row ends at its kink
     certified(hard_program(loss, (60, 200), 3, share=1e-3))
@@ -672,7 +672,9 @@ def test_working_sets_grow_round_by_round(monkeypatch, tuned):
     assert max(after - before for before, after in itertools.pairwise(sizes)) > 2
 
 
-@pytest.mark.parametrize("loss", ["squared", "logistic", "huber", "squared_hinge", "softmax"])
+@pytest.mark.parametrize(
+    "loss", ["squared", *slow("logistic", "huber", "squared_hinge", "softmax")]
+)
 def test_supports_too_large_to_factor_are_left_to_conjugate_gradients(loss, monkeypatch, tuned):
     tuned(factored_columns=5)
     monkeypatch.setattr(linear_system, "cho_factor", lambda *_, **__: pytest.fail("factored"))

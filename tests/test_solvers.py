@@ -198,6 +198,7 @@ def test_an_interrupt_while_the_model_is_compiled_is_one_too(monkeypatch):
     assert not solution.weights.any()
 
 
+@pytest.mark.slow
 def test_at_strength_0_a_solution_says_what_can_be_proven():
     solution = solve(random_program("squared", True).with_strength(0.0), "admm")
     assert "at strength 0 only the bound 0 can be proven" in str(solution)
@@ -227,7 +228,16 @@ def short_path():
     return program, program.lambda_max * np.array([1.1, 0.5, 0.2, 0.1])
 
 
-@pytest.mark.parametrize(("name", "loss"), taken(["squared", "hinge", "logistic"], outputs=3))
+@pytest.mark.parametrize(
+    ("name", "loss"),
+    [
+        *taken(["squared"], outputs=3),
+        *[
+            pytest.param(*each, marks=pytest.mark.slow)
+            for each in taken(["hinge", "logistic"], outputs=3)
+        ],
+    ],
+)
 def test_a_path_is_that_of_fresh_solves_and_compiles_once(name, loss, monkeypatch):
     backend = bd.BACKENDS[name]
     program = random_program(loss, True, outputs=3)

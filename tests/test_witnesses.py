@@ -94,6 +94,7 @@ def test_map_is_monotone_and_antisymmetric():
         below = weights[-1]
 
 
+@pytest.mark.slow
 def test_another_inverse_normal_gives_the_same_weights():
     # Wichura's AS 241 (Python's) against SciPy's: where the boundary is near, and anywhere
     drawn = np.random.default_rng(24).integers(0, WORDS, 30_000, dtype=np.uint64)
