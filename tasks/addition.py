@@ -5,7 +5,6 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dictionaries import InputGrid
 from ..dictionaries.validation import check_whole
 from .arguments import Split, check_split
 from .splits import choose
@@ -49,7 +48,7 @@ def addition(
     Returns
     -------
     X : (n, T, 3) float64 array
-        (a_t, b_t, c_t) / (b - 1), rounded to the rollout's grid of 2**-20, exact for
+        (a_t, b_t, c_t) / (b - 1), rounded to multiples of 2**-20, exact for
         b = 2. The first carry is 0 or 1, like all later carries. Udupi, Yang and Zhai
         (2026) draw it from 0 to b - 1, and no later step has the larger values.
     y : (n, T) int array
@@ -101,4 +100,4 @@ def addition(
         inputs[:, t, 2] = carry
         carry, digit = np.divmod(inputs[:, t].sum(axis=1).astype(np.int64), base)
         y[:, t] = digit if head == "digit" else carry
-    return InputGrid.default(inputs.shape[2]).take(inputs / (base - 1)), y
+    return np.rint(inputs / (base - 1) * 2**20) / 2**20, y

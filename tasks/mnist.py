@@ -12,7 +12,6 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dictionaries import InputGrid
 from ..dictionaries.validation import printable
 from .arguments import Split, check_split
 from .splits import choose
@@ -41,7 +40,7 @@ def mnist(
     Returns
     -------
     X : (n, 28, 28) float64 array
-        Grey levels / 255, in [0, 1], rounded to the rollout's grid of 2**-20.
+        Grey levels / 255, in [0, 1], rounded to multiples of 2**-20.
     y : (n,) int array
         The digit, 0 to 9.
 
@@ -79,7 +78,7 @@ def mnist(
         images = _values(image_file, image_path, shape)
     digits = labels.astype(np.int64)
     chosen = choose(split, len(digits), digits)
-    return InputGrid.default(28).take(images[chosen] / 255), digits[chosen]
+    return np.rint(images[chosen] / 255 * 2**20) / 2**20, digits[chosen]
 
 
 def _pair(folder: Path) -> list[Path]:
