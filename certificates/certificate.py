@@ -6,6 +6,7 @@ from typing import Literal
 from ..dictionaries.validation import Array
 
 ROUNDING = 1e-13  # floats cannot resolve smaller relative gaps
+TELLING = 1e-6  # relative gap from which on kinks are worth telling
 
 DualSource = Literal["weights", "given", "solve"]
 SOURCES = {
@@ -42,8 +43,8 @@ class Certificate:
         below ``dual - rounding``, and the answer is within ``absolute_gap + rounding`` of the
         optimum. It is NaN in certificates that solvers make on the way.
     dual_source : {"weights", "given", "solve"}
-        The origin of the points tried besides V = 0: the gradient at the weights alone, or also
-        a dual point given with them, or also that of a solve.
+        The origin of the points tried besides V = 0: the weights alone, or also a dual point
+        given with them, or also that of a solve.
     kinks : int
         Number of rows on kinks of the loss if only the weights were used. Another V of these
         rows may prove a smaller gap.
@@ -63,7 +64,7 @@ class Certificate:
     def __str__(self) -> str:
         kinks = (
             f"; {self.kinks} rows lie on kinks of the loss, where dual='solve' may prove more"
-            if self.kinks
+            if self.kinks and self.relative_gap > TELLING
             else ""
         )
         return (

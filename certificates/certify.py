@@ -18,20 +18,20 @@ In float64 the bound holds up to rounding. ``certify_answer`` adds a bound on it
 (``rounding.py``).
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..dictionaries import DenseMatrix
 from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram
 from .certificate import Certificate, DualSource
+from .exact_sums import exact_prices, exact_sums, low_strength, prices_are_exact
 from .rounding import certificate_rounding
 
 _WRONG = 1e-6  # share of the terms of a gap that is more than rounding
-_MOST_SUMMED = 10**7  # entries of D whose exact sums take about a second
+_Priced = tuple[Array, Array, Array]  # V, its largest prices, and the prices of atoms in use
 _INSIDE = 1.0 - 8 * float(np.finfo(np.float64).eps)  # rounding may lower a product by this factor
 
 
@@ -70,8 +70,9 @@ def certify_quickly(
             return _proven(program, weights, fit, [])
         active = np.flatnonzero(weights.any(axis=1))
         largest, prices = program.price(np.hstack(candidates), active)
-        shrunk = _shrunk(program, weights[active], candidates, largest, prices)
-        return _proven(program, weights, fit, shrunk)
+        priced = _priced(program, candidates, largest, prices)
+        _add_exact(program, active, priced)
+        return _proven(program, weights, fit, _shrunk(program, weights[active], priced))
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -91,13 +92,13 @@ def certify_priced(
     dual_point : (N, C) array
         A V in the domain of the conjugate.
     largest_prices : (B,) array
-        Upper bounds on ``program.largest_prices(dual_point)``.
+        Upper bounds on ``program.largest_prices(dual_point)``, or on prices of more atoms.
     """
     active = np.flatnonzero(weights.any(axis=1))
     prices = program.design.take(active).rmatvec(dual_point)
     fit = program.affine(weights, intercept)
-    shrunk = _shrunk(program, weights[active], [dual_point], largest_prices[None], prices)
-    return _proven(program, weights, fit, shrunk)
+    priced = _priced(program, [dual_point], largest_prices[None], prices)
+    return _proven(program, weights, fit, _shrunk(program, weights[active], priced))
 
 
 @dataclass(frozen=True)
@@ -112,43 +113,49 @@ class _Feasible:
     conjugate: Array
 
 
-def _shrunk(
-    program: ConvexProgram, used: Array, candidates: list[Array], largest: Array, prices: Array
-) -> list[_Feasible]:
+def _priced(
+    program: ConvexProgram, candidates: list[Array], largest: Array, prices: Array
+) -> list[_Priced]:
+    """Pair candidates with their largest prices (B,) and the prices (A, C) of atoms in use.
+
+    ``largest`` (K, B) are the largest prices of the candidates, or upper bounds on them, and
+    ``prices`` (A, K C) those of the atoms in use.
+    """
+    own = np.split(prices, len(candidates), axis=1)
+    return list(zip(candidates, largest.reshape(len(candidates), -1), own, strict=True))
+
+
+def _add_exact(program: ConvexProgram, active: NDArray[np.intp], priced: list[_Priced]) -> None:
+    """Add candidates with exact sums to those whose prices may be 0 but for rounding."""
+    for k, (candidate, price, _) in enumerate(priced[:]):
+        if not low_strength(program, candidate) or price.max() > program.price_room(candidate):
+            continue
+        exact = exact_sums(program, candidate)
+        if exact is None:
+            continue
+        largest, own = exact_prices(program, exact, active)
+        if largest.max() <= program.strength:
+            priced[k] = exact, largest, own
+        else:
+            priced.append((exact, largest, own))
+
+
+def _shrunk(program: ConvexProgram, used: Array, priced: list[_Priced]) -> list[_Feasible]:
     """Shrink candidates until their largest price is at most the strength; for norms.
 
-    ``largest`` (K, B) are the largest prices of the candidates, or upper bounds on them.
-    ``used`` (A, C) are the weights of the atoms in use and ``prices`` (A, K C) their prices.
-    The conjugate of a norm is 0 at feasible prices, so that other atoms add nothing.
+    ``used`` (A, C) are the weights of the atoms in use. The conjugate of a norm is 0 at feasible
+    prices, so that other atoms add nothing.
     """
     found = []
     # share (B,) multiplies the columns of its block: B is 1 or C
-    for k, (candidate, price) in enumerate(
-        zip(candidates, largest.reshape(len(candidates), -1), strict=True)
-    ):
+    for candidate, price, own in priced:
         share = np.ones_like(price)
-        if program.strength == 0 and not (price.all() or _vanishing(program, candidate)):
+        if program.strength == 0 and not (price.all() or prices_are_exact(program, candidate)):
             share[:] = 0.0  # without a strength nothing bounds what a rounded price costs
         np.divide(program.strength, price, out=share, where=price > program.strength)
-        columns = slice(k * program.outputs, (k + 1) * program.outputs)
-        left = program.penalty.fenchel_young(used, share * prices[:, columns], program.strength)
+        left = program.penalty.fenchel_young(used, share * own, program.strength)
         found.append(_Feasible(share * candidate, left, np.zeros_like(left)))
     return found
-
-
-def _vanishing(program: ConvexProgram, V: Array) -> bool:
-    """Tell whether all prices and, with an intercept, sums of V are exactly 0."""
-    if not V.any():
-        return True
-    columns = [np.ones(len(V))] if program.intercept else []
-    # squares of real numbers may underflow
-    if isinstance(program.design, DenseMatrix) or program.design.squared_norms().any():
-        if math.prod(program.design.shape) > _MOST_SUMMED:
-            return False
-        columns.extend(program.design.to_dense().astype(np.float64).T)
-    if not np.isin(columns, (-1.0, 0.0, 1.0)).all():
-        return False  # products round
-    return all(math.fsum(column * v) == 0.0 for column in columns for v in V.T)
 
 
 def _scaled(program: ConvexProgram, W: Array, candidate: Array) -> _Feasible:

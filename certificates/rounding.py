@@ -4,6 +4,7 @@ import numpy as np
 
 from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram
+from .exact_sums import low_strength, prices_are_exact
 
 _EPSILON = float(np.finfo(np.float64).eps)  # twice the rounding of one operation
 _TINY = float(np.finfo(np.float64).smallest_subnormal)  # the error of an underflow
@@ -33,7 +34,8 @@ def certificate_rounding(program: ConvexProgram, W: Array, b: Array, V: Array) -
 
     - fits and sums: twice E, plus k u (sum_i |V_i| (r + |y_i|) + |conjugates|);
     - prices: V may exceed its constraint by e = (N + 2) eps max|D| sum_i |V_i|, which costs
-      e sum_j norm(W_j) <= e primal / strength at these weights and at the optimum;
+      e sum_j norm(W_j) <= e primal / strength at these weights and at the optimum; e is 0 where
+      ``exact_sums.py`` shows that no price rounds;
     - sums of V: the rounding of these sums times the largest distance from the null intercept
       of an optimal intercept, 2 max|D| primal / strength plus the spread of the targets;
     - underflow: the smallest float64 per operation, times what multiplies it.
@@ -52,15 +54,18 @@ def certificate_rounding(program: ConvexProgram, W: Array, b: Array, V: Array) -
     magnitude = program.design.magnitude
     share = (n + 2) * _EPSILON
     room = np.sqrt(program.outputs) * (share * magnitude * float(sums.max()) + n * _TINY)
+    if low_strength(program, V) and prices_are_exact(program, V):
+        share = room = 0.0
     norms = float(np.abs(W).sum())
     if program.penalty.norm is not None:
         norms = value / program.strength if program.strength > 0 else 0.0
-    if norms > 0 and sums.any():
+    if norms > 0 and sums.any() and room > 0:
         total += room * norms
-    if program.intercept and sums.any():
+    excess = np.abs(V.sum(axis=0)) + share * sums
+    if program.intercept and excess.any():
         far = np.abs(np.where(a > 0, y - program.null_intercept, 0.0)).max(axis=0)
         far += np.abs(b - program.null_intercept) + 2.0 * magnitude * norms
-        total += float(((np.abs(V.sum(axis=0)) + share * sums) * far).sum())
+        total += float((excess * far).sum())
     factors = float(a.sum()) * program.outputs + program.strength + float(sums.sum())
     factors += float(reach.max() + np.abs(y).max()) + 1.0
     total += _TINY * (rate / _EPSILON) * factors

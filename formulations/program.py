@@ -258,11 +258,11 @@ class ConvexProgram:
     def _paid_prices(self, v: Array) -> float:
         """Return the penalty's conjugate at the prices of V; infinity if they are not feasible."""
         if self.penalty.norm is not None:
-            feasible = self.largest_prices(v).max() <= self.strength + self._price_room(v)
+            feasible = self.largest_prices(v).max() <= self.strength + self.price_room(v)
             return 0.0 if feasible else np.inf
         prices = self.design.rmatvec(v)
         if self.strength == 0:
-            return np.inf if np.abs(prices).max(initial=0.0) > self._price_room(v) else 0.0
+            return np.inf if np.abs(prices).max(initial=0.0) > self.price_room(v) else 0.0
         scaling = self.penalty.scaling(prices, self.strength)
         if not (scaling >= 1.0 - _ROUNDING).all():
             return np.inf
@@ -367,10 +367,10 @@ class ConvexProgram:
             return least_strength(self.penalty, self.design.rmatvec(v))
         largest = float(prices.max())
         # with an intercept and constant columns the prices are rounding only
-        return largest if largest > self._price_room(v) else 0.0
+        return largest if largest > self.price_room(v) else 0.0
 
-    def _price_room(self, V: Array) -> float:
-        """Bound the rounding of a price at V."""
+    def price_room(self, V: Array) -> float:
+        """Bound the rounding of a price at V (N, C)."""
         return _ROUNDING * self.design.magnitude * float(np.abs(V).sum())
 
     def to_conic(self, quadratic: bool = True) -> ConicForm:

@@ -6,18 +6,18 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..certificates.certificate import Certificate, DualSource
-from ..certificates.certify import certify_answer
+from ..certificates.certificate import TELLING, Certificate, DualSource
+from ..certificates.certify import certify_answer, certify_quickly
 from ..certificates.exact_certificate import ExactCertificate
 from ..certificates.kinks import points_at_kinks
 from ..dictionaries import DenseMatrix
-from ..dictionaries.validation import Array, finite_array
+from ..dictionaries.validation import Array, check_seconds, finite_array
 from ..formulations import ConvexProgram
 from ..formulations.best_intercept import best_intercept
+from .solution import INTERRUPTED
 from .solve import solve_from
 
 _GAP = 1e-9  # relative gap that dual="solve" asks for
-_TELLING = 1e-6  # relative gap from which on kinks are worth a warning
 
 
 @overload
@@ -30,6 +30,7 @@ def certify(
     dual_point: ArrayLike | None = None,
     exact: Literal[False] = False,
     dual: Literal["weights", "solve"] = "weights",
+    time_limit: float = np.inf,
 ) -> Certificate: ...
 @overload
 def certify(
@@ -41,6 +42,7 @@ def certify(
     dual_point: ArrayLike | None = None,
     exact: Literal[True],
     dual: Literal["weights", "solve"] = "weights",
+    time_limit: float = np.inf,
 ) -> ExactCertificate: ...
 
 
@@ -53,6 +55,7 @@ def certify(
     dual_point: ArrayLike | None = None,
     exact: bool = False,
     dual: Literal["weights", "solve"] = "weights",
+    time_limit: float = np.inf,
 ) -> Certificate | ExactCertificate:
     """Certify an answer to a program from any solver: bound its gap to the optimum.
 
@@ -65,7 +68,7 @@ def certify(
     intercept : float, (C,) or (1, C) array, optional
         b. By default, if the program has an intercept, the best one for the weights.
     dual_point : (N,) or (N, C) array, optional
-        Another V to try besides the gradient at the weights. Of both and V = 0, each block
+        Another V to try besides those of the weights. Of all of them and V = 0, each block
         takes the one with the smallest gap.
     exact : bool
         Whether to prove the bounds in integers. ``certify`` rounds weights and dual point to
@@ -74,8 +77,11 @@ def certify(
         "weights" derives V from the weights alone, which takes a few products with D. The gap
         then falls with the distance of the weights from the optimum more slowly than their
         objective does. "solve" also solves the program, from the weights on, to a relative gap
-        of 1e-9, and tries the V of this solve. The gap is then what the weights' objective is
-        above the optimum, plus the gap of the solve.
+        of 1e-9, and also tries the V of this solve. The gap is then what the weights' objective
+        is above the optimum, plus at most the gap of the solve.
+    time_limit : float, seconds
+        With dual="solve": time after which the solve stops. The V that it has found by then is
+        tried. Ctrl-C raises KeyboardInterrupt instead, because a certificate has no status.
 
     Returns
     -------
@@ -86,13 +92,16 @@ def certify(
     ValueError
         If the caller gives neither or both of solution and weights, or parts together with a
         solution; if a part has another shape or contains NaN or infinity, or D W + b exceeds
-        the largest float64; if exact, for a DenseMatrix or a user-defined loss or penalty.
+        the largest float64; if exact, for a DenseMatrix or a user-defined loss or penalty; if
+        a time limit is given without dual="solve".
+    KeyboardInterrupt
+        After Ctrl-C, also during the solve.
 
     Warns
     -----
     UserWarning
         If V comes from the weights alone, rows lie on kinks of the hinge or absolute loss, and
-        the gap is above 1e-6 of the reference: another V of these rows may prove more.
+        the gap is above 1e-6 of the reference: dual="solve" may prove a smaller gap.
 
     Examples
     --------
@@ -118,20 +127,27 @@ def certify(
         check_provable(program)
     if dual not in ("weights", "solve"):
         raise ValueError(f"dual: expected 'weights' or 'solve', got {dual!r}")
+    check_seconds(time_limit)
+    if time_limit < np.inf and dual != "solve":
+        raise ValueError("time_limit: can be given only together with dual='solve'")
     W, b, points = _parts(program, solution, weights, intercept, dual_point)
     source: DualSource = "given" if points else "weights"
     kinks = 0
+    # a given V that proves little may be worse than those of the weights
+    if dual == "solve" or not points or _gap(program, W, b, points) > TELLING:
+        own, kinks = points_at_kinks(program, W, b)
+        points.extend(own)
     if dual == "solve":
-        points.append(_solved(program, W, b, points))
+        points.append(_solved(program, W, b, points, time_limit))
         source = "solve"
-    elif not points:
-        points, kinks = points_at_kinks(program, W, b)
+    if source != "weights":
+        kinks = 0
     found = certify_answer(program, W, b, points, source, kinks)
-    if kinks and found.relative_gap > _TELLING:
+    if kinks and found.relative_gap > TELLING:
         warnings.warn(
             f"weights: {kinks} rows lie on kinks of the {program.loss.name} loss, where weights do "
-            "not determine a dual point, so that the gap may be too large; call certify(..., "
-            "dual='solve') for the dual point of a solve",
+            "not determine a dual point, so that the gap may be larger than need be; dual='solve' "
+            "also tries the dual point of a solve",
             UserWarning,
             stacklevel=2,
         )
@@ -183,7 +199,16 @@ def _parts(
     return W, b, [finite_array("dual_point", dual_point, *program.target.shape)]
 
 
-def _solved(program: ConvexProgram, W: Array, b: Array, points: list[Array]) -> Array:
-    """Solve the program from W and b on, and return its dual point."""
-    found = certify_answer(program, W, b, points)
-    return solve_from(program, _GAP, (W, b, found.dual_point)).dual_point
+def _gap(program: ConvexProgram, W: Array, b: Array, points: list[Array]) -> float:
+    return certify_quickly(program, W, b, points).relative_gap
+
+
+def _solved(
+    program: ConvexProgram, W: Array, b: Array, points: list[Array], time_limit: float
+) -> Array:
+    """Solve the program from W and b on, and return its dual point; raise KeyboardInterrupt."""
+    found = certify_quickly(program, W, b, points)
+    solution = solve_from(program, _GAP, (W, b, found.dual_point), time_limit)
+    if solution.message == INTERRUPTED:
+        raise KeyboardInterrupt
+    return solution.dual_point

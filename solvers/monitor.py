@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from ..certificates.certificate import Certificate
 from ..certificates.certify import certify_answer, certify_priced, certify_quickly
+from ..certificates.exact_sums import low_strength
 from ..dictionaries.validation import Array, real_array
 from ..formulations import ConvexProgram
 from .clock import now
@@ -101,7 +102,8 @@ class Monitor:
     def settle_at_zero(self) -> bool:
         """Take W = 0 and b0 as the answer if its own dual point certifies the asked gap.
 
-        This needs no pass over D beyond that of ``null_dual``, which a path shares.
+        This needs no pass over D beyond that of ``null_dual``, which a path shares, but at
+        strengths near the rounding of prices.
         """
         program, weights = self.program, np.zeros_like(self.weights)
         if program.penalty.norm is None:
@@ -109,6 +111,8 @@ class Monitor:
         else:
             parts = weights, program.null_intercept, *program.null_dual
             found = certify_priced(program, *parts)
+            if found.relative_gap > self.asked_gap and low_strength(program, parts[2]):
+                found = certify_quickly(program, weights, program.null_intercept)
         if found.relative_gap > self.asked_gap:
             return False
         self.offer(weights, program.null_intercept, found.dual_point)

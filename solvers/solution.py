@@ -15,15 +15,33 @@ from . import prune
 from .clock import now
 from .monitor import Progress
 
+INTERRUPTED = "interrupted"  # message of a solve that Ctrl-C ended, whatever its gap
+
 
 class Status(Enum):
     """Status of a solve, decided by the certificate and never by the backend's own status."""
 
-    CERTIFIED = "the asked gap is certified"
+    CERTIFIED = "the asked gap is certified"  # with the rounding of the certificate
     TIME_LIMIT = "out of time before the asked gap was certified"
     INTERRUPTED = "interrupted before the asked gap was certified"
     INACCURATE = "the backend ended before the asked gap was certified"
     FAILED = "the backend gave no answer"
+
+
+def status_of(
+    program: ConvexProgram, certificate: Certificate, asked_gap: float, otherwise: Status
+) -> Status:
+    """Return CERTIFIED if a certificate proves the asked gap, else another status.
+
+    The rounding counts: gap + rounding must be at most the asked gap times the reference. At the
+    reference 0 the gap must be 0.
+    """
+    proven = certificate.absolute_gap
+    if program.reference > 0:
+        proven += certificate.rounding
+    if program.relative(proven) <= asked_gap:
+        return Status.CERTIFIED
+    return Status.INACCURATE if otherwise is Status.CERTIFIED else otherwise
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +55,7 @@ class Solution:
     backend : str
         Name of the backend that solved it.
     status : Status
+        CERTIFIED if ``certificate`` proves the asked gap: gap and rounding together are within it.
     message : str
         The backend's final message, to be read by the user.
     weights : (P, C) array
@@ -81,6 +100,9 @@ class Solution:
         verdict = f"{self.status.value}: relative gap {reached:.2g}"
         if reached > self.asked_gap:
             verdict += f", {reached / self.asked_gap:.2g} times the asked {self.asked_gap:.2g}"
+        elif self.status is not Status.CERTIFIED:
+            rounding = self.program.relative(self.certificate.rounding)
+            verdict += f", rounding up to {rounding:.2g}, together above {self.asked_gap:.2g}"
         return f"{self.backend}: {verdict} ({self.message})"
 
     @property
@@ -184,14 +206,9 @@ class Solution:
         if not complete:
             message += "; dependent atoms remain, because rounding could raise the objective"
         certificate = certify_answer(self.program, weights, intercept, [self.dual_point], "solve")
-        status = self.status
-        if certificate.relative_gap <= self.asked_gap:
-            status = Status.CERTIFIED
-        elif status is Status.CERTIFIED:
-            status = Status.INACCURATE
         return replace(
             self,
-            status=status,
+            status=status_of(self.program, certificate, self.asked_gap, self.status),
             message=message,
             weights=weights,
             intercept=intercept,

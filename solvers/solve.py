@@ -16,7 +16,7 @@ from .backend import Backend, BackendUnavailable, ProgramNotAccepted
 from .clock import now
 from .monitor import Monitor, Progress
 from .registry import BACKENDS, find_backend
-from .solution import Solution, Status
+from .solution import INTERRUPTED, Solution, Status, status_of
 from .units import Answer, Units
 
 _UNEVEN = 1_000  # ratio of column lengths from which on newton is preferred
@@ -153,10 +153,10 @@ def solve(
     return _solve_from(program, chosen, gap, time_limit, callback, start, options)
 
 
-def solve_from(program: ConvexProgram, gap: float, start: Answer) -> Solution:
+def solve_from(program: ConvexProgram, gap: float, start: Answer, time_limit: float) -> Solution:
     """Solve with the default backend from W (P, C), b (C,) and V (N, C) on."""
-    _check(program, gap, np.inf)
-    return _solve_from(program, choose("auto", program), gap, np.inf, None, start, {})
+    _check(program, gap, time_limit)
+    return _solve_from(program, choose("auto", program), gap, time_limit, None, start, {})
 
 
 def _solve_from(
@@ -235,7 +235,7 @@ def path(
         )
         start = found.weights, found.intercept, found.dual_point
         solutions.append(units.back(found, each))
-        if found.status is Status.INTERRUPTED:
+        if found.message == INTERRUPTED:
             break
     return solutions
 
@@ -257,7 +257,7 @@ def _solve(
     interrupted, late, certificate = False, False, None
     try:
         if monitor.settle_at_zero():
-            return _solution(chosen, monitor, "W = 0 meets the asked gap", 0.0, None), model
+            return _solution(chosen, monitor, _at_zero(monitor.program), 0.0, None), model
         if model is None:
             model = chosen.compile(monitor.program)
         else:
@@ -268,10 +268,22 @@ def _solve(
         late = monitor.out_of_time
         certificate = monitor.settle()
     except KeyboardInterrupt:
-        message, interrupted = "interrupted", True
+        message, interrupted = INTERRUPTED, True
         compile_seconds = compile_seconds or now() - begun
     stop = Status.INTERRUPTED if interrupted else Status.TIME_LIMIT if late else None
     return _solution(chosen, monitor, message, compile_seconds, stop, certificate), model
+
+
+def _at_zero(program: ConvexProgram) -> str:
+    """Say that W = 0 meets the asked gap, and whether b only approaches the infimum."""
+    message = "W = 0 meets the asked gap"
+    classes = program.loss.labels or not program.loss.separable
+    if program.intercept and classes and program.reference == 0:
+        # at twice the labels the hinges are 0; a loss that still falls has no least b
+        slopes = program.loss.gradient(2.0 * program.target, program.target)
+        if slopes[program.row_weights > 0].any():
+            message += "; the infimum 0 is not attained: the loss of one class falls as b grows"
+    return message
 
 
 def _check(program: ConvexProgram, gap: float, time_limit: float) -> None:
@@ -314,12 +326,8 @@ def _solution(
         certificate = certify_answer(
             monitor.program, monitor.weights, monitor.intercept, [monitor.dual_point], "solve"
         )
-    if certificate.relative_gap <= monitor.asked_gap:
-        status = Status.CERTIFIED
-    elif stop is not None:
-        status = stop
-    else:
-        status = Status.INACCURATE if monitor.answered else Status.FAILED
+    ended = Status.INACCURATE if monitor.answered else Status.FAILED
+    status = status_of(monitor.program, certificate, monitor.asked_gap, stop or ended)
     return Solution(
         program=monitor.program,
         backend=chosen.name,

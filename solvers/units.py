@@ -18,7 +18,7 @@ from ..dictionaries import DenseMatrix, Design
 from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram
 from ..formulations.losses import Loss
-from .solution import Solution, Status
+from .solution import Solution, status_of
 
 _FAR = 4  # powers of 2 between typical entries and 1, above which a scaled copy is made
 _OFF = 100.0  # means above this multiple of the spread make a centred copy
@@ -96,15 +96,10 @@ class Units:
             intercept = intercept - self.centre @ weights
         point = solution.dual_point * self.slope * self.mass
         certificate = certify_answer(program, weights, intercept, [point], "solve")
-        status = solution.status
-        if certificate.relative_gap <= solution.asked_gap:
-            status = Status.CERTIFIED
-        elif status is Status.CERTIFIED:
-            status = Status.INACCURATE
         return replace(
             solution,
             program=program,
-            status=status,
+            status=status_of(program, certificate, solution.asked_gap, solution.status),
             weights=weights,
             intercept=intercept,
             dual_point=certificate.dual_point,

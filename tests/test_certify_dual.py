@@ -1,14 +1,18 @@
 """certify: dual points of weights on kinks, and of a solve; answers of any shape and size."""
 
 import warnings
+from time import perf_counter
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.optimize import linprog
 from sklearn.linear_model import LogisticRegression
 
 import bidual as bd
 
+from covering import examples
 from exact_values import exact_dual, exact_primal
 from programs import random_program
 
@@ -145,3 +149,69 @@ def test_fits_that_overflow_name_the_weights(loss, real):
         for dual in ("weights", "solve"):
             with pytest.raises(ValueError, match=r"^weights: expected a finite D W"):
                 bd.certify(program, weights=np.full((15, 2), 1.7e308), dual=dual)
+
+
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from(["hinge", "absolute", "huber", "logistic"]),
+    st.sampled_from(sorted(bd.PENALTIES)),
+    st.booleans(),
+    st.sampled_from([1e-9, 0.002, np.inf]),
+)
+@examples(40)
+def test_a_solve_or_a_given_point_never_makes_the_certificate_worse(
+    seed, loss, penalty, intercept, seconds
+):
+    rng = np.random.default_rng(seed)
+    program = random_program(loss, intercept, int(rng.integers(1, 3)), seed % 97, penalty=penalty)
+    best = bd.solve(program, gap=1e-7)
+    W = np.round(best.weights, int(rng.integers(0, 4)))
+    if rng.random() < 0.3:  # optimal weights, on kinks
+        W = best.weights
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*lie on kinks")
+        plain = bd.certify(program, weights=W)
+        solved = bd.certify(program, weights=W, dual="solve", time_limit=seconds)
+        poor = rng.normal(size=program.target.shape)
+        given_point = bd.certify(program, weights=W, dual_point=poor)
+    room = 1e-12 * program.reference
+    assert solved.absolute_gap <= plain.absolute_gap + room
+    # a given point stands for those on kinks only where it proves the gap of a solve
+    assert given_point.relative_gap <= max(plain.relative_gap, 1e-6) + 1e-12
+    assert ("kinks" in str(plain)) == (plain.kinks > 0 and plain.relative_gap > 1e-6)
+
+
+def test_ctrl_c_in_the_solve_of_a_certificate_reaches_the_caller(monkeypatch):
+    program = random_program("hinge", True, 1, 0, rows=40)
+    offers = []
+
+    def interrupted(self, *arguments):
+        offers.append(arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bidual.solvers.monitor.Monitor.settle", interrupted)
+    W = np.zeros((15, 1))
+    # the interrupt came after the gap was reached, and ends a path all the same
+    assert bd.solve(program).status is bd.Status.CERTIFIED
+    assert len(bd.path(program, [program.strength] * 3)) == 1
+    with pytest.raises(KeyboardInterrupt):
+        bd.certify(program, weights=W, dual="solve")
+    assert len(offers) == 3
+
+
+def test_a_time_limit_bounds_the_solve_of_a_certificate():
+    rng = np.random.default_rng(0)
+    D = bd.BinaryMatrix.from_dense(rng.random((400, 300)) < 0.5)
+    y = np.where(rng.random(400) < 0.5, 1.0, -1.0)
+    program = bd.ConvexProgram(D, y, "hinge", 1e-5, intercept=True)
+    W = 1e-2 * rng.normal(size=300)
+    bd.certify(program, weights=W, dual="solve", time_limit=0.1)  # compiles
+    start = perf_counter()
+    found = bd.certify(program, weights=W, dual="solve", time_limit=0.1)
+    assert perf_counter() - start < 3.0
+    assert found.dual_source == "solve"
+    for wrong in (0.0, -1.0, np.nan, "1"):
+        with pytest.raises(ValueError, match=r"^time_limit: expected seconds > 0"):
+            bd.certify(program, weights=W, dual="solve", time_limit=wrong)
+    with pytest.raises(ValueError, match=r"^time_limit: .*only together with dual='solve'"):
+        bd.certify(program, weights=W, time_limit=1.0)

@@ -251,7 +251,7 @@ def test_an_interrupt_within_a_solve_ends_it_too(last, monkeypatch):
         weights = np.zeros_like(solution.weights)
         certificate = bd.certify(program, weights=weights)
         parts = {"weights": weights, "certificate": certificate}
-        return replace(solution, status=bd.Status.INTERRUPTED, **parts)
+        return replace(solution, status=bd.Status.INTERRUPTED, message="interrupted", **parts)
 
     monkeypatch.setattr(column_generation, "solve", interrupted)
     grown = grow(LIF, X, y, strength=1e-3)

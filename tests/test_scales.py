@@ -61,7 +61,12 @@ def test_targets_may_be_far_from_the_delta_of_huber(name, size):
     # 1e3: nearly the absolute loss; far below 1 the squared loss exactly
     program = resized("huber", size, delta=1.0)
     solution = bd.solve(program, name, gap=GAPS[name])
-    assert solution.status is bd.Status.CERTIFIED, solution
+    assert solution.certificate.relative_gap <= GAPS[name], solution
+    if size == 1e-160:  # the objective has about 10 bits
+        assert solution.status is bd.Status.INACCURATE
+        assert "rounding up to" in str(solution)
+    else:
+        assert solution.status is bd.Status.CERTIFIED, solution
 
 
 @each_backend

@@ -21,7 +21,7 @@ from ...dictionaries import BinaryMatrix, GivenWitnesses, Layer, SpikeDictionary
 from ...dictionaries.validation import Array
 from ...formulations import ConvexProgram
 from ..clock import now
-from ..solution import Solution, Status
+from ..solution import INTERRUPTED, Solution, Status, status_of
 from ..solve import solve
 from .pricing import Priced, Pricing, Question, Witness
 
@@ -211,7 +211,7 @@ class ColumnGeneration:
             time_limit=max(self._seconds, 1e-3),
             warm_start=before,
         )
-        if solution.status is Status.INTERRUPTED and self.solution is not None:
+        if solution.message == INTERRUPTED and self.solution is not None:
             raise KeyboardInterrupt  # the answer of the previous round is no worse
         swapped = self._before is not None
         if before is None or swapped or not self._rose(solution, before):
@@ -228,12 +228,12 @@ class ColumnGeneration:
         certificate = certify_answer(
             before.program, before.weights, before.intercept, [point], "solve"
         )
-        reached = certificate.relative_gap <= before.asked_gap
+        status = status_of(before.program, certificate, before.asked_gap, Status.INACCURATE)
         return replace(
             before,
             certificate=certificate,
             dual_point=certificate.dual_point,
-            status=Status.CERTIFIED if reached else Status.INACCURATE,
+            status=status,
         )
 
     def _priced(self, solution: Solution, room: int) -> Priced:

@@ -1,0 +1,94 @@
+"""Dual points whose sums are exact in float64, for strengths near the rounding of prices.
+
+At such strengths, and at 0, a price that is 0 but for rounding would shrink V to nothing. On a
+coarse enough grid of powers of 2 no sum of entries of V rounds: sums for an intercept are exactly
+0, and so are prices of atoms that V is orthogonal to. With an intercept, a constant column is
+priced 0 for any entry: its weight belongs to the intercept, which is free.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..dictionaries import BinaryMatrix, DenseMatrix
+from ..dictionaries.validation import Array
+from ..formulations import ConvexProgram
+
+_MOST_BITS = 1074  # of the smallest float64
+_LOW = 1e6  # times the rounding of prices; 1e-6 of the sums, to which gaps are then proven
+_INTEGER = 52  # bits of sums of absolute entries
+
+
+def low_strength(program: ConvexProgram, V: Array) -> bool:
+    """Tell whether the rounding of prices at V (N, C) matters beside the strength."""
+    room = program.price_room(V) + len(V) * math.ulp(0.0)  # products underflow
+    return bool(program.strength <= _LOW * room)
+
+
+def exact_sums(program: ConvexProgram, V: Array) -> Array | None:
+    """Return a V (N, C) near the given one, in the domain, of which no sum rounds.
+
+    Return None for a loss of a user's own, or if V is 0 or too large or too small.
+    """
+    from .dual_grid import feasible_integers  # slow import
+    from .exact_terms import EXACT_LOSSES
+
+    total = float(np.abs(V).sum())
+    if type(program.loss) not in EXACT_LOSSES or not 0.0 < total < np.inf:
+        return None
+    bits = _INTEGER - math.frexp(total)[1]
+    if bits > _MOST_BITS:
+        return None
+    # without atoms that fire, the only constraints are the domain and the sums
+    silent = BinaryMatrix.from_dense(np.zeros((len(V), 1), dtype=bool))
+    free = ConvexProgram(
+        silent, program.target, program.loss, 0.0, program.row_weights, program.intercept
+    )
+    found: Array = np.ldexp(feasible_integers(free, V, bits).astype(np.float64), -bits)
+    return found
+
+
+def sums_are_exact(V: Array) -> bool:
+    """Tell whether no sum of entries of V rounds, in any order."""
+    for v in V.T:
+        most = float(max(v[v > 0].sum(), -v[v < 0].sum()))  # sums of any entries are between
+        if not np.isfinite(most) or np.remainder(v, math.ulp(most)).any():
+            return False
+    return True
+
+
+def prices_are_exact(program: ConvexProgram, V: Array) -> bool:
+    """Tell whether ``exact_prices`` at V are exact, and sums of V are 0 for an intercept."""
+    if not sums_are_exact(V) or (program.intercept and V.sum(axis=0).any()):
+        return False
+    if not isinstance(program.design, DenseMatrix) or not V.any():
+        return True
+    units = np.isin(program.design.to_dense(), (-1.0, 0.0, 1.0)).all(axis=0)
+    return bool((units | _constant_columns(program)).all())
+
+
+def _constant_columns(program: ConvexProgram) -> NDArray[np.bool_]:
+    """Tell which columns of a real matrix an intercept stands for."""
+    if not program.intercept:
+        return np.zeros(program.design.shape[1], dtype=bool)
+    D = program.design.to_dense()[program.row_weights > 0]
+    constant: NDArray[np.bool_] = (D[0] == D).all(axis=0)
+    return constant
+
+
+def exact_prices(program: ConvexProgram, V: Array, active: NDArray[np.intp]) -> tuple[Array, Array]:
+    """Return the largest prices (B,) at V with exact sums, and the prices (A, C) of some atoms.
+
+    Those of -1, 0 and 1, and of constant columns beside an intercept, are exact.
+    """
+    largest, prices = program.price(V, active)
+    if not isinstance(program.design, DenseMatrix):
+        return largest, prices
+    constant = _constant_columns(program)
+    if not constant.any():
+        return largest, prices
+    prices = np.where(constant[active][:, None], 0.0, prices)
+    if constant.all():
+        return np.zeros_like(largest), prices
+    return program.take(~constant).largest_prices(V), prices

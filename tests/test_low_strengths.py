@@ -1,0 +1,136 @@
+"""Strengths near the rounding of prices, and 0: what W = 0 proves there, in rational arithmetic."""
+
+import warnings
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import bidual as bd
+
+from covering import examples
+from exact_values import exact_dual, exact_primal
+
+LOW = (0.0, 5e-324, 1e-300, 1e-18, 1e-12, 1e-10)
+
+
+def free_columns(kind, rng, n):
+    """A design that cannot beat an intercept: its columns are constant or 0."""
+    columns = {"ones": [1.0], "zeros": [0.0, 0.0], "both": [0.0, 1.0, 1.0]}[kind]
+    D = np.tile(columns, (n, 1))
+    if rng.random() < 0.5:
+        return bd.BinaryMatrix.from_dense(D)
+    return bd.DenseMatrix(D * rng.choice([-1.7, 0.3, 1.0, 1e-120, 1e80], len(columns)))
+
+
+def targets_for(loss, rng, n, outputs):
+    """Targets of both or more classes, or numbers."""
+    if loss == "softmax":
+        return np.eye(outputs + 1)[np.arange(n) % (outputs + 1)]
+    if bd.LOSSES[loss].labels:
+        y = np.where(rng.random((n, outputs)) < 0.5, 1.0, -1.0)
+        y[0], y[1] = 1.0, -1.0
+        return y
+    return rng.normal(size=(n, outputs)) * rng.choice([1e-3, 1.0, 1e6])
+
+
+def assert_settled(program, gap=1e-6):
+    """W = 0 is certified before any backend, and rational arithmetic agrees."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = bd.solve(program, gap=gap)
+    proof = found.certificate
+    assert found.status is bd.Status.CERTIFIED, (found, program, proof)
+    assert not found.weights.any()
+    assert found.iterations == 0
+    dual = exact_dual(program, proof.dual_point)
+    primal = exact_primal(program, found.weights, found.intercept)
+    assert primal - dual <= Fraction(proof.absolute_gap) + Fraction(proof.rounding)
+    assert primal - dual <= Fraction(gap) * Fraction(program.reference)
+
+
+@given(
+    st.integers(0, 2**32),
+    st.sampled_from(sorted(bd.LOSSES)),
+    st.sampled_from(sorted(bd.PENALTIES)),
+    st.sampled_from(["ones", "zeros", "both"]),
+    st.sampled_from(LOW),
+)
+@examples(150)
+def test_where_an_intercept_leaves_nothing_to_columns_zero_is_certified(
+    seed, loss, penalty, kind, strength
+):
+    rng = np.random.default_rng(seed)
+    n, outputs = int(rng.integers(2, 40)), int(rng.integers(1, 3))
+    n = max(n, outputs + 1)
+    a = rng.random(n) + 0.01 if rng.random() < 0.5 else None
+    y = targets_for(loss, rng, n, outputs)
+    program = bd.ConvexProgram(
+        free_columns(kind, rng, n), y, loss, strength, a, True, penalty=penalty
+    )
+    assert program.lambda_max == 0
+    assert_settled(program)
+
+
+@pytest.mark.parametrize("strength", LOW)
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge", "logistic", "absolute", "squared"])
+def test_a_column_of_ones_that_balanced_targets_cannot_use_is_left_alone(loss, strength):
+    # sums of 1 / n in order round; an odd number of pairs
+    for n in (6, 14, 22):
+        y = np.repeat([1.0, -1.0], n // 2)
+        D = bd.BinaryMatrix.from_dense(np.ones((n, 1)))
+        assert_settled(bd.ConvexProgram(D, y, loss, strength))
+        assert_settled(bd.ConvexProgram(D.take([0, 0]), y, loss, strength, intercept=True))
+
+
+@pytest.mark.parametrize("strength", LOW)
+@pytest.mark.parametrize("loss", ["hinge", "squared_hinge", "logistic", "softmax"])
+def test_one_class_with_an_intercept_needs_no_weights(loss, strength):
+    D = bd.BinaryMatrix.from_dense(np.random.default_rng(2).random((9, 4)) < 0.5)
+    y = np.eye(3)[np.zeros(9, dtype=int)] if loss == "softmax" else np.ones(9)
+    found = bd.solve(bd.ConvexProgram(D, y, loss, strength, intercept=True))
+    assert found.status is bd.Status.CERTIFIED
+    assert not found.weights.any()
+    assert found.certificate.primal == 0
+    # exp(-b) is above 0 for every b, max(0, 1 - b) is not
+    assert ("is not attained" in found.message) == (loss in ("logistic", "softmax"))
+
+
+@pytest.mark.parametrize("strength", [0.0, 1e-300, 1e-18])
+def test_a_column_that_helps_is_not_settled_at_zero(strength):
+    # the columns can fit the targets: no dual point but 0 is feasible
+    D = bd.BinaryMatrix.from_dense([[1, 1], [1, 0], [1, 0], [1, 1]])
+    program = bd.ConvexProgram(D, [1.0, -1.0, -1.0, 1.0], "squared", strength, intercept=True)
+    assert program.lambda_max == 0.5
+    found = bd.solve(program, gap=1e-6)
+    assert found.weights.any()
+    assert found.certificate.primal < 1e-6 * program.reference
+
+
+@given(st.integers(0, 2**32))
+@examples(100)
+def test_certified_counts_the_rounding(seed):
+    # targets far from 0: fits round by more than small gaps
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 30))
+    y = rng.normal(size=n) + 10.0 ** rng.uniform(0, 12)
+    D = bd.BinaryMatrix.from_dense(rng.random((n, 6)) < 0.5)
+    loss = str(rng.choice(["squared", "absolute", "huber"]))
+    program = bd.ConvexProgram(D, y, loss, 0.0, intercept=True)
+    program = program.with_strength(program.lambda_max * 10.0 ** rng.uniform(-14, 0.1))
+    gap = 10.0 ** rng.uniform(-14, -2)
+    found = bd.solve(program, gap=gap, time_limit=0.05)
+    proof, reference = found.certificate, Fraction(program.reference)
+    both = Fraction(proof.absolute_gap) + Fraction(float(np.nan_to_num(proof.rounding)))
+    near = abs(float(both / reference) - gap) < 1e-12 * gap
+    certified = found.status is bd.Status.CERTIFIED
+    assert near or certified == (both <= Fraction(gap) * reference)
+    if certified:
+        primal = exact_primal(program, found.weights, found.intercept)
+        assert primal - exact_dual(program, proof.dual_point) <= Fraction(gap) * reference * (
+            1 + Fraction(1, 10**12)
+        )
+    elif proof.relative_gap <= gap:
+        assert "rounding up to" in str(found)
