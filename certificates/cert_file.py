@@ -4,11 +4,9 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterator
-from os import PathLike
-from typing import Any
+from typing import IO, Any
 
 from ..dictionaries import BinaryMatrix
-from ..dictionaries.files.replacing import replacing
 from . import checker
 from .checker import EXTRA_NAME, MOST_STATEMENT_BYTES, NAMES
 
@@ -17,12 +15,12 @@ _DATE = (1980, 1, 1, 0, 0, 0)  # equal certificates give equal bytes
 
 
 def write(
-    path: str | PathLike[str],
+    file: IO[bytes],
     statement: dict[str, Any],
     design: BinaryMatrix,
     completeness: dict[str, Any] | None,
 ) -> None:
-    """Write a certificate, whole or not at all, that is not too large for the checker."""
+    """Write a certificate to a file; raise ValueError before if it is too large for the checker."""
     contents = {NAMES[0]: _json(statement)}
     if completeness is not None:
         contents[EXTRA_NAME] = _json(completeness)
@@ -33,7 +31,7 @@ def write(
                 f"limit of the checker, got {len(text)}; use fewer rows or outputs"
             )
     _check_work(statement)
-    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+    with zipfile.ZipFile(file, "w") as archive:
         for name, text in contents.items():
             archive.writestr(zipfile.ZipInfo(name, _DATE), text)
         with archive.open(zipfile.ZipInfo(NAMES[1], _DATE), "w", force_zip64=True) as columns:

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 from fractions import Fraction
 from os import PathLike
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..dictionaries.files.replacing import replacing
 from ..formulations import ConvexProgram
 from . import cert_file
 from .certificate import SOURCES, DualSource
@@ -97,8 +98,19 @@ class ExactCertificate:
             If the file cannot be written.
         """
         shown = completeness(self.program) if complete is True else complete or None
-        statement = _statement(self, cert_file.columns_sha256(self.program.design))
-        cert_file.write(path, statement, self.program.design, shown)
+        with replacing(path) as file:
+            write(self, file, shown)
+
+
+def write(
+    certificate: ExactCertificate, file: IO[bytes], shown: dict[str, Any] | None = None
+) -> None:
+    """Write a certificate to an open file, with the result of :func:`bidual.completeness`.
+
+    Raise ValueError if the checker would refuse the file.
+    """
+    design = certificate.program.design
+    cert_file.write(file, _statement(certificate, cert_file.columns_sha256(design)), design, shown)
 
 
 def _statement(certificate: ExactCertificate, sha256: str) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from .. import BinaryMatrix
-from ..dictionaries.validation import printable
+from ..dictionaries.validation import MOST_DEFLATED
+from ..kernels.text import printable
 
 _NUMBERS = "biuf"  # kinds of dtypes
 _MOST_HEAD = 10_000  # bytes; NumPy's own limit
-_MOST_DEFLATED = 1032  # the most bytes that deflate makes of one
 _PACKED = b"BIDUAL"
 _WANTED = "an .npy file of real numbers, or an .npz file of one such array"
 
@@ -89,7 +89,7 @@ def _only_member(file: IO[bytes], size: int, kinds: str) -> NDArray[Any]:
         info = members[0]
         most = {
             zipfile.ZIP_STORED: info.compress_size,
-            zipfile.ZIP_DEFLATED: _MOST_DEFLATED * (info.compress_size + 1),
+            zipfile.ZIP_DEFLATED: MOST_DEFLATED * (info.compress_size + 1),
         }.get(info.compress_type, -1)
         if info.compress_size > size or info.file_size > most:
             raise ValueError(f"a member of {info.file_size} bytes in a file of {size}")

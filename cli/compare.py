@@ -30,7 +30,7 @@ from .. import (
 )
 from ..dictionaries.files.replacing import replacing
 from ..dictionaries.live_line import LiveLine
-from .terminal import printable
+from ..kernels.text import printable
 from .tiny import tiny_program
 
 _HIDDEN = (64, 32)

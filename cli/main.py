@@ -11,24 +11,16 @@ from collections.abc import Sequence
 from importlib import import_module
 from importlib.metadata import version
 from io import TextIOWrapper
-from typing import NoReturn
 
-from .terminal import printable
+from ..kernels.text import printable
+from .terminal import Parser
 
 COMMANDS = ("demo", "compare", "certify", "verify", "backends")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Parser whose errors hold no control characters of the arguments."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print the usage and the message, and exit with status 2."""
-        super().error(printable(message))
-
-
 def build_parser(names: Sequence[str] = COMMANDS) -> argparse.ArgumentParser:
     """Return the parser of these commands; only their files are imported."""
-    parser = _Parser(
+    parser = Parser(
         prog="bidual",
         description=(
             "Train threshold and spiking networks as convex programs, on any solver, "

@@ -5,7 +5,7 @@ from decimal import ROUND_CEILING
 from typing import Any
 
 from ..certificates import checker, completeness
-from .terminal import printable
+from ..kernels.text import printable
 
 
 def add_parser(commands: Any) -> None:

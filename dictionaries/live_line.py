@@ -3,7 +3,7 @@
 import sys
 import time
 
-from .validation import printable
+from ..kernels.text import printable
 
 
 class LiveLine:

@@ -9,6 +9,7 @@ from typing import Any, Self, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..kernels.text import printable
 from .claims import check_parts, first_wrong_atom
 from .class_record import ClassRecord
 from .class_record import Readout as Readout
@@ -22,7 +23,6 @@ from .matrix.distinct_columns import DistinctColumns
 from .matrix.operands import column_numbers
 from .rollout import roll_columns
 from .rounding import lowest_bits, spikes_within_rounding
-from .validation import printable
 from .witnesses.records import from_record, to_record
 from .witnesses.sampled import SampledWitnesses, Witnesses
 

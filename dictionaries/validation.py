@@ -17,6 +17,8 @@ from scipy import sparse
 
 Array = NDArray[np.float64]
 
+MOST_DEFLATED = 1032  # the most bytes that deflate makes of one
+
 _COMPLEX = "a complex number"
 _OTHERS = {"c": "complex numbers", "S": "bytes", "U": "strings", "T": "strings"}
 _PLAIN = {float, int, bool, str, np.float64}  # entries of lists that need no look inside
@@ -26,22 +28,6 @@ def is_number(value: object) -> bool:
     """Tell whether a value is a real number of Python or NumPy, and not a bool."""
     # NumPy counts a time span as a whole number
     return isinstance(value, Real) and not isinstance(value, bool | np.timedelta64)
-
-
-def printable(text: object) -> str:
-    r"""Return a text for a terminal: control characters and the like escaped as in Python.
-
-    Names and contents of files may come from strangers; raw escapes could rewrite the screen.
-
-    Examples
-    --------
-    >>> from bidual.dictionaries.validation import printable
-    >>> print(printable("café\x1b[2J\n"))
-    café\x1b[2J\n
-    """
-    return "".join(
-        character if character.isprintable() else ascii(character)[1:-1] for character in str(text)
-    )
 
 
 def check_number(name: str, value: Any, zero: bool = False) -> None:
@@ -141,7 +127,10 @@ def finite_array(name: str, values: ArrayLike, *shape: int) -> Array:
     """
     array = real_array(name, values)
     if array.shape != shape and not (shape[-1] == 1 and array.shape == shape[:-1]):
-        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}")
+        turned = array.ndim == len(shape) == 2 and array.shape == shape[::-1]
+        # coef_ of scikit-learn has a row per output
+        hint = "; transpose it, as in coef_.T" if turned else ""
+        raise ValueError(f"{name}: expected shape {shape}, got {array.shape}{hint}")
     if not np.isfinite(array).all():
         raise ValueError(f"{name}: expected finite numbers, got NaN or infinity")
     return array.reshape(shape)

@@ -25,8 +25,8 @@ from ..dictionaries import GivenWitnesses, InputGrid
 from ..dictionaries.files.packed_file import open_packed
 from ..dictionaries.files.packed_head import Path, words_for
 from ..dictionaries.files.packed_writer import write_packed
-from ..dictionaries.validation import printable
 from ..dictionaries.witnesses.records import from_record, to_record
+from ..kernels.text import printable
 from .labels import checked_labels
 
 _VERSION = 3

@@ -13,8 +13,9 @@ from ..dictionaries import InputGrid, Layer, Readout, SpikeDictionary, as_sequen
 from ..dictionaries.files.packed_head import Path
 from ..dictionaries.rollout import spike_counts
 from ..dictionaries.rounding import spikes_within_rounding
-from ..dictionaries.validation import check_whole, is_number, printable, real_array, shown
+from ..dictionaries.validation import check_whole, is_number, real_array, shown
 from ..dictionaries.witnesses.sampled import check_widths
+from ..kernels.text import printable
 from .copies import subnetworks_of_atoms
 from .files import read_network, write_network
 from .labels import checked_labels, chosen_labels

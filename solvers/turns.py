@@ -8,6 +8,9 @@ from .monitor import Monitor
 
 T = TypeVar("T")
 
+LATE = "time limit"  # last words of a block
+STUCK = "no further progress in float64"
+
 _MOST = 0.98  # of a share: a solver that ends later has used it up
 
 

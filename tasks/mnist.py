@@ -12,14 +12,14 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..dictionaries.validation import printable
+from ..dictionaries.validation import MOST_DEFLATED
+from ..kernels.text import printable
 from .arguments import Split, check_split
 from .splits import choose
 
 _SIDE = 28
 _PREFIXES = ("", "t10k-", "train-")
 _KINDS = ("images-idx3-ubyte", "labels-idx1-ubyte")
-_MOST_DEFLATED = 1032  # the most bytes that deflate makes of one
 
 
 def mnist(
@@ -127,7 +127,7 @@ def _values(file: IO[Any], path: Path, shape: tuple[int, ...]) -> NDArray[np.uin
     """Read the bytes after the head, and no more than the head announces."""
     size, stored = math.prod(shape), os.fstat(file.fileno()).st_size
     content = b""
-    if size <= stored * (_MOST_DEFLATED if path.suffix == ".gz" else 1):
+    if size <= stored * (MOST_DEFLATED if path.suffix == ".gz" else 1):
         content = file.read(size)
     if len(content) < size or file.read(1):
         raise ValueError(

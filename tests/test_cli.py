@@ -382,6 +382,146 @@ def test_certify_tells_bad_input_in_a_line_and_writes_nothing(tmp_path, capsys, 
     assert not Path("answer.cert").exists()
 
 
+def saved(program, **more):
+    """Files of a program's data in this folder, as arguments of certify."""
+    arrays = {"D": program.design.to_dense(), "y": program.target, "a": program.row_weights}
+    for name, array in (arrays | more).items():
+        np.save(f"{name}.npy", array)
+    return ["certify", "D.npy", "y.npy", "W.npy", "--row-weights", "a.npy"]
+
+
+def test_certify_leaves_an_earlier_file_unless_the_new_one_is_proven(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    program = random_program("squared")
+    command = [*saved(program, W=np.zeros((15, 2))), "--strength", "0.1", "--out", "a.cert"]
+    Path("a.cert").write_bytes(b"an earlier file")
+    before = sorted(tmp_path.iterdir())
+
+    def refused(path):
+        raise checker.Refused("of this test")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checker, "check", refused)
+        assert main(command) == 2
+    assert "nothing was written" in capsys.readouterr().err
+    assert Path("a.cert").read_bytes() == b"an earlier file"
+    assert sorted(tmp_path.iterdir()) == before
+    assert main(command) == 0
+    checker.check("a.cert")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("way", ["name", "path", "link", "hard link"])
+def test_certify_does_not_write_over_its_inputs(tmp_path, capsys, monkeypatch, way):
+    monkeypatch.chdir(tmp_path)
+    program = random_program("squared", True)
+    best = bd.solve(program)
+    parts = {"W": best.weights, "b": best.intercept, "V": best.dual_point}
+    command = saved(program, **parts)
+    command += ["--strength", "0.1", "--intercept", "b.npy", "--dual-point", "V.npy"]
+    contents = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for name in "DyaWbV":
+        out = f"{name}.npy"
+        if way == "path":
+            out = os.path.join("..", tmp_path.name, out)
+        elif way != "name":
+            out = f"{name} again"
+            (os.symlink if way == "link" else os.link)(f"{name}.npy", out)
+        assert main([*command, "--out", out]) == 2
+        assert f"out: expected a file of its own, got the input {name}.npy" in (
+            capsys.readouterr().err
+        )
+    assert {path: path.read_bytes() for path in contents} == contents
+
+
+@pytest.mark.parametrize(
+    ("loss", "labels"),
+    [
+        ("hinge", [0, 1, 1, 0, 1]),
+        ("hinge", [True, False, True, False, False]),
+        ("logistic", ["no", "yes", "no", "no", "yes"]),
+        ("softmax", [2, 0, 1, 1, 0]),
+        ("softmax", ["b", "a", "c", "a", "b"]),
+        ("squared", ["b", "a", "c", "a", "b"]),
+        ("squared", [2, 0, 1, 1, 0]),
+        ("squared_hinge", [3, 4, 5, 5, 3]),
+    ],
+)
+def test_certify_takes_the_labels_that_verify_takes(tmp_path, capsys, monkeypatch, loss, labels):
+    monkeypatch.chdir(tmp_path)
+    labels = np.array(labels)
+    classes = np.unique(labels)
+    outputs = classes.size if classes.size > 2 or loss == "softmax" else 1
+    np.save("D.npy", np.random.default_rng(0).random((5, 4)) < 0.5)
+    np.save("y.npy", labels)
+    np.save("W.npy", np.zeros((4, outputs)))
+    assert main(["certify", "D.npy", "y.npy", "W.npy", "--loss", loss, "--strength", "0.1"]) == 0
+    capsys.readouterr()
+    assert main(["verify", "--against", "D.npy", "y.npy", "answer.cert"]) == 0
+    assert "about the given D and Y" in capsys.readouterr().out
+    proven = checker.check("answer.cert")
+    wanted = np.where(labels[:, None] == (classes if outputs > 1 else classes[1:]), 1.0, -1.0)
+    if loss == "softmax":
+        wanted = np.maximum(wanted, 0.0)
+    assert (np.array(proven.targets) == wanted * 2.0**proven.target_bits).all()
+
+
+def test_certify_reads_whole_numbers_as_numbers_where_loss_and_weights_take_them(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    np.save("D.npy", np.eye(4))
+    np.save("y.npy", np.array([0, 3, 1, 2]))
+    np.save("W.npy", np.zeros(4))
+    assert main(["certify", "D.npy", "y.npy", "W.npy", "--strength", "0.1"]) == 0
+    assert np.ravel(checker.check("answer.cert").targets).tolist() == [0, 3, 1, 2]
+
+
+def test_certify_says_where_an_intercept_took_the_weights(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for arguments in (["D.npy", "y.npy", "--intercept", "W.npy"], ["D.npy", "--intercept", "y"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(["certify", *arguments, "--strength", "1"])
+        assert "write --intercept last, or --intercept=FILE" in capsys.readouterr().err
+
+
+def test_certify_says_to_transpose_weights_of_scikit_learn(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for outputs in (1, 3):
+        program = random_program("squared", outputs=outputs)
+        command = [*saved(program, W=np.zeros((outputs, 15))), "--strength", "0.1"]
+        assert main(command) == 2
+        assert (
+            f"weights: expected shape (15, {outputs}), got ({outputs}, 15); transpose it, as in "
+            "coef_.T"
+        ) in capsys.readouterr().err
+        np.save("W.npy", np.zeros((outputs, 15)).T)
+        assert main(command) == 0
+
+
+def test_certify_by_a_solve_takes_a_time_limit_and_warns_in_its_own_words(
+    tmp_path, capsys, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    program = random_program("absolute", True, penalty="group")
+    W = 0.01 * np.ones((15, 2))
+    y = program.design.matvec(W)  # all rows on kinks
+    command = [*saved(program, W=W, y=y), "--loss", "absolute", "--penalty", "group"]
+    command += ["--strength", "0.001", "--intercept"]
+    assert main(command) == 0
+    told = capsys.readouterr()
+    if told.err:
+        assert re.fullmatch(r"bidual: warning: weights: .* rows .*; --solve also .*\n", told.err)
+    plain = checker.check("answer.cert").claims
+    assert main([*command, "--solve", "--time-limit", "5"]) == 0
+    assert not capsys.readouterr().err
+    assert checker.check("answer.cert").claims["gap"] <= 2 * plain["gap"] + 1
+    assert main([*command, "--time-limit", "5"]) == 2
+    assert "time-limit: can be given only together with --solve" in capsys.readouterr().err
+    assert main([*command, "--solve", "--time-limit", "0"]) == 2
+    assert "expected seconds > 0" in capsys.readouterr().err
+
+
 def test_verify_tells_the_class_of_a_complete_dictionary(tmp_path, capsys):
     X = [(*bits, 1) for bits in np.ndindex(2, 2, 2)]
     parity = [(-1.0) ** sum(bits[:3]) for bits in X]

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from ..validation import printable
+from ...kernels.text import printable
 from .packed_head import to_json
 from .replacing import BINARY, create
 

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..validation import any_array, printable
+from ...kernels.text import printable
+from ..validation import any_array
 
 MAGIC = b"BIDUAL\r\n"  # a transfer in text mode changes it, which the reader detects
 _VERSION = 1

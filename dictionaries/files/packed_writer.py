@@ -12,7 +12,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..validation import any_array, printable
+from ...kernels.text import printable
+from ..validation import any_array
 from .journal import Journal, is_begun, open_earlier, write_synced
 from .packed_file import read_packed
 from .packed_head import (

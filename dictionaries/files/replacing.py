@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import IO
 
-from ..validation import printable
+from ...kernels.text import printable
 
 Path = str | os.PathLike[str]
 

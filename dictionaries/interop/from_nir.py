@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ...kernels.text import printable
 from ..neuron import Layer, per_neuron
-from ..validation import Array, is_number, printable, shown
+from ..validation import Array, is_number, shown
 from .linear_maps import LinearMap, linear_map, product
 
 _Ends = dict[str, list[str]]  # for each node, the nodes at the other ends of its edges

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...kernels.text import printable
 from ..neuron import Layer
-from ..validation import printable
 from .linear_maps import LinearMap, linear_map, product
 
 Reader = Callable[[Any, NDArray[np.float64], NDArray[np.float64]], Layer]

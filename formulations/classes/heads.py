@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ...dictionaries import SpikeDictionary
-from ...dictionaries.validation import check_number, is_number, printable, shown
+from ...dictionaries.validation import check_number, is_number, shown
+from ...kernels.text import printable
 from ..losses import Loss
 from ..program import ConvexProgram
 

@@ -35,16 +35,13 @@ from ...kernels import descent
 from ..anderson import Anderson
 from ..backend import Backend
 from ..monitor import Monitor
-from ..turns import Turn, take_turns
+from ..turns import LATE, STUCK, Turn, take_turns
 
 _FIRST = 10  # columns of the first working set
 _SHARE = 0.1  # gap of a working set's program, as a share of the total gap
 _SWEEPS = 10  # sweeps per extrapolation
 _LONGEST = 20  # extrapolations per round, after which all columns are screened again
 _PATIENCE = 10  # extrapolations without progress, after which a working set is stalled
-
-_LATE = "time limit"
-_STUCK = "no further progress in float64"
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ class Lasso(Backend):
 
         def step(k: int, turn: Turn) -> bool:
             words[k] = _solve_block(model, k, monitor, turn)
-            return words[k] == _LATE
+            return words[k] == LATE
 
         take_turns(monitor, range(len(model.program.blocks)), step)
         return ", ".join(sorted(set(words.values())))
@@ -119,13 +116,13 @@ def _solve_block(model: DescentModel, k: int, monitor: Monitor, turn: Turn) -> s
         if monitor.absolute_gaps[k] <= monitor.block_gap:
             return "gap reached"
         if turn.late:
-            return _LATE
+            return LATE
         lengths = row_norms(program.design.rmatvec(certificate.dual_point))
         free &= _may_matter(program, certificate, lengths, curvatures)
         weights[~free] = 0.0
         if not free.any():
             monitor.offer(weights, program.null_intercept, outputs=block)
-            return "gap reached" if monitor.absolute_gaps[k] <= monitor.block_gap else _STUCK
+            return "gap reached" if monitor.absolute_gaps[k] <= monitor.block_gap else STUCK
         in_use = np.flatnonzero(weights.any(axis=1))
         left = int(free.sum())
         size = max(size, 2 * in_use.size)
@@ -134,7 +131,7 @@ def _solve_block(model: DescentModel, k: int, monitor: Monitor, turn: Turn) -> s
         distances[in_use] = -np.inf
         before, working = working, _smallest(distances, min(size, left))
         if stalled and np.isin(working, before).all():
-            return _STUCK
+            return STUCK
         # screened columns contribute no gap
         goal = monitor.block_gap if working.size == left else _SHARE * certificate.absolute_gap
         alone = program.take(working)

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ...dictionaries.files.replacing import replacing
-from ...dictionaries.validation import printable
 from ...formulations import ConicForm, ConvexProgram
+from ...kernels.text import printable
 from .conic import ConicAnswer, ConicBackend, Part, Request
 
 _LICENCE_HELP = (

@@ -24,13 +24,10 @@ from ...formulations import ConvexProgram
 from ..backend import Backend
 from ..monitor import Monitor
 from ..process import one_blas_thread
-from ..turns import Turn, take_turns
+from ..turns import LATE, STUCK, Turn, take_turns
 from .proximal_steps import Scales
 from .tuning import TUNING
 from .working_set import descend
-
-_LATE = "time limit"
-_STUCK = "no further progress in float64"
 
 
 class Newton(Backend):
@@ -60,7 +57,7 @@ class Newton(Backend):
             if k not in runs:
                 runs[k] = _solve_block(model, k, monitor, turn)
             words[k] = next(runs[k])
-            return words[k] == _LATE
+            return words[k] == LATE
 
         # most of newton's systems are small: with BLAS threads they take up to seven times as long
         with one_blas_thread.held():
@@ -85,11 +82,11 @@ def _solve_block(whole: ConvexProgram, k: int, monitor: Monitor, turn: Turn) -> 
     stuck, waited, share, by_rows = False, 0, TUNING.share_open, False
     while monitor.absolute_gaps[k] > monitor.block_gap:
         if turn.late:
-            yield _LATE
+            yield LATE
         before = working
         working = _working_set(program.strength, sizes, weights, working)
         if waited == TUNING.patience or (stuck and np.array_equal(before, working)):
-            yield _STUCK
+            yield STUCK
             return
         alone = program.take(working)
         goal = max(share * monitor.absolute_gaps[k], 0.5 * monitor.block_gap)
