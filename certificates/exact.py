@@ -25,6 +25,7 @@ _SHARE = 20  # rounding V may cost at most 1 / _SHARE of the gap
 _WIDE_BITS = 118  # bits of a wide grid: the checker takes 128, and sums of weights need a few
 _CLOSE = 2.0  # times the float gap that the exact gap may be, before a wide grid is tried
 _SMALL = 1e-12  # share of the reference that it may be besides
+_DEAREST = 1e300  # cost of rounding V, beyond which it gets all bits
 _LEAST_BITS, _MOST_BITS = -1000, 2000
 
 
@@ -41,6 +42,7 @@ def check_provable(program: ConvexProgram) -> None:
             )
 
 
+@np.errstate(over="ignore", invalid="ignore")  # of bounds on costs
 def exact_certificate(
     program: ConvexProgram, certificate: Certificate, weights: Any, intercept: Any
 ) -> ExactCertificate:
@@ -175,7 +177,9 @@ def _dual_bits(program: ConvexProgram, V: NDArray[np.float64], dual: float, targ
     # half a unit per row in V y, and shrinking by prices of up to n units
     cost = np.abs(program.target).sum() + 4.0 * n
     if program.strength > 0:
-        cost += 8.0 * math.sqrt(n) * abs(dual) / program.strength
+        cost += 8.0 * math.sqrt(n) * min(abs(dual) / program.strength, _DEAREST)
+    if not cost < _DEAREST:
+        return _checked(most)
     return _checked(min(most, math.frexp(_SHARE * cost / target)[1] if target > 0 else most))
 
 

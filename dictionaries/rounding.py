@@ -1,14 +1,15 @@
-"""Spikes within rounding: those that exact arithmetic might decide otherwise.
+"""Count the spikes that rounding may change.
 
-A rollout computes in float64. Where all sums are exact, its spikes are those of rational
-arithmetic. Elsewhere a membrane u differs from the exact one by at most
+A rollout computes in float64. If all sums are exact, its spikes are those of rational arithmetic.
+If sums round, a membrane u differs from the exact one by at most
 
     e[t] = leak * e[t-1] + (2 K + 12) * (2**-53 * a[t] + 2**-1074),
     a[t] = leak |u[t-1]| + |bias| + sum |x||W| + sum s[t-1] |R| + reset * s[t-1],
 
-where K counts the inputs and recurrent inputs of the neuron, and e is 0 after a hard reset. A
-spike is *within rounding* if |u - threshold| <= e. If no spike of a sample is, then all its spikes
-are those of rational arithmetic.
+where K counts the inputs and recurrent inputs of the neuron, and e is 0 after a hard reset.
+The neuron decides *within rounding* at a step if |u - threshold| <= e: exact arithmetic may then
+decide otherwise. If no neuron does so for a sample, all spikes of this sample are those of
+rational arithmetic.
 """
 
 from collections.abc import Sequence
@@ -27,7 +28,7 @@ Array = NDArray[np.float64]
 def spikes_within_rounding(
     sequences: Array, layers: Sequence[Layer], lowest: Array | None = None
 ) -> NDArray[np.int64]:
-    """Count the spikes of each layer (L,) that lie within rounding of their threshold.
+    """Count the steps at which neurons of each layer (L,) decide within rounding.
 
     Parameters
     ----------
@@ -55,7 +56,7 @@ def spikes_within_rounding(
             size = size + np.abs(layer.recurrent).sum(axis=0)
         with np.errstate(divide="ignore"):
             lasting = np.minimum(1.0 / (1.0 - layer.leak), steps)  # sum of leak**t
-        size = 2.0 * lasting * size  # above all parts of u together
+        size = 2.0 * lasting * size  # an upper bound on the sum of all parts of u
         errors.append(float((lasting * _unit_error(layer) * (size + 2.0**-1000)).max()))
         exact.append(size <= 2.0**53 * 2.0 ** _lattice(layer, low, steps))
         low, largest = np.zeros(layer.width), np.ones(layer.width)
@@ -79,7 +80,7 @@ def spikes_within_rounding(
 
 
 def lowest_bits(sequences: Array) -> Array:
-    """Return p (d,) such that the inputs of each column are multiples of 2**p; inf for zeros."""
+    """Return p (d,); the inputs of each column are multiples of 2**p. It is inf for zeros."""
     low = np.full(sequences.shape[2], np.inf)
     for start in range(0, len(sequences), 256):
         low = np.minimum(low, _lowest(sequences[start : start + 256]).min(axis=(0, 1)))
@@ -95,7 +96,7 @@ def _lowest(array: Array) -> Array:
 
 
 def _lattice(layer: Layer, low: Array, steps: int) -> Array:
-    """Return p (m,) such that all parts of u are multiples of 2**p in exact arithmetic."""
+    """Return p (m,); in exact arithmetic all parts of u are multiples of 2**p."""
     found = (_lowest(layer.weights) + low[:, None]).min(axis=0)
     found = np.minimum(found, np.minimum(_lowest(layer.bias), _lowest(layer.reset)))
     if layer.recurrent is not None:
@@ -112,7 +113,10 @@ def _unit_error(layer: Layer) -> float:
 
 
 def _count(signal: Array, layer: Layer, fired: NDArray[np.uint8], free: NDArray[np.bool_]) -> int:
-    """Count the spikes of the neurons ``free`` within rounding, given all spikes (b, T, m)."""
+    """Count the steps at which neurons of the mask ``free`` decide within rounding.
+
+    ``fired`` (b, T, m) are all spikes of the layer.
+    """
     shape = fired.shape[0], layer.width
     u, error, spike = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     size = np.abs(layer.weights)

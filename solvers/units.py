@@ -89,11 +89,16 @@ class Units:
     def back(self, solution: Solution, program: ConvexProgram) -> Solution:
         """Convert an answer in these units into an answer to the original program."""
         weights = solution.weights / self.size * self.fit
-        if self.centre is None and self.fit == self.mass == 1.0:
+        plain = self.centre is None and self.fit == self.mass == 1.0
+        if plain and np.isfinite(weights).all():
             return replace(solution, program=program, weights=weights)
         intercept = solution.intercept * self.fit
         if self.centre is not None:
             intercept = intercept - self.centre @ weights
+        # fits that float64 holds may need weights that it does not
+        held = np.isfinite(weights).all(axis=0) & np.isfinite(intercept)
+        weights = np.where(held, weights, 0.0)
+        intercept = np.where(held, intercept, program.null_intercept)
         point = solution.dual_point * self.slope * self.mass
         certificate = certify_answer(program, weights, intercept, [point], "solve")
         return replace(

@@ -1,5 +1,6 @@
 """certify: dual points of weights on kinks, and of a solve; answers of any shape and size."""
 
+import re
 import warnings
 from time import perf_counter
 
@@ -215,3 +216,55 @@ def test_a_time_limit_bounds_the_solve_of_a_certificate():
             bd.certify(program, weights=W, dual="solve", time_limit=wrong)
     with pytest.raises(ValueError, match=r"^time_limit: .*only together with dual='solve'"):
         bd.certify(program, weights=W, time_limit=1.0)
+
+
+def extreme(seed):
+    """A program of a loss with kinks, with numbers of all sizes; ValueError if it overflows."""
+    rng = np.random.default_rng(seed)
+    n, atoms, outputs = (int(rng.integers(low, high)) for low, high in ((2, 9), (1, 7), (1, 3)))
+    loss = ["hinge", "absolute"][seed % 2]
+    D = (rng.random((n, atoms)) < 0.5).astype(float)
+    design = bd.BinaryMatrix.from_dense(D)
+    if rng.random() < 0.5:
+        design = bd.DenseMatrix(D * rng.normal(size=(n, atoms)) * 10.0 ** rng.uniform(-150, 150))
+    y = np.where(rng.random((n, outputs)) < 0.5, 1.0, -1.0)
+    if loss == "absolute":
+        y = np.round(rng.normal(size=(n, outputs))) * 10.0 ** rng.uniform(-308, 307)
+    a = rng.random(n) * 10.0 ** rng.uniform(-300, 300) + 1e-320
+    penalty = str(rng.choice(["l1", "group"]))
+    program = bd.ConvexProgram(design, y, loss, 0.0, a, bool(rng.random() < 0.5), penalty=penalty)
+    return program.with_strength(program.lambda_max * 10.0 ** rng.uniform(-9, 0))
+
+
+@given(st.integers(0, 2**32))
+@examples(300)
+def test_no_arithmetic_at_kinks_warns_however_extreme_the_numbers(seed):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", ".*lie on kinks")
+        try:
+            program = extreme(seed)
+            found = bd.solve(program, time_limit=0.005)
+            assert np.isfinite(found.weights).all()
+            for W in (found.weights, np.zeros_like(found.weights)):
+                plain = bd.certify(program, weights=W)
+                assert np.isfinite(plain.dual_point).all()
+                if isinstance(program.design, bd.BinaryMatrix):
+                    bd.certify(program, weights=W, exact=True)
+        except ValueError as error:
+            if not re.match("program: |strength: .*got inf|weights: .*best intercept", str(error)):
+                raise
+
+
+def test_least_squares_at_many_kinks_take_seconds():
+    # factors of 3,000 rows would take 10 seconds per call
+    rng = np.random.default_rng(0)
+    D = bd.BinaryMatrix.from_dense(rng.random((3000, 40)) < 0.5)
+    W = np.round(rng.normal(size=(40, 1)), 2)
+    y = D.matvec(W)
+    program = bd.ConvexProgram(D, y, "absolute", 1e-3)
+    start = perf_counter()
+    found = bd.certify(program, weights=W)
+    assert perf_counter() - start < 5.0
+    assert found.kinks == 3000
+    assert found.dual >= 0

@@ -243,15 +243,18 @@ class DenseMatrix:
     def price(self, duals: ArrayLike, columns: ArrayLike, width: int = 1) -> tuple[Array, Array]:
         """Price all columns in one pass, and keep the prices of the chosen columns.
 
-        Arguments and result are those of :meth:`BinaryMatrix.price`.
+        Arguments and result are those of :meth:`BinaryMatrix.price`. Prices that overflow are
+        infinite.
         """
         operand = finite_operand("duals", duals, self.shape[0], self.shape)
         places(columns, self.shape[1])
         check_width(width, operand.shape[1])
-        found = self._array.T @ operand
-        sizes = np.abs(found)
-        if width > 1:
-            sizes = row_norms(found.reshape(len(found), -1, width))
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = self._array.T @ operand
+            found[np.isnan(found)] = np.inf  # of two infinities
+            sizes = np.abs(found)
+            if width > 1:
+                sizes = row_norms(found.reshape(len(found), -1, width))
         return sizes.max(axis=0, initial=0.0), found[
             number_array("columns", columns).astype(np.intp)
         ]
