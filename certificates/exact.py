@@ -133,9 +133,11 @@ def _cause(program: ConvexProgram, certificate: Certificate, found: ExactCertifi
     V, a = certificate.dual_point, program.row_weights
     top = float(np.abs(V).max())
     if certificate.rounding > certificate.absolute_gap:
+        largest = abs(found.weights).max() * Fraction(2) ** -found.weight_bits
+        of = f"dual entries up to {top:.2g}" if top else f"weights up to {float(largest):.2g}"
         rounded = (
-            f"the float gap is below its own rounding, {certificate.rounding:.2g} (dual entries up "
-            f"to {top:.2g}, strength {program.strength:.2g})"
+            f"the float gap is below its own rounding, {certificate.rounding:.2g} ({of}, strength "
+            f"{program.strength:.2g})"
         )
     else:
         rounded = ""

@@ -92,3 +92,11 @@ def exact_prices(program: ConvexProgram, V: Array, active: NDArray[np.intp]) -> 
     if constant.all():
         return np.zeros_like(largest), prices
     return program.take(~constant).largest_prices(V), prices
+
+
+def is_feasible(program: ConvexProgram, V: Array) -> bool:
+    """Tell whether exact prices show that V keeps the strength; False where they are not exact."""
+    if program.penalty.norm is None or not prices_are_exact(program, V):
+        return False
+    none = np.zeros(0, dtype=np.intp)
+    return bool(exact_prices(program, V, none)[0].max() <= program.strength)

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram
-from .exact_sums import low_strength, prices_are_exact
+from .exact_sums import is_feasible, low_strength
 
 _EPSILON = float(np.finfo(np.float64).eps)  # twice the rounding of one operation
 _TINY = float(np.finfo(np.float64).smallest_subnormal)  # the error of an underflow
@@ -35,7 +35,7 @@ def certificate_rounding(program: ConvexProgram, W: Array, b: Array, V: Array) -
     - fits and sums: twice E, plus k u (sum_i |V_i| (r + |y_i|) + |conjugates|);
     - prices: V may exceed its constraint by e = (N + 2) eps max|D| sum_i |V_i|, which costs
       e sum_j norm(W_j) <= e primal / strength at these weights and at the optimum; e is 0 where
-      ``exact_sums.py`` shows that no price rounds;
+      ``exact_sums.py`` shows that V is feasible;
     - sums of V: the rounding of these sums times the largest distance from the null intercept
       of an optimal intercept, 2 max|D| primal / strength plus the spread of the targets;
     - underflow: the smallest float64 per operation, times what multiplies it.
@@ -54,7 +54,7 @@ def certificate_rounding(program: ConvexProgram, W: Array, b: Array, V: Array) -
     magnitude = program.design.magnitude
     share = (n + 2) * _EPSILON
     room = np.sqrt(program.outputs) * (share * magnitude * float(sums.max()) + n * _TINY)
-    if low_strength(program, V) and prices_are_exact(program, V):
+    if low_strength(program, V) and is_feasible(program, V):
         share = room = 0.0
     norms = float(np.abs(W).sum())
     if program.penalty.norm is not None:

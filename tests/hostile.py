@@ -8,8 +8,12 @@ LOSSES, PENALTIES = sorted(bd.LOSSES), sorted(bd.PENALTIES)
 SIZES = (0.0, 0.0, 1.0, 8.0, 30.0, 100.0, 300.0)  # powers of ten
 
 
-def hostile(seed):
-    """A small program, and the share of lambda_max; ValueError if float64 does not hold it."""
+def hostile(seed, wide=False):
+    """A small program at a share of lambda_max; ValueError if float64 does not hold it.
+
+    ``wide`` draws strength 0 and numbers near it too, and columns of real designs from 1e-300 to
+    1e150, the largest whose squares float64 holds.
+    """
     rng = np.random.default_rng(seed)
     n, atoms = int(rng.integers(1, 8)), int(rng.integers(1, 6))
     outputs = int(rng.integers(1, 3))
@@ -29,7 +33,8 @@ def hostile(seed):
     if rng.random() < 0.2:
         D[:, 0] = 0.0  # an atom that never fires
     if real:
-        D = rng.normal(size=(n, atoms)) * 10.0 ** (sizes(atoms) / 4)
+        exponents = sizes(atoms) if wide else sizes(atoms) / 4
+        D = rng.normal(size=(n, atoms)) * 10.0 ** np.minimum(exponents, 150.0)
         D[:, -1] = D[:, 0] * (1 + 1e-9 * rng.normal(size=n))  # a near-duplicate
         if rng.random() < 0.3:
             D = D + 10.0 ** rng.uniform(2, 8) * (rng.random(atoms) < 0.5)
@@ -52,4 +57,6 @@ def hostile(seed):
     design = bd.DenseMatrix(D) if real else bd.BinaryMatrix.from_dense(D)
     program = bd.ConvexProgram(design, y, loss, 0.0, a, intercept, penalty=penalty)
     share = 10.0 ** rng.uniform(-12, np.log10(2.0))
+    if wide and rng.random() < 0.5:
+        share = float(rng.choice([0.0, 0.0, 1e-300, 1e-30, 1e-15]))
     return program.with_strength(share * program.lambda_max)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bidual as bd
+from bidual.certificates.exact_sums import exact_sums, is_feasible, sums_are_exact
 
 from covering import examples
 from exact_values import exact_dual, exact_primal
@@ -134,3 +135,45 @@ def test_certified_counts_the_rounding(seed):
         )
     elif proof.relative_gap <= gap:
         assert "rounding up to" in str(found)
+
+
+@given(st.integers(0, 2**32))
+@examples(300)
+def test_a_point_that_counts_as_feasible_is_so_in_rational_arithmetic(seed):
+    # entries that nearly cancel, shrunk by a rounded factor
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(2, 6))
+    D = rng.integers(0, 2, (n, 3)).astype(float)
+    D[:, 0] = 1.0
+    design = bd.BinaryMatrix.from_dense(D)
+    if rng.random() < 0.5:
+        design = bd.DenseMatrix(D * rng.choice([1.0, -1.0, 0.7], 3))
+    base = rng.normal(size=(n, 1)) * 10.0 ** rng.uniform(-8, 0)
+    V = base - base.mean() + rng.choice([0.0, 1e-17, 1e-9]) * rng.normal(size=(n, 1))
+    largest = np.abs(design.rmatvec(V)).max()
+    V = V * 10.0 ** rng.uniform(-3, 0)
+    strength = float(largest * rng.choice([0.0, 0.5, 1.0, 1.0 + 1e-15]))
+    program = bd.ConvexProgram(
+        design, np.ones(n), "squared", strength, intercept=bool(rng.random() < 0.5)
+    )
+    if np.random.default_rng(seed).random() < 0.5:
+        found = exact_sums(program, V)
+        assert found is None or sums_are_exact(found)
+        V = V if found is None else found
+    if is_feasible(program, V):
+        v = [Fraction(float(x)) for x in V[:, 0]]
+        assert not (program.intercept and sum(v))
+        for column in design.to_dense().T.astype(float):
+            price = sum(Fraction(x) * y for x, y in zip(column.tolist(), v, strict=True))
+            assert abs(price) <= Fraction(strength)
+
+
+def test_exact_certificates_prove_the_same_at_low_strengths():
+    rng = np.random.default_rng(4)
+    for strength in LOW:
+        for loss in sorted(bd.LOSSES):
+            y = targets_for(loss, rng, 9, 2)
+            D = bd.BinaryMatrix.from_dense(np.ones((9, 2)))
+            program = bd.ConvexProgram(D, y, loss, strength, intercept=True)
+            found = bd.solve(program)
+            assert bd.certify(program, found, exact=True).relative_gap <= 1e-11, program
