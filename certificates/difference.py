@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 from fractions import Fraction
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any
 from zipfile import ZipFile
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dictionaries import BinaryMatrix
+from ..dictionaries.validation import file_path
 from ..formulations import ConvexProgram
 from ..formulations.losses import find_loss
 from ..formulations.targets import encode
@@ -60,7 +61,7 @@ def difference(path: str | PathLike[str], program: ConvexProgram) -> str | None:
     """
     if not isinstance(program.design, BinaryMatrix):
         raise ValueError(f"program: expected a 0/1 design (BinaryMatrix), got {program.design!r}")
-    with checker.opened(fspath(path)) as archive:
+    with checker.opened(file_path(path)) as archive:
         proven = checker.prove(archive)
         found = data_difference(
             archive, proven, program.design, program.target, program.row_weights

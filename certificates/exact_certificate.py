@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dictionaries.files.replacing import replacing
+from ..dictionaries.validation import check_flag
 from ..formulations import ConvexProgram
 from . import cert_file
 from .certificate import SOURCES, DualSource
@@ -97,9 +98,10 @@ class ExactCertificate:
         OSError
             If the file cannot be written.
         """
-        shown = completeness(self.program) if complete is True else complete or None
+        if not isinstance(complete, dict):
+            complete = completeness(self.program) if check_flag("complete", complete) else {}
         with replacing(path) as file:
-            write(self, file, shown)
+            write(self, file, complete or None)
 
 
 def write(

@@ -22,7 +22,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .validation import Array, number_array, real_array, shown
+from .validation import Array, check_flag, number_array, real_array, shown
 
 _DEFAULT = -20  # exponent of the default grid
 _BITS = 36  # steps of a grid for d times the largest input, as bits
@@ -161,6 +161,7 @@ class InputGrid:
         ValueError
             As :func:`as_sequences`.
         """
+        scaled, centred = check_flag("scaled", scaled), check_flag("centred", centred)
         X = as_sequences(X)
         inputs = X.shape[2]
         low, high = X.min(axis=(0, 1)), X.max(axis=(0, 1))
@@ -226,7 +227,7 @@ class InputGrid:
         RoundedInputWarning
             If rounding moves an input by more than 2**-20 of the spread of its column in X.
         """
-        X = as_sequences(X, self.inputs)
+        fitted, X = check_flag("fitted", fitted), as_sequences(X, self.inputs)
         low, high = X.min(axis=(0, 1)), X.max(axis=(0, 1))
         steps = 2.0**self.exponents
         reach = np.maximum(np.abs(low - self.offsets), np.abs(high - self.offsets))

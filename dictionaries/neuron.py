@@ -18,12 +18,12 @@ of reset, and these define different networks:
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .validation import is_number, number_array, real_array, shown
+from .validation import check_flag, is_number, number_array, real_array, shown
 
 Reset = float | Literal["delayed", "immediate", "hard"]
 Range = float | tuple[float, float]
@@ -41,13 +41,6 @@ def _check_range(name: str, value: Range, low: float, high: float) -> Range:
         limits = f" in [{low:g}, {high:g}]" if np.isfinite(high) else ""
         raise ValueError(f"{name}: expected finite numbers{limits}, low <= high, got {value!r}")
     return (float(ends[0]), float(ends[1])) if ends.ndim else float(ends)
-
-
-def check_flag(name: str, value: Any) -> bool:
-    """Return a bool; raise ValueError, which names the argument, for any other value."""
-    if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"{name}: expected True or False, got {value!r}")
-    return bool(value)
 
 
 @dataclass(frozen=True)

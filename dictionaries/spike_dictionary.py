@@ -1,6 +1,5 @@
 """SpikeDictionary: distinct atoms with the witness of each."""
 
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -23,6 +22,7 @@ from .matrix.distinct_columns import DistinctColumns
 from .matrix.operands import column_numbers
 from .rollout import roll_columns
 from .rounding import lowest_bits, spikes_within_rounding
+from .validation import file_path
 from .witnesses.records import from_record, to_record
 from .witnesses.sampled import SampledWitnesses, Witnesses
 
@@ -233,7 +233,7 @@ class SpikeDictionary:
             If the file can't be read.
         """
         found = open_packed(path)
-        told, name = found.metadata, printable(os.fspath(path))
+        told, name = found.metadata, printable(file_path(path))
         if told.get("contents") != "spike dictionary" or found.origins.shape[1] != 2:
             raise ValueError(f"{name}: expected a spike dictionary, got {told!r:.200}")
         arrays = dict(found.arrays)
@@ -463,6 +463,11 @@ def taken(
     """
     if readout not in get_args(Readout):
         raise ValueError(f"readout: expected 'last' or 'every', got {readout!r}")
+    if not callable(getattr(witnesses, "layers", None)):
+        raise ValueError(
+            "witnesses: expected SampledWitnesses or GivenWitnesses, got "
+            f"{type(witnesses).__name__}"
+        )
     sequences = as_sequences(X, witnesses.inputs)
     grid = InputGrid.fit(sequences)
     if not (isinstance(witnesses, SampledWitnesses) or grid.is_default):

@@ -6,6 +6,8 @@ imaginary parts, and turns dates into numbers, without an error.
 ``Array`` is the package's alias of float64 arrays.
 """
 
+import array as buffers
+import os
 from datetime import date, time, timedelta
 from decimal import Decimal
 from numbers import Real
@@ -21,6 +23,8 @@ MOST_DEFLATED = 1032  # the most bytes that deflate makes of one
 
 _COMPLEX = "a complex number"
 _OTHERS = {"c": "complex numbers", "S": "bytes", "U": "strings", "T": "strings"}
+_INTERFACES = ("__array__", "__array_interface__", "__array_struct__")
+_WHOLE = (str, bytes, bytearray, memoryview, dict, buffers.array)  # NumPy takes them as a whole
 _PLAIN = {float, int, bool, str, np.float64}  # entries of lists that need no look inside
 
 
@@ -51,6 +55,24 @@ def check_whole(name: str, value: Any, low: int, high: int | None = None) -> Non
     if not whole or value < low or (high is not None and value > high):
         room = f"of at least {low}" if high is None else f"from {low} to {high}"
         raise ValueError(f"{name}: expected a whole number {room}, got {shown(value)}")
+
+
+def check_flag(name: str, value: Any) -> bool:
+    """Return a bool; raise ValueError, which names the argument, for any other value."""
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name}: expected True or False, got {shown(value)}")
+    return bool(value)
+
+
+def file_path(path: Any, name: str = "path") -> str:
+    """Return the path of a file as text; raise ValueError, which names the argument, if none."""
+    try:
+        text = os.fsdecode(path)
+    except TypeError:
+        text = ""
+    if not text or "\0" in text:
+        raise ValueError(f"{name}: expected the path of a file, got {path!r:.200}")
+    return text
 
 
 def any_array(name: str, values: Any, expected: str = "numbers") -> NDArray[Any]:
@@ -162,7 +184,7 @@ def _kind(value: Any) -> str | None:
         return f"{masked} masked entries (fill them or leave them out)" if masked else None
     if sparse.issparse(value):
         kind = f"a sparse {type(value).__name__} of shape {value.shape}"
-        return f"{kind} (use toarray(), or BinaryMatrix.from_sparse)"
+        return f"{kind} (use toarray(); BinaryMatrix.from_sparse packs a 0/1 design)"
     if isinstance(value, complex | np.complexfloating):
         return _COMPLEX
     if isinstance(value, timedelta | np.timedelta64):
@@ -170,9 +192,18 @@ def _kind(value: Any) -> str | None:
     return "a date" if isinstance(value, date | time | np.datetime64) else None
 
 
+def is_plain_sequence(values: Any) -> bool:
+    """Tell whether NumPy reads the values one by one, as those of a list or a deque."""
+    kind = type(values)
+    whole = isinstance(values, _WHOLE) or sparse.issparse(values)
+    if whole or any(hasattr(kind, name) for name in _INTERFACES):
+        return False
+    return hasattr(kind, "__len__") and hasattr(kind, "__getitem__")
+
+
 def _kind_within(values: Any) -> str | None:
     """Name the first masked or sparse part of nested lists, whose mask NumPy would drop."""
-    if isinstance(values, list | tuple):
+    if is_plain_sequence(values):
         if set(map(type, values)) <= _PLAIN:
             return None
         return next((kind for kind in map(_kind_within, values) if kind), None)

@@ -21,7 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..dictionaries import BinaryMatrix, Design, SpikeDictionary
 from ..dictionaries.matrix.operands import column_numbers
-from ..dictionaries.validation import Array, finite_array, real_array
+from ..dictionaries.validation import Array, check_flag, finite_array, real_array
 from ..networks.labels import checked_labels
 from .epigraph import Cone
 from .laws import check_loss, check_penalty
@@ -119,7 +119,7 @@ class ConvexProgram:
         self.penalty = norm
         self.strength = checked_strength(strength)
         self.row_weights = weights
-        self.intercept = bool(intercept)
+        self.intercept = check_flag("intercept", intercept)
         self.classes = None if classes is None else checked_labels(classes, self.outputs)
         self.source: Any = None
         self.dictionary: SpikeDictionary | None = None
@@ -400,7 +400,7 @@ class ConvexProgram:
         >>> weights.round(3).ravel().tolist(), program.primal(weights) < 0.4
         ([1.417, -0.083], True)
         """
-        return lower(self, quadratic)
+        return lower(self, check_flag("quadratic", quadratic))
 
     def cones(self, quadratic: bool = True) -> set[Cone]:
         """Return the cones that :meth:`to_conic` needs besides zero and nonnegative.
@@ -415,7 +415,7 @@ class ConvexProgram:
         if self.loss.separable:
             y = y[:, :1]
         blocks = (
-            *self.loss.epigraph(y, a, quadratic).blocks,
+            *self.loss.epigraph(y, a, check_flag("quadratic", quadratic)).blocks,
             *self.penalty.epigraph(1, self.block_width).blocks,
         )
         return {block.cone for block in blocks} - {"zero", "nonnegative"}

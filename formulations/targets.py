@@ -59,7 +59,8 @@ def encode(
     if labels.dtype.kind in "SUT" or (labels.dtype.kind in "biu" and labels.shape[1:] == (1,)):
         raise ValueError(
             f"y: expected shape ({n_rows},) for labels, got {labels.dtype} of shape "
-            f"{labels.shape}; use y[:, 0], or floats for numbers to fit"
+            f"{labels.shape}; use y[:, 0] (of a data frame y.iloc[:, 0]), or floats for numbers "
+            "to fit"
         )
     targets = labels.astype(np.float64).reshape(n_rows, -1)
     loss.check_targets(targets)

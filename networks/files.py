@@ -15,7 +15,6 @@ default grid. Networks of this grid, or of no subnetworks, are written so. A rea
 versions.
 """
 
-import os
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from ..dictionaries import GivenWitnesses, InputGrid
 from ..dictionaries.files.packed_file import open_packed
 from ..dictionaries.files.packed_head import Path, words_for
 from ..dictionaries.files.packed_writer import write_packed
+from ..dictionaries.validation import file_path
 from ..dictionaries.witnesses.records import from_record, to_record
 from ..kernels.text import printable
 from .labels import checked_labels
@@ -63,7 +63,7 @@ def write_network(path: Path, kind: str, fields: dict[str, Any]) -> None:
 def read_network(path: Path) -> tuple[str, dict[str, Any]]:
     """Return a network file's class name and fields; raise ValueError unless it is intact."""
     found = open_packed(path)
-    told, name = found.metadata, printable(os.fspath(path))
+    told, name = found.metadata, printable(file_path(path))
     if told.get("contents") != "network":
         raise ValueError(f"{name}: expected a network, got {told.get('contents')!r:.200}")
     version = told.get("version")

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..dictionaries.validation import any_array, real_array, shown
+from ..dictionaries.validation import any_array, is_plain_sequence, real_array, shown
 
 _KINDS = {str: "strings", bytes: "bytes", bool: "bools", int: "whole numbers", float: "floats"}
 _ALIKE = {np.str_: str, np.bytes_: bytes, np.bool_: bool, np.integer: int, np.floating: float}
@@ -23,8 +23,9 @@ def label_array(name: str, values: Any) -> NDArray[Any]:
         bytes, bools and real numbers.
     """
     array = any_array(name, values, "labels or numbers")
-    if array.dtype.kind in "SU" and not hasattr(values, "dtype"):
-        array = np.array(values, dtype=object)  # NumPy turns numbers beside strings into strings
+    if is_plain_sequence(values):
+        # NumPy turns numbers beside strings into strings, and 2**63 beside -1 into a float
+        array = np.array(values, dtype=object)
     if array.dtype.kind in "cV":
         kind = "complex numbers" if array.dtype.kind == "c" else "other entries"
         raise ValueError(f"{name}: expected labels or real numbers, got {kind} ({array.dtype})")
@@ -35,11 +36,15 @@ def label_array(name: str, values: Any) -> NDArray[Any]:
     if array.dtype != object:
         return array
     kinds = {_kind(name, entry) for entry in array.flat}
-    if kinds and kinds <= {bool, int, float}:
+    if float in kinds and kinds <= {bool, int, float}:
+        return real_array(name, array)
+    if kinds == {int}:
+        # NumPy makes floats of its own unsigned integers beside signed ones
+        array = np.array([int(entry) for entry in array.flat], dtype=object).reshape(array.shape)
         plain = np.array(array.tolist())
-        if float in kinds:
-            return real_array(name, array)
-        return plain if plain.dtype.kind in "biu" else array
+        return plain if plain.dtype.kind in "iu" else array
+    if float in kinds and any(entry != entry for entry in array.flat):
+        raise ValueError(f"{name}: expected a label for each row, got a missing one (nan)")
     if len(kinds) > 1:
         found = " and ".join(sorted(_KINDS[kind] for kind in kinds))
         raise ValueError(f"{name}: expected labels of one kind, which can be sorted, got {found}")

@@ -1,7 +1,6 @@
 """Network: K parallel subnetworks of spiking layers with a linear readout; all kinds share it."""
 
 import dataclasses
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self, get_args
@@ -13,7 +12,7 @@ from ..dictionaries import InputGrid, Layer, Readout, SpikeDictionary, as_sequen
 from ..dictionaries.files.packed_head import Path
 from ..dictionaries.rollout import spike_counts
 from ..dictionaries.rounding import spikes_within_rounding
-from ..dictionaries.validation import check_whole, is_number, real_array, shown
+from ..dictionaries.validation import check_whole, file_path, is_number, real_array, shown
 from ..dictionaries.witnesses.sampled import check_widths
 from ..kernels.text import printable
 from .copies import subnetworks_of_atoms
@@ -160,7 +159,7 @@ class Network:
             If the file cannot be read.
         """
         name, fields = read_network(path)
-        file, kind_told = printable(os.fspath(path)), printable(name)
+        file, kind_told = printable(file_path(path)), printable(name)
         known: dict[str, type[Self]] = {}
         waiting = [cls]
         while waiting:

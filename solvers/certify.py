@@ -11,7 +11,7 @@ from ..certificates.certify import certify_answer, certify_quickly
 from ..certificates.exact_certificate import ExactCertificate
 from ..certificates.kinks import points_at_kinks
 from ..dictionaries import DenseMatrix
-from ..dictionaries.validation import Array, check_seconds, finite_array
+from ..dictionaries.validation import Array, check_flag, check_seconds, finite_array
 from ..formulations import ConvexProgram
 from ..formulations.best_intercept import best_intercept
 from .solution import INTERRUPTED
@@ -116,7 +116,9 @@ def certify(
     0.016458
     0.001111
     """
-    if exact:
+    if not isinstance(program, ConvexProgram):
+        raise ValueError(f"program: expected a ConvexProgram, got {type(program).__name__}")
+    if check_flag("exact", exact):
         from ..certificates.exact import check_provable, exact_certificate  # slow imports
 
         if isinstance(program.design, DenseMatrix):

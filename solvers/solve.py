@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from ..certificates.certificate import Certificate
 from ..certificates.certify import certify_answer
 from ..dictionaries import DenseMatrix, Design
-from ..dictionaries.validation import check_number, check_seconds, number_array, real_array
+from ..dictionaries.validation import check_number, check_seconds, number_array, real_array, shown
 from ..formulations import ConvexProgram
 from ..formulations.targets import OVERFLOW
 from .backend import Backend, BackendUnavailable, ProgramNotAccepted
@@ -143,6 +143,8 @@ def solve(
     ('CERTIFIED', [[1.36667], [-0.03333]])
     """
     _check(program, gap, time_limit)
+    if not (callback is None or callable(callback)):
+        raise ValueError(f"callback: expected a callable or None, got {shown(callback)}")
     chosen = choose(backend, program)
     if warm_start is not None:
         _check_start(program, warm_start)
@@ -250,13 +252,13 @@ def _solve(
     """Compile or update the model and solve; return the solution and the model."""
     if start is not None:
         monitor.begin(*start)
-        if monitor.done:
+        if monitor.done and not options:  # else the backend checks them
             message = "the warm start meets the asked gap"
             return _solution(chosen, monitor, message, 0.0, None), model
     compile_seconds, begun = 0.0, now()
     interrupted, late, certificate = False, False, None
     try:
-        if monitor.settle_at_zero():
+        if monitor.settle_at_zero() and not options:
             return _solution(chosen, monitor, _at_zero(monitor.program), 0.0, None), model
         if model is None:
             model = chosen.compile(monitor.program)
@@ -264,7 +266,7 @@ def _solve(
             model = chosen.update(model, monitor.program)
         compile_seconds = now() - begun
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):  # certificates see it
-            message = chosen.solve(model, monitor, options)
+            message = _run(chosen, model, monitor, options)
         late = monitor.out_of_time
         certificate = monitor.settle()
     except KeyboardInterrupt:
@@ -272,6 +274,19 @@ def _solve(
         compile_seconds = compile_seconds or now() - begun
     stop = Status.INTERRUPTED if interrupted else Status.TIME_LIMIT if late else None
     return _solution(chosen, monitor, message, compile_seconds, stop, certificate), model
+
+
+def _run(chosen: Backend, model: Any, monitor: Monitor, options: dict[str, Any]) -> str:
+    """Solve; name ``options`` in the errors of packages about one of them."""
+    try:
+        return chosen.solve(model, monitor, options)
+    except (TypeError, ValueError, AttributeError) as error:
+        named = [name for name in options if name in str(error)]
+        if not named or str(error).startswith("options:"):
+            raise
+        raise ValueError(
+            f"options: expected options of {chosen.name}, got {named[0]!r}: {error}"
+        ) from error
 
 
 def _at_zero(program: ConvexProgram) -> str:

@@ -8,6 +8,7 @@ reads the source: only ``dictionaries/validation.py`` turns a caller's value int
 import ast
 import inspect
 import re
+from collections import UserList, deque
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -166,6 +167,8 @@ CALLS = {
     "SpikeDictionary.take": (ATOMS.take, {"columns": ACTIVE}),
     "certify": (lambda **parts: bd.certify(PROGRAM, **{"weights": W} | parts),
         {"weights": W, "intercept": [0.5], "dual_point": Y - Y.mean()}),
+    "certify by a solve": (lambda **parts: bd.certify(PROGRAM, weights=W, dual="solve", **parts),
+        {"time_limit": 9.0}),
     "complete_arrangement": (bd.complete_arrangement, {"target": Y, "strength": 0.1, **ROWS}),
     "complete_lif": (bd.complete_lif, {"X": X[:3, :2], "leak": 0.5}),
     "complete_thresholds": (bd.complete_thresholds, {"X": POINTS}),
@@ -204,6 +207,9 @@ ARRAYS = {
     "masked": (lambda a: np.ma.array(a, mask=np.arange(a.size).reshape(a.shape) == 0), "mask"),
     "all masked": (lambda a: np.ma.array(a, mask=True), "mask"),
     "masked parts": (lambda a: [np.ma.array([part], mask=True)[0] for part in a], "mask"),
+    "masked parts of a deque": (lambda a: deque(np.ma.array(a, mask=True)), "mask"),
+    "masked parts of any sequence": (lambda a: UserList(np.ma.array(a, mask=True)), "mask"),
+    "a masked array in a tuple": (lambda a: (UserList([np.ma.array(a, mask=True)]),), "mask"),
     "complex": (lambda a: a + 0j, "complex"),
     "complex64": (lambda a: a.astype(np.complex64), "complex"),
     "complex objects": (lambda a: objects(a, 1j), "complex"),
@@ -291,6 +297,67 @@ def test_the_calls_hold_every_number_of_the_calls_that_they_hold():
     assert len(wanted) > 40
     others = {("NetworkClass.heads", "beta"), ("complete_arrangement", "strength")}
     assert wanted - held - others == set()
+
+
+# name of the public callable: the call, and its arguments that are flags
+EXACT = bd.certify(PROGRAM, SOLUTION, exact=True)
+FLAGS = {
+    "ADMMSplitting": (lambda **flag: bd.ADMMSplitting((2,), **flag), "adaptive"),
+    "BinaryMatrix.matvec_exact": (lambda **flag: D.matvec_exact([1, 2], **flag), "pairs"),
+    "BinaryMatrix.rmatvec_exact": (lambda **flag: D.rmatvec_exact(range(6), **flag), "pairs"),
+    "ConvexProgram": (lambda **flag: bd.ConvexProgram(D, Y, **flag), "intercept"),
+    "ConvexProgram.cones": (PROGRAM.cones, "quadratic"),
+    "ConvexProgram.to_conic": (PROGRAM.to_conic, "quadratic"),
+    "ExactCertificate.save": (lambda **flag: EXACT.save("never", **flag), "complete"),
+    "Feedforward": (lambda **flag: bd.Feedforward((2,), **flag), "bias"),
+    "GivenWitnesses.from_arrays": (lambda **flag: bd.GivenWitnesses.from_arrays(
+        [np.ones((2, 3))], 0.5, 1.0, **flag), "strict"),
+    "InputGrid.fit": (lambda **flag: bd.InputGrid.fit(X, **flag), "scaled centred"),
+    "InputGrid.take": (lambda **flag: LIF.input_grid(X).take(X, **flag), "fitted"),
+    "Layer": (lambda **flag: bd.Layer(**LAYER_PARTS, **flag), "hard strict"),
+    "Layer.build": (lambda **flag: bd.Layer.build([[1.0]], 0.5, 0.5, **flag), "strict"),
+    "NetworkClass.primal": (lambda **flag: LIF.primal(X, Y, beta=0.1, **flag), "intercept"),
+    "NetworkClass.program": (lambda **flag: program(LIF, ATOMS)(Y, **flag), "intercept"),
+    "Neuron": (lambda **flag: bd.Neuron(0.5, 1.0, **flag), "strict"),
+    "SampledWitnesses": (lambda **flag: bd.SampledWitnesses(
+        2, (3,), 2, 0, LIF.neuron, **flag),
+        "recurrent bias"),
+    "certify": (lambda **flag: bd.certify(PROGRAM, weights=W, **flag), "exact"),
+    "readout_program": (lambda **flag: bd.readout_program(
+        NETWORK, X, Y, strength=0.1, **flag), "intercept"),
+}  # fmt: skip
+WRITERS = {
+    "Huber.epigraph",
+    "Loss.epigraph",
+    "Loss.move_inside",
+}  # which users write, and bidual calls
+RESULTS = {"ConicForm", "Primal", "SpikeDictionary", "Sweep"}  # which bidual fills in
+CASES_OF_FLAGS = [(call, name) for call, (_, names) in FLAGS.items() for name in names.split()]
+
+
+@pytest.mark.parametrize(("call", "name"), CASES_OF_FLAGS, ids=str)
+@pytest.mark.parametrize(
+    "value",
+    ["no", 0, 1, 0.3, {True}, np.array([True]), np.int8(1), np.ma.masked, {"yes"}],
+    ids=repr,
+)
+def test_a_flag_is_true_or_false(call, name, value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=rf"^{name}: expected (True or False|.*entries)"):
+        FLAGS[call][0](**{name: value})
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_flags_are_those_of_every_public_call():
+    wanted = {
+        (call, name)
+        for call, function in public_calls()
+        for name, parameter in inspect.signature(function).parameters.items()
+        if "bool" in re.findall(r"\w+", inspect.formatannotation(parameter.annotation))
+        and call not in WRITERS | RESULTS
+    }
+    assert len(wanted) > 20
+    assert wanted == set(CASES_OF_FLAGS)
 
 
 @pytest.mark.parametrize("call", CALLS)

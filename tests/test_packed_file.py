@@ -979,6 +979,25 @@ def test_a_journal_altered_while_at_work_stops_the_finish(path):
     assert not path.exists()
 
 
+@pytest.mark.parametrize("ends", ["close", "discard", "finish"])
+@pytest.mark.parametrize("which", ["partial", "journal"])
+@pytest.mark.parametrize("chunks", [0, 2])
+def test_a_file_that_others_put_in_place_of_the_writer_s_own_stays(path, which, ends, chunks):
+    stranger = path.with_name(f"{path.name}.{which}")
+    with PackedWriter(path, 70, METADATA, origin_width=2) as writer:
+        for chunk in CHUNKS[:chunks]:
+            writer.append(*chunk)
+        put(stranger, b"of somebody else")
+        if ends == "finish" and which == "partial":
+            with pytest.raises(
+                OSError, match=r"\.partial: expected the file that this writer wrote"
+            ):
+                writer.finish()
+        elif ends != "close":
+            getattr(writer, ends)()
+    assert stranger.read_bytes() == b"of somebody else"
+
+
 # a disk that is full
 
 

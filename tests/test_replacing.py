@@ -108,6 +108,27 @@ def test_a_file_is_synced_before_it_moves_and_its_folder_after(save, path, monke
 
 
 @writers
+@pytest.mark.parametrize("value", ["", b"", "a\0b", None, 3, ["name"]], ids=repr)
+def test_what_is_no_path_is_refused_by_name(save, value, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"^path: expected the path of a file, got"):
+        save(value)
+    for load in (bd.Network.load, bd.SpikeDictionary.load, bd.BinaryMatrix.load):
+        with pytest.raises(ValueError, match=r"^path: expected the path of a file, got"):
+            load(value)
+    assert list(tmp_path.iterdir()) == []
+
+
+@writers
+def test_a_path_may_be_bytes(save, path):
+    save(path)
+    expected = path.read_bytes()
+    path.unlink()
+    save(os.fsencode(path))
+    assert path.read_bytes() == expected
+
+
+@writers
 def test_a_new_file_has_the_permissions_that_the_umask_leaves(save, path, umask):
     for mask in (0o077, 0o022, 0o007, 0o777):
         umask(mask)
@@ -126,6 +147,39 @@ def test_a_file_in_place_of_another_has_its_permissions(save, path, umask):
             path.chmod(mode)
             save(path)
             assert mode_of(path) == mode
+
+
+@pytest.mark.skipif(getattr(os, "geteuid", lambda: 1)() != 0, reason="only root gives files away")
+@writers
+def test_a_file_in_place_of_another_has_its_owner_and_group(save, path):
+    for owner, group in ((12345, 54321), (0, 54321), (12345, 0)):
+        path.unlink(missing_ok=True)
+        path.touch(0o640)
+        os.chown(path, owner, group)
+        save(path)
+        found = path.stat()
+        assert (found.st_uid, found.st_gid, mode_of(path)) == (owner, group, 0o640)
+
+
+def test_a_file_of_another_owner_is_replaced_where_it_cannot_be_given_away(path, monkeypatch):
+    path.touch(0o644)
+    earlier = os.lstat
+
+    def of_another_owner(name):
+        fields = list(earlier(name))
+        fields[stat.ST_UID] += 1
+        return os.stat_result(fields)
+
+    def refuse(*_):
+        raise PermissionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "lstat", of_another_owner)
+        patched.setattr(os, "fchown", refuse)
+        with replacing(path) as file:
+            file.write(b"new")
+    assert mode_of(path) == 0o644
+    assert path.read_bytes() == b"new"
 
 
 def test_the_growing_file_is_open_to_nobody_who_could_not_open_the_earlier_one(path, umask):

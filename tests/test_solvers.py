@@ -30,6 +30,34 @@ def taken(losses, names=READY, **parts):
 
 
 @pytest.mark.parametrize("name", READY)
+@pytest.mark.parametrize("share", [0.1, 2.0], ids=["below lambda_max", "above"])
+def test_an_unknown_option_is_refused_by_name(name, share):
+    program = random_program("squared", True)
+    program = program.with_strength(share * program.lambda_max)
+    with pytest.raises(ValueError, match=r"^options: .*no_option"):
+        solve(program, name, no_option=3)
+    found = solve(program, name)
+    with pytest.raises(ValueError, match=r"^options: .*no_option"):
+        solve(program, name, warm_start=found, no_option=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "option"),
+    [("scs", {"max_iters": 7}), ("osqp", {"max_iter": 7}), ("sklearn", {"tol": 1e-3})],
+)
+def test_options_leave_zero_weights_certified_above_lambda_max(name, option):
+    program = random_program("squared", True)
+    found = solve(program.with_strength(2 * program.lambda_max), name, **option)
+    assert found.status is bd.Status.CERTIFIED
+    assert not found.weights.any()
+
+
+def test_a_callback_is_callable():
+    with pytest.raises(ValueError, match=r"^callback: expected a callable or None, got 3"):
+        solve(random_program("squared", True), "newton", callback=3)
+
+
+@pytest.mark.parametrize("name", READY)
 def test_time_limit_keeps_the_best_so_far(name):
     program = random_program("squared", True)
     solution = solve(program, name, gap=1e-15, time_limit=1e-9)

@@ -1,5 +1,6 @@
 """Labels become -1 and +1, one against the rest; numbers stay as they are; the rest is refused."""
 
+from collections import UserList, deque
 from datetime import date
 from fractions import Fraction
 
@@ -178,9 +179,13 @@ def test_targets_without_outputs_are_refused():
     ("y", "found"),
     [
         (np.array(["a", None, "b"], dtype=object), "None .NoneType."),
-        (np.array(["a", np.nan, "b"], dtype=object), "floats and strings"),
+        (np.array(["a", np.nan, "b"], dtype=object), "a missing one .nan."),
         (np.array([b"a", "a", "b"], dtype=object), "bytes and strings"),
         (["a", 1, 2], "strings and whole numbers"),
+        ([True, 2, 1], "bools and whole numbers"),
+        (deque([np.True_, 0, 5]), "bools and whole numbers"),
+        (["1", True, "0"], "bools and strings"),
+        ([b"1", 1.0, 0.5], "bytes and floats"),
         ([("a", 1), ("b", 2), ("c", 3)], "strings and whole numbers"),
         (np.array([Fraction(1, 2), 1, 2], dtype=object), "Fraction"),
         (np.array([1 + 1j, 2, 3]), "complex128"),
@@ -215,7 +220,9 @@ def test_labels_of_several_kinds_or_of_another_are_refused(y, found, loss):
 )
 @each_loss
 def test_labels_of_two_dimensions_are_refused(loss, y):
-    with pytest.raises(ValueError, match=r"^y: expected shape \(2,\) for labels.* use y\[:, 0\]"):
+    with pytest.raises(
+        ValueError, match=r"^y: expected shape \(2,\) for labels.* use y\[:, 0\] .*iloc"
+    ):
         encode(y, 2, loss)
 
 
@@ -226,7 +233,6 @@ KINDS = {
     "bools": [True, False, True, True],
     "strings": ["yes", "no", "yes", "a rather long one"],
     "bytes": [b"yes", b"no", b"yes", b"\xff\x00\xe9"],
-    "bools and whole numbers": [True, 0, 5, 5],
 }
 
 
@@ -243,6 +249,24 @@ def test_objects_of_one_kind_are_labels_of_this_kind(labels):
             plain, same = encode(np.array(labels), 4, loss)
             assert np.array_equal(plain, targets)
             assert same.tolist() == classes.tolist()
+
+
+@pytest.mark.parametrize("held", [list, tuple, deque, UserList], ids=lambda held: held.__name__)
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [2**63, -1, 2**63 + 1, -1],
+        [np.uint64(2**63), np.int64(-1), np.uint64(2**63 + 1), np.int64(-1)],
+        [2**53, 2**53 + 1, np.uint64(2**63 + 2**10), -7],
+        [np.int8(-3), np.uint64(2**64 - 1), 2**70, np.int8(-3)],
+    ],
+    ids=["Python", "NumPy", "beyond floats", "mixed sizes"],
+)
+def test_whole_numbers_in_sequences_are_not_rounded(labels, held):
+    known = sorted({int(label) for label in labels})
+    targets, classes = encode(held(labels), 4, bd.LOSSES["softmax"])
+    assert [int(label) for label in classes] == known
+    assert [known[k] for k in targets.argmax(axis=1)] == [int(label) for label in labels]
 
 
 @pytest.mark.parametrize("label", ["a\0", b"a\0"])

@@ -16,7 +16,7 @@ from typing import Any
 
 from ...kernels.text import printable
 from .packed_head import to_json
-from .replacing import BINARY, create
+from .replacing import BINARY, create, is_open_file
 
 _MARK = b"bidual journal 1 "
 _FIRST_BYTES = len(_MARK) + 64 + 1
@@ -146,6 +146,7 @@ class Journal:
         """Release the lock, and delete the journal if ``remove``; do nothing if it is closed."""
         if self._descriptor < 0:
             return
+        remove = remove and is_open_file(self.path, self._descriptor)
         if remove and sys.platform != "win32":
             os.unlink(self.path)  # before the close, because the lock ends with the descriptor
         os.close(self._descriptor)
@@ -273,9 +274,7 @@ def _locked(descriptor: int, path: str) -> bool:
 
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
-    except FileNotFoundError:
-        return False
+        return is_open_file(path, descriptor)
     except BlockingIOError:
         raise BlockingIOError(
             f"{printable(path)}: expected to be the only writer, but another writer holds the "

@@ -48,6 +48,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..validation import file_path
 from .packed_head import (
     COUNTS,
     ENTRY,
@@ -187,7 +188,7 @@ def read_packed(file: FileIO, path: Path, known: Source | None = None) -> Packed
     # views of one map of the file take no memory, whatever their sizes and number
     mapped = np.memmap(file, np.uint8, "r").view(np.ndarray)
     table = mapped[table_start:state_start].view(ENTRY)
-    source = Source(os.path.abspath(os.fspath(path)), _status(status), checksum)
+    source = Source(os.path.abspath(file_path(path)), _status(status), checksum)
     first = 0
     for number, (columns, expected) in enumerate(table):
         last = first + int(columns)

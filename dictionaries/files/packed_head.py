@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...kernels.text import printable
-from ..validation import any_array
+from ..validation import any_array, file_path
 
 MAGIC = b"BIDUAL\r\n"  # a transfer in text mode changes it, which the reader detects
 _VERSION = 1
@@ -172,15 +172,15 @@ def _map_array(
 def open_to_read(path: Path) -> FileIO:
     """Open a file; raise ValueError for a pipe or a device, which may have no end."""
     flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
-    descriptor = os.open(path, flags)  # a pipe would wait for its writer
+    descriptor = os.open(file_path(path), flags)  # a pipe would wait for its writer
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         return FileIO(descriptor)
     os.close(descriptor)
     if stat.S_ISDIR(mode):
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), file_path(path))
     raise ValueError(
-        f"{printable(os.fspath(path))}: expected a packed file of bidual, got a pipe or a device"
+        f"{printable(file_path(path))}: expected a packed file of bidual, got a pipe or a device"
     )
 
 
@@ -205,7 +205,7 @@ def refuse_big_endian() -> None:
 def expect(fine: bool, path: Path, expected: str, got: str) -> None:
     """Raise ValueError, with the file's path, unless ``fine``."""
     if not fine:
-        raise ValueError(f"{printable(os.fspath(path))}: expected {expected}, got {got}")
+        raise ValueError(f"{printable(file_path(path))}: expected {expected}, got {got}")
 
 
 def checked_head(

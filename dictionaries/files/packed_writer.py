@@ -4,7 +4,6 @@ import hashlib
 import itertools
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from io import FileIO
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ...kernels.text import printable
-from ..validation import any_array
+from ..validation import any_array, file_path
 from .journal import Journal, is_begun, open_earlier, write_synced
 from .packed_file import read_packed
 from .packed_head import (
@@ -30,7 +29,7 @@ from .packed_head import (
     to_json,
     words_for,
 )
-from .replacing import check_target, create, replacing, sync_folder, take_permissions
+from .replacing import check_target, create, is_open_file, replacing, sync_folder, take_permissions
 
 _CHUNK_BYTES = 2**25  # size of a chunk when a matrix in memory is written
 
@@ -105,7 +104,7 @@ class PackedWriter:
         refuse_big_endian()
         self._head = checked_head(n_rows, origin_width, metadata, arrays or {})
         self._packed_head = self._head.packed()
-        self._path = os.fspath(path)
+        self._path = file_path(path)
         self._partial = self._path + ".partial"
         self._column_bytes = 8 * words_for(self._head.n_rows)
         self._finished = self._created = False
@@ -209,10 +208,10 @@ class PackedWriter:
         ending = _ending(self._packed_head[-32:], self._chunks, self._state)
         take_permissions(descriptor, self._path)
         write_synced(descriptor, self._data_end, itertools.chain(self._journal.origins(), [ending]))
-        if not os.path.samestat(os.fstat(descriptor), os.lstat(self._partial)):
+        if not is_open_file(self._partial, descriptor):
             raise OSError(
                 f"{printable(self._partial)}: expected the file that this writer wrote, got "
-                "another one; move it away and start the build again"
+                "another one or none; move it away and start the build again"
             )
         self._close_data()
         os.replace(self._partial, self._path)
@@ -334,8 +333,9 @@ class PackedWriter:
             self._data = None
 
     def _remove_partial(self) -> None:
+        own = self._data is not None and is_open_file(self._partial, self._data.fileno())
         self._close_data()
-        with suppress(FileNotFoundError):
+        if own:
             os.unlink(self._partial)
         sync_folder(self._path)  # before the journal changes or goes
 
@@ -360,7 +360,7 @@ def write_packed(
         If the file can't be written; an existing file stays.
     """
     refuse_big_endian()
-    _refuse_unfinished(os.fspath(path))
+    _refuse_unfinished(file_path(path))
     if origins is None:
         origins = np.empty((len(words), 0), dtype=np.int64)
     head = checked_head(n_rows, origins.shape[1], metadata, arrays or {})

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import IO
 
 from ...kernels.text import printable
+from ..validation import file_path
 
 Path = str | os.PathLike[str]
 
@@ -25,8 +26,9 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
 
     The file at the path then holds all bytes, synced to the disk. After an exception, also
     KeyboardInterrupt, it is the earlier one, and the folder has no other file. A new file has the
-    permissions that the umask leaves; a file that replaces another has the earlier one's. A
-    symbolic link at the path is replaced, not followed.
+    permissions that the umask leaves. A file that replaces another has the earlier one's, its
+    group, and its owner if the process is root. A symbolic link at the path is replaced, not
+    followed.
 
     Raises
     ------
@@ -45,7 +47,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     ...     os.listdir(folder)
     ['notes']
     """
-    target = os.fspath(path)
+    target = file_path(path)
     check_target(target)
     temporary = os.path.join(os.path.dirname(target), f".bidual-{secrets.token_hex(16)}")
     opened = False
@@ -100,7 +102,7 @@ def create(name: str, target: str) -> int:
 
 
 def take_permissions(descriptor: int, target: str) -> None:
-    """Give a file the permissions of the one that it replaces, if there is one."""
+    """Give a file the permissions of the one that it replaces, and its owner where it may."""
     if sys.platform == "win32":  # files have no owner's permissions there
         return
     try:
@@ -110,12 +112,24 @@ def take_permissions(descriptor: int, target: str) -> None:
     if not stat.S_ISREG(earlier.st_mode):  # a link
         return
     mode = stat.S_IMODE(earlier.st_mode) & 0o777
-    if earlier.st_gid != os.fstat(descriptor).st_gid:
+    made = os.fstat(descriptor)
+    if earlier.st_uid != made.st_uid:
+        with suppress(OSError):  # only root may give files away
+            os.fchown(descriptor, earlier.st_uid, -1)
+    if earlier.st_gid != made.st_gid:
         try:
             os.fchown(descriptor, -1, earlier.st_gid)
         except OSError:
             mode &= 0o707  # another group shall not read what the earlier one could
     os.fchmod(descriptor, mode)
+
+
+def is_open_file(path: str, descriptor: int) -> bool:
+    """Tell whether a path still names the open file; others may have put their own there."""
+    try:
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def sync_folder(path: str) -> None:

@@ -4,14 +4,14 @@ NIR (Pedersen et al. 2024, doi:10.1038/s41467-024-52259-9) defines neurons by
 differential equations; the layers compute Euler steps of them.
 """
 
-from os import PathLike, fspath
+from os import PathLike
 from typing import Any
 
 import numpy as np
 
 from ...kernels.text import printable
 from ..neuron import Layer, per_neuron
-from ..validation import Array, is_number, shown
+from ..validation import Array, file_path, is_number, shown
 from .linear_maps import LinearMap, linear_map, product
 
 _Ends = dict[str, list[str]]  # for each node, the nodes at the other ends of its edges
@@ -32,8 +32,8 @@ def read_nir(graph: Any | str | PathLike[str], dt: float) -> list[Layer]:
 
     if not (is_number(dt) and 0 < dt < np.inf):
         raise ValueError(f"dt: expected a positive number of seconds, got {shown(dt)}")
-    if isinstance(graph, str | PathLike):
-        graph = _read_file(graph)
+    if isinstance(graph, str | bytes | PathLike):
+        graph = _read_file(file_path(graph, "graph"))
     if not isinstance(graph, nir.NIRGraph):
         raise ValueError(
             f"graph: expected a NIRGraph or the path of a file, got {type(graph).__name__}"
@@ -72,10 +72,10 @@ def read_nir(graph: Any | str | PathLike[str], dt: float) -> list[Layer]:
     return layers
 
 
-def _read_file(path: str | PathLike[str]) -> Any:
+def _read_file(path: str) -> Any:
     import nir
 
-    name = printable(fspath(path))
+    name = printable(path)
     try:
         # without NIR's check, which files of scalar neurons fail; this file checks the shapes
         return nir.read(path, type_check=False)

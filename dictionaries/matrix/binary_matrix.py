@@ -24,7 +24,7 @@ from ...kernels import bits
 from ..files.packed_file import PackedFile, Source, open_packed
 from ..files.packed_head import Path, expect, past_end, words_for
 from ..files.packed_writer import write_packed
-from ..validation import check_whole, number_array
+from ..validation import check_flag, check_whole, number_array
 from .aligned import aligned
 from .integer_operands import carried, check_sums, halves, integer_operand, widest
 from .operands import (
@@ -434,6 +434,7 @@ class BinaryMatrix:
         >>> int(high[1]) * 2**32 + int(low[1]) == 2**64 - 2
         True
         """
+        pairs = check_flag("pairs", pairs)
         operand = integer_operand("weights", weights, self.shape[1], self.shape, pairs)
         chosen = slice(None) if np.ndim(weights) == 2 else 0
         parts = halves(operand) if pairs else (operand,)
@@ -482,6 +483,7 @@ class BinaryMatrix:
         >>> D.rmatvec_exact([1, -2, 3])
         array([-1,  1])
         """
+        pairs = check_flag("pairs", pairs)
         operand = integer_operand("rows", rows, self._n_rows, self.shape, pairs)
         chosen = slice(None) if np.ndim(rows) == 2 else 0
         held = padded(operand, self._words)

@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from ...kernels.orthogonal import orthonormalise
-from ..neuron import Layer, Neuron, Range, check_flag
-from ..validation import check_whole
+from ..neuron import Layer, Neuron, Range
+from ..validation import check_flag, check_whole
 
 WEIGHT_GRID = 2.0**-14
 

@@ -26,7 +26,7 @@ from ...dictionaries import (
 )
 from ...dictionaries.class_record import Gauge, Kind
 from ...dictionaries.complete.dictionary import column_powers, thresholds_of_sequences
-from ...dictionaries.validation import real_array
+from ...dictionaries.validation import check_flag, real_array
 from ...networks import ThresholdNetwork
 from .network_class import NetworkClass
 from .pattern_dictionary import dictionary_of
@@ -78,6 +78,7 @@ class Feedforward(NetworkClass):
     readout: Readout = field(default="last", init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "bias", check_flag("bias", self.bias))
         self._check()
 
     def witnesses(self, inputs: int, subnetworks: int = 64, seed: int = 0) -> SampledWitnesses:
@@ -150,7 +151,7 @@ class Feedforward(NetworkClass):
 
     @property
     def _reads_ones(self) -> bool:
-        return bool(self.bias)
+        return self.bias
 
     def check_dictionary(self, dictionary: Any, name: str = "dictionary") -> None:
         """Check as :meth:`NetworkClass.check_dictionary`, and for the ones of a bias."""

@@ -40,7 +40,7 @@ from ...dictionaries import (
     as_sequences,
 )
 from ...dictionaries.class_record import Gauge, Kind
-from ...dictionaries.validation import Array, check_number, finite_array, real_array
+from ...dictionaries.validation import Array, check_flag, check_number, finite_array, real_array
 from ...networks.labels import label_array
 from ..losses import Loss, find_loss
 from ..penalties import PENALTIES, Penalty, find_penalty
@@ -336,7 +336,7 @@ class NetworkClass(ABC):
             float(beta),
             tuple(self.hidden),
             self.readout,
-            bool(intercept),
+            check_flag("intercept", intercept),
             self.p,
             self.gauge == "subnetwork",
             self._penalty(penalty, targets.shape[1]).separable,

@@ -9,7 +9,7 @@ optimum from below. Growing keeps the best bound and ends when primal and bound 
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -285,8 +285,8 @@ def _oracle(
     seed: int,
 ) -> Pricing:
     """Return the pricing object of a name."""
-    if not isinstance(pricing, str):
-        return pricing
+    if callable(getattr(pricing, "price", None)):
+        return cast(Pricing, pricing)
     if pricing not in get_args(PricingName):
         raise ValueError(
             f"pricing: expected 'auto', 'exact', 'milp', 'search' or a Pricing, got {pricing!r}"

@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from ...dictionaries.validation import check_whole, is_number, shown
+from ...dictionaries.validation import check_flag, check_whole, is_number, shown
 from ...dictionaries.witnesses.sampled import check_widths
 
 _LIMITS = {"leak": (0.0, 1.0, "in [0, 1]"), "weight_decay": (0.0, np.inf, "of at least 0")}
@@ -47,6 +47,5 @@ class SplittingSettings:
                 raise ValueError(f"{name}: expected one of {known}, got {getattr(self, name)!r}")
         if self.weight_norm == "l1" and self.weight_decay == 0:
             raise ValueError("weight_decay: expected a number above 0 for weight_norm 'l1', got 0")
-        if not isinstance(self.adaptive, bool | np.bool_):
-            raise ValueError(f"adaptive: expected True or False, got {self.adaptive!r}")
+        object.__setattr__(self, "adaptive", check_flag("adaptive", self.adaptive))
         check_whole("acceleration", self.acceleration, 0)
