@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram
 from .certificate import Certificate, DualSource
-from .exact_sums import exact_prices, exact_sums, low_strength, prices_are_exact
+from .exact_sums import exact_prices, exact_sums, has_zero_prices, low_strength, prices_are_exact
 from .rounding import certificate_rounding
 
 _WRONG = 1e-6  # share of the terms of a gap that is more than rounding
@@ -62,10 +62,14 @@ def certify_quickly(
         candidates = [program.dual_at(fit), *map(program.into_domain, points)]
         candidates = [v for v in candidates if np.isfinite(v).all()]
         if program.penalty.norm is None:
-            if program.strength == 0:
-                candidates = []  # V = 0 alone: all other prices are infeasible
-            scaled = [_scaled(program, weights, v) for v in candidates]
-            return _proven(program, weights, fit, scaled)
+            exact = [exact_sums(program, v) for v in candidates if low_strength(program, v)]
+            free = [v for v in exact if v is not None and has_zero_prices(program, v)]
+            # at prices 0 the conjugate is 0, as W = 0 attains its supremum
+            left = program.strength * program.by_block(program.penalty.value(weights))
+            feasible = [_Feasible(v, left, np.zeros_like(left)) for v in free]
+            if program.strength > 0:  # at 0 all other prices are infeasible
+                feasible.extend(_scaled(program, weights, v) for v in candidates)
+            return _proven(program, weights, fit, feasible)
         if not candidates:
             return _proven(program, weights, fit, [])
         active = np.flatnonzero(weights.any(axis=1))

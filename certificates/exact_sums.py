@@ -94,6 +94,16 @@ def exact_prices(program: ConvexProgram, V: Array, active: NDArray[np.intp]) -> 
     return program.take(~constant).largest_prices(V), prices
 
 
+def has_zero_prices(program: ConvexProgram, V: Array) -> bool:
+    """Tell whether exact prices show that V is orthogonal to all atoms."""
+    if not prices_are_exact(program, V):
+        return False
+    prices = program.design.rmatvec(V)
+    if isinstance(program.design, DenseMatrix):
+        prices = prices[~_constant_columns(program)]
+    return not prices.any()
+
+
 def is_feasible(program: ConvexProgram, V: Array) -> bool:
     """Tell whether exact prices show that V keeps the strength; False where they are not exact."""
     if program.penalty.norm is None or not prices_are_exact(program, V):

@@ -338,7 +338,7 @@ class ConvexProgram:
     @property
     def reference(self) -> float:
         """Objective at W = 0 and b0, the unit of relative gaps; 0 means that W = 0 is optimal."""
-        return float(self.references.sum())
+        return float(sum(self.references.tolist()))  # no warning of an overflow
 
     def relative(self, gap: float) -> float:
         """Return gap / reference; if the reference is 0, 0 for no gap, else infinity."""

@@ -46,7 +46,8 @@ def hostile(seed, wide=False):
     else:
         y = z * 10.0 ** sizes(n)[:, None]
         if rng.random() < 0.3:
-            y += 10.0 ** rng.uniform(0, 12) * np.abs(y).max()
+            with np.errstate(over="ignore"):  # the program refuses it
+                y += 10.0 ** rng.uniform(0, 12) * np.abs(y).max()
     a = 10.0 ** sizes(n)
     if rng.random() < 0.3:
         a[rng.integers(n)] = 0.0
@@ -59,4 +60,4 @@ def hostile(seed, wide=False):
     share = 10.0 ** rng.uniform(-12, np.log10(2.0))
     if wide and rng.random() < 0.5:
         share = float(rng.choice([0.0, 0.0, 1e-300, 1e-30, 1e-15]))
-    return program.with_strength(share * program.lambda_max)
+    return program.with_strength(share * program.lambda_max if share > 0 else 0.0)

@@ -177,3 +177,52 @@ def test_exact_certificates_prove_the_same_at_low_strengths():
             program = bd.ConvexProgram(D, y, loss, strength, intercept=True)
             found = bd.solve(program)
             assert bd.certify(program, found, exact=True).relative_gap <= 1e-11, program
+
+
+class Squares(bd.Penalty):
+    """Half the sum of squares, which is no norm."""
+
+    name = "squares"
+    separable = True
+
+    def value(self, W):
+        return 0.5 * (W**2).sum(axis=0)
+
+    def prox(self, points, step):
+        return points / (1 + step)
+
+    def conjugate(self, prices, strength):
+        return (prices**2).sum(axis=0) / (2 * strength)
+
+    def scaling(self, prices, strength):
+        return np.ones(prices.shape[1])
+
+
+@pytest.mark.parametrize("strength", LOW)
+@pytest.mark.parametrize("loss", ["hinge", "logistic", "squared"])
+@pytest.mark.parametrize("kind", ["ones", "zeros", "both"])
+def test_penalties_that_are_no_norms_leave_weights_at_zero_too(kind, loss, strength):
+    rng = np.random.default_rng(5)
+    for n in (4, 7, 12):
+        design = free_columns(kind, rng, n)
+        y = targets_for(loss, rng, n, 2)
+        program = bd.ConvexProgram(design, y, loss, strength, None, True, penalty=Squares())
+        found = bd.solve(program)
+        assert found.certificate.relative_gap <= 1e-6, found
+        assert not found.weights.any()
+        # other weights are charged for their own penalty
+        W = np.full((design.shape[1], 2), 1e3)
+        far = bd.certify(program, weights=W, intercept=found.intercept)
+        most = found.certificate.primal + found.certificate.rounding
+        assert far.primal - far.absolute_gap <= most + 1e-9 * far.primal
+
+
+def test_references_of_many_outputs_that_overflow_are_refused_without_a_warning():
+    y = np.full((3, 2), 1.3e154)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        program = bd.ConvexProgram(bd.BinaryMatrix.from_dense(np.eye(3)), y, row_weights=[0.6] * 3)
+        assert np.isfinite(program.references).all()
+        assert program.reference == np.inf
+        with pytest.raises(ValueError, match=r"^program: .*overflows"):
+            bd.solve(program)
