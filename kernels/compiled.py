@@ -12,7 +12,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from threading import Lock, local
+from threading import local
 from time import perf_counter
 from typing import Any
 
@@ -78,15 +78,15 @@ class _Kernel(CPUDispatcher):
         self._cache = _Cache(self.py_func)
 
     def compile(self, sig: Any) -> Any:
-        if getattr(_spent.here, "compiles", False):  # a kernel that another one calls
+        if _spent.compiles:  # a kernel that another one calls
             return super().compile(sig)
-        begun, _spent.here.compiles = perf_counter(), True
+        begun, _spent.compiles = perf_counter(), True
         try:
             with _folder_that_exists():
                 return super().compile(sig)
         finally:
-            _spent.here.compiles = False
-            _spent.add(begun, perf_counter())
+            _spent.compiles = False
+            _spent.seconds += perf_counter() - begun
 
 
 @contextmanager
@@ -106,25 +106,18 @@ def _folder_that_exists() -> Iterator[None]:
         yield
 
 
-class _Spent:
-    """Seconds that compiling and loading kernels took, in any thread; overlaps count once."""
+class _Spent(local):
+    """Seconds that this thread has spent on compiling and loading kernels."""
 
-    def __init__(self) -> None:
-        self.here = local()
-        self.seconds, self._until = 0.0, 0.0
-        self._lock = Lock()
-
-    def add(self, begun: float, ended: float) -> None:
-        with self._lock:
-            self.seconds += max(ended - max(begun, self._until), 0.0)
-            self._until = max(self._until, ended)
+    seconds = 0.0
+    compiles = False
 
 
 _spent = _Spent()
 
 
 def compile_seconds() -> float:
-    """Return how many seconds the process has spent on compiling and loading kernels so far."""
+    """Return how many seconds this thread has spent on compiling and loading kernels so far."""
     return _spent.seconds
 
 

@@ -6,7 +6,7 @@ from ..kernels.compiled import compile_seconds
 
 
 def now() -> float:
-    """Return seconds of a clock that stands still while kernels are compiled or loaded.
+    """Return seconds of a clock of this thread, which stops while it compiles or loads kernels.
 
     A kernel is compiled at its first use, for later processes too. A time limit is for the solve.
     """

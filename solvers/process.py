@@ -12,12 +12,14 @@ import threading
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from typing import Any
 
 from threadpoolctl import ThreadpoolController
+
+_STRAY = ("Solver interrupted", "Failure:interrupted")  # lines of OSQP and SCS
 
 
 class Shared(ABC):
@@ -103,7 +105,8 @@ class _OneBlasThread(Shared):
 
     def _restore(self, before: list[tuple[Any, int]]) -> None:
         for library, count in before:
-            library.set_num_threads(count)
+            if library.num_threads == 1:  # else the caller has chosen another number meanwhile
+                library.set_num_threads(count)
 
 
 @cache
@@ -141,53 +144,72 @@ class MutedWarnings(Shared):
         token = self._heard.set((category, came))
         try:
             with self.held():
+                with self._lock:  # a catch_warnings elsewhere may have put back an earlier list
+                    self._change()
                 yield came
         finally:
             self._heard.reset(token)
 
-    def _record(self) -> Any:
-        return warnings.filters
+    def _record(self) -> list[Any]:
+        return []  # the lists that have held the filters
 
     def _change(self) -> None:
+        filters: Any = warnings.filters
+        if any(one[2] is self._kind for one in filters):
+            return
         for message in self._messages:
             warnings.filterwarnings("ignore", message, self._kind)
+        self._before[0].append(filters)
 
-    def _restore(self, before: Any) -> None:
-        now: Any = warnings.filters  # a catch_warnings elsewhere may have replaced the list
-        for filters in (before, now):
+    def _restore(self, before: list[Any]) -> None:
+        now: Any = warnings.filters  # a copy, within a catch_warnings elsewhere
+        for filters in (*before, now):
             for each in [one for one in filters if one[2] is self._kind]:
                 filters.remove(each)
 
 
 class _NoStrayLines(Shared):
-    """``sys.stdout`` without the lines that stopped solvers print, whatever their settings."""
+    """Standard output without the lines that stopped solvers print, whatever their settings.
 
-    def _record(self) -> Any:
-        # a redirect_stdout elsewhere may have put back an earlier one
-        return sys.stdout.file if isinstance(sys.stdout, _Filtered) else sys.stdout
+    The file itself gets another ``write``: a redirect_stdout of another thread, which may begin
+    and end at any time, keeps and puts back the same file.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: set[int] = set()  # those of solvers; the lines of others pass
+        self._written: Any = None
+
+    def _record(self) -> tuple[Any, Any]:
+        return sys.stdout, _own_write(sys.stdout)
 
     def _change(self) -> None:
-        if self._before[0] is not None:  # a process without a console has none
-            sys.stdout = _Filtered(self._before[0])
+        file = self._before[0][0]
+        write: Any = getattr(file, "write", None)
 
-    def _restore(self, before: Any) -> None:
-        if isinstance(sys.stdout, _Filtered):  # else the caller has replaced it meanwhile
-            sys.stdout = before
+        def without_stray_lines(text: str) -> Any:
+            if threading.get_ident() in self.threads and text.strip() in _STRAY:
+                return len(text)
+            return write(text)
+
+        if write is not None:  # a process without a console has no file
+            with suppress(AttributeError, TypeError):  # a file whose attributes are fixed
+                file.write = self._written = without_stray_lines
+
+    def _restore(self, before: tuple[Any, Any]) -> None:
+        file, own = before
+        if self._written is None or _own_write(file) is not self._written:
+            return  # the caller has put another in its place
+        self._written = None
+        if own is None:
+            del file.write
+        else:
+            file.write = own
 
 
-class _Filtered:
-    """A file that drops the lines of OSQP and of SCS about an interrupt."""
-
-    def __init__(self, file: Any) -> None:
-        self.file = file
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.file, name)
-
-    def write(self, text: str) -> Any:
-        """Write a text, unless it is such a line."""
-        stray = text.strip() in ("Solver interrupted", "Failure:interrupted")
-        return len(text) if stray else self.file.write(text)
+def _own_write(file: Any) -> Any:
+    """Return the ``write`` that a file has beside that of its class, or None."""
+    return getattr(file, "__dict__", {}).get("write")
 
 
 one_blas_thread = _OneBlasThread()

@@ -1,4 +1,8 @@
-"""Turns of blocks of outputs under a time limit: what a block leaves of its share, others get."""
+"""Division of a time limit among blocks of outputs.
+
+Each block in turn gets an equal share of the time left. The time that it does not use goes to the
+blocks after it.
+"""
 
 from collections.abc import Callable, Iterable
 from math import inf

@@ -65,7 +65,7 @@ def state():
             signal.getsignal(each) for each in sorted(signal.valid_signals())
         ],
         "errors of NumPy": np.geterr(),
-        "files": (sys.stdin, sys.stdout, sys.stderr),
+        "files": (sys.stdin, sys.stdout, sys.stderr, dict(vars(sys.stdout))),
         "environment": dict(os.environ),
         "locale": locale.setlocale(locale.LC_ALL),
         "umask": mask,
@@ -339,6 +339,102 @@ def test_output_that_the_caller_redirects_within_a_solve_arrives_and_stays_so():
             print("two")
     assert (heard.getvalue(), other.getvalue()) == ("one\n", "two\n")
     assert sys.stdout is real
+
+
+def test_a_redirect_that_overlaps_a_solve_in_any_order_leaves_the_same_output():
+    real = sys.stdout
+    own = dict(vars(real))
+    rng = np.random.default_rng(5)
+    for _ in range(30):
+        open_ = []
+        for _ in range(12):
+            if open_ and rng.random() < 0.5:
+                open_.pop(rng.integers(len(open_))).__exit__(None, None, None)
+            else:
+                redirect = redirect_stdout(io.StringIO())
+                open_.append(redirect if rng.random() < 0.5 else process.no_stray_lines.held())
+                open_[-1].__enter__()
+            assert isinstance(sys.stdout, io.TextIOBase)
+        for each in open_:
+            each.__exit__(None, None, None)
+        sys.stdout = real  # redirects that end in another order than they began leave others
+        assert vars(real) == own
+
+
+class Fixed:
+    """A file whose attributes are fixed."""
+
+    __slots__ = ("lines",)
+
+    def __init__(self):
+        self.lines = []
+
+    def write(self, text):
+        self.lines.append(text)
+
+
+def test_lines_of_a_stopped_solver_are_dropped_and_those_of_others_pass(monkeypatch):
+    written = []
+    file = io.StringIO()
+    file.write = written.append  # an attribute of its own stays
+    own, fixed = file.write, Fixed()
+    monkeypatch.setattr(sys, "stdout", file)
+    with process.no_stray_lines.held():
+        print("Solver interrupted", end="")
+        apart(lambda: print("Solver interrupted", end=""))
+        apart(lambda: print("Solver goes on", end=""))
+    assert [text for text in written if text] == ["Solver interrupted", "Solver goes on"]
+    assert file.write is own
+    with process.no_stray_lines.held():
+        file.write = fixed.write
+    assert file.write == fixed.write
+    monkeypatch.setattr(sys, "stdout", fixed)
+    with process.no_stray_lines.held():
+        print("one", end="")
+    monkeypatch.setattr(sys, "stdout", None)
+    with process.no_stray_lines.held():
+        print("nowhere")
+    assert fixed.lines == ["one", ""]
+
+
+def test_filters_of_warnings_that_overlap_solves_in_any_order_are_as_they_were():
+    muted, before = process.MutedWarnings(), list(warnings.filters)
+    rng = np.random.default_rng(6)
+    for _ in range(60):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            saved, stays = [], []
+            for _ in range(10):
+                kind = rng.integers(4)
+                if kind == 0:
+                    saved.append(warnings.catch_warnings())
+                    saved[-1].__enter__()
+                elif kind == 1 and saved:  # in another order than they began
+                    saved.pop(rng.integers(len(saved))).__exit__(None, None, None)
+                elif kind == 2:
+                    stays.append(muted.held())
+                    stays[-1].__enter__()
+                elif stays:
+                    stays.pop(rng.integers(len(stays))).__exit__(None, None, None)
+                with muted.muted(UserWarning) as came:
+                    warnings.warn("muted", UserWarning, stacklevel=1)
+                assert came == [UserWarning]
+            for each in stays:
+                each.__exit__(None, None, None)
+            for each in saved:
+                each.__exit__(None, None, None)
+        # lists that others have saved may hold the filter until they put back an earlier one
+        assert list(warnings.filters) == before
+
+
+@pytest.mark.parametrize("chosen", [2, 3])
+def test_a_number_of_blas_threads_that_the_caller_chooses_within_a_solve_stays(chosen):
+    with threadpool_limits(chosen, "blas"):
+        expected = blas_threads()
+    with threadpool_limits(4, "blas"):
+        with process.one_blas_thread.held():
+            threadpool_limits(chosen, "blas")
+        assert blas_threads() == expected
 
 
 def in_a_child(code, *arguments):

@@ -1,9 +1,11 @@
 """Outputs share the time limit: what one leaves, others get, until none is left."""
 
+import itertools
 import os
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 
 import numpy as np
@@ -179,6 +181,26 @@ def test_the_clock_stands_still_while_a_kernel_is_compiled():
     assert 0.0 < spent <= took  # the inner kernel counts once
     assert now() - here <= took - spent + 0.05
     assert spent > 0.5 * took
+
+
+def test_kernels_that_other_threads_compile_do_not_move_the_clock():
+    begin, end = threading.Event(), threading.Event()
+
+    def other():
+        begin.wait(30)
+        compiled(lambda x: x * 3 + 1)(2)
+        end.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    real, here = time.perf_counter(), now()
+    begin.set()
+    times = [now()]
+    while not end.is_set():
+        times.append(now())
+    thread.join()
+    assert all(first <= later for first, later in itertools.pairwise(times))
+    assert abs((now() - here) - (time.perf_counter() - real)) < 1e-3
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ and keeps the solver's handler to call it when the solver shall stop.
 import ctypes
 import signal
 import sys
-from _thread import allocate_lock, start_new_thread
+from _thread import allocate_lock, get_ident, start_new_thread
 from collections.abc import Callable
 from contextvars import copy_context
 from time import perf_counter
@@ -68,7 +68,10 @@ class _Reaction(Shared):
                 handler(signal.SIGINT)
 
     def pass_on(self, since: float) -> None:
-        """Send a SIGINT that a solver has kept since then to Python, unless one has come."""
+        """Raise SIGINT for Python's handler: a solver's own handler has taken one since then.
+
+        Nothing is raised if a SIGINT has reached Python since then, or if the process ignores it.
+        """
         self.look()
         with self._lock:
             if self._told > since or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -121,10 +124,12 @@ class _Call(Generic[T]):
         if not self._begun.acquire(blocking=False):
             return
         try:
+            no_stray_lines.threads.add(get_ident())
             self.result.append(run(work))
         except BaseException as error:  # the caller raises it
             self.error = error
         finally:
+            no_stray_lines.threads.discard(get_ident())
             del run, work
             self.ended = True
             self._end.release()
