@@ -1,5 +1,6 @@
 """solve() and path(): solve a program with any backend and certify the answer."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -282,7 +283,7 @@ def _run(chosen: Backend, model: Any, monitor: Monitor, options: dict[str, Any])
         return chosen.solve(model, monitor, options)
     except (TypeError, ValueError, AttributeError) as error:
         named = [name for name in options if name in str(error)]
-        if not named or str(error).startswith("options:"):
+        if not named or re.match(r"\w+: ", str(error)):  # an error of bidual names its argument
             raise
         raise ValueError(
             f"options: expected options of {chosen.name}, got {named[0]!r}: {error}"
