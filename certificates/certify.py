@@ -102,7 +102,9 @@ def certify_priced(
     prices = program.design.take(active).rmatvec(dual_point)
     fit = program.affine(weights, intercept)
     priced = _priced(program, [dual_point], largest_prices[None], prices)
-    return _proven(program, weights, fit, _shrunk(program, weights[active], priced))
+    found = _proven(program, weights, fit, _shrunk(program, weights[active], priced))
+    rounding = certificate_rounding(program, weights, intercept, found.dual_point)
+    return replace(found, rounding=rounding)
 
 
 @dataclass(frozen=True)

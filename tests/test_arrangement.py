@@ -214,6 +214,43 @@ def test_python_integers_list_what_the_kernel_lists(shape, monkeypatch):
     assert listed(X) == found
 
 
+def lines_of(X):
+    return list(dict.fromkeys(line(row) for row in integer_rows(X)))
+
+
+@pytest.mark.parametrize("shape", [(12, 3), (10, 4), (9, 5), (70, 3), *slow((24, 4), (11, 6))])
+@pytest.mark.parametrize("scale", [1.0, 1e-200, 1e200])
+def test_rays_in_floats_list_what_python_integers_list(shape, scale):
+    lines = lines_of(np.random.default_rng(3).standard_normal(shape) * scale)
+    expected = most_cells(*shape)
+    half = cell_listing._by_rays(lines, expected)
+    words = -(-shape[0] // 64)
+    found = cell_listing.evaluate(lines, np.concatenate([half, -half]), words)
+    assert half.dtype == np.int64
+    assert len(np.unique(found, axis=0)) == len(found) == expected
+    assert cell_listing._by_rays(lines, expected + 2) is None
+    if shape[0] < 20:
+        slow_half = cell_listing.whole_numbers(cell_listing._half_of_cells(lines))
+        wanted = cell_listing.evaluate(lines, slow_half, words)
+        assert {tuple(row) for row in found[: len(half)]} == {tuple(row) for row in wanted}
+
+
+def test_rays_where_more_hyperplanes_meet_are_left_to_others():
+    bits = [(*bits, 1) for bits in itertools.product((0, 1), repeat=3)]
+    lines = lines_of(np.array(bits))
+    assert cell_listing._by_rays(lines, CellCounter().cells(lines)) is None
+
+
+def test_a_recursion_in_python_integers_is_refused_beyond_the_budget(monkeypatch):
+    monkeypatch.setattr(cell_listing, "_by_rays", lambda *_: None)
+    monkeypatch.setattr(cell_listing, "_by_rounding", lambda *_: None)
+    X = with_bias(np.random.default_rng(0).standard_normal((60, 3)))
+    start = time.perf_counter()
+    with pytest.raises(BudgetExceeded, match="seconds 5"):
+        threshold_patterns(X, Budget(seconds=5))
+    assert time.perf_counter() - start < 5
+
+
 def test_rounding_that_moves_cells_is_noticed():
     # three lines that all but meet; rounded to 56 bits they do
     tiny = 2**-80
@@ -369,8 +406,8 @@ def test_work_of_a_count_is_bounded():
 
 @pytest.mark.parametrize("lost", ["one left out", "one twice", "a wrong one"])
 def test_an_incomplete_list_is_a_bug(lost, monkeypatch):
-    def spoiled(rows, expected):
-        cells = cell_listing.list_cells(rows, expected)
+    def spoiled(rows, expected, allow_slow):
+        cells = cell_listing.list_cells(rows, expected, allow_slow)
         if lost == "one left out":
             return cells[1:]
         cells[0] = cells[1] if lost == "one twice" else 0

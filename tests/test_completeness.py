@@ -65,7 +65,7 @@ def over(atoms):
 def save(path, program, shown):
     """A certificate of W = 0."""
     weights = np.zeros(program.design.shape[1])
-    bd.certify(program, weights=weights, exact=True).save(path, shown)
+    bd.certify(program, weights=weights, exact=True).save(path, shown or False)
     return str(path)
 
 

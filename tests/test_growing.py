@@ -1,7 +1,9 @@
 """Growing reaches the optimum of the complete dictionary, or says which budget ended it."""
 
 import math
+import time
 from dataclasses import replace
+from fractions import Fraction
 from itertools import product
 
 import numpy as np
@@ -222,6 +224,36 @@ def test_rounds_and_time_end_it_with_an_answer():
     late = grow(LIF, X, y, strength=1e-3, time_limit=1e-3, pricing="search")
     check_growth(late, X)
     assert late.stopped is StopReason.TIME
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scale", [1.0, 1e-6, 3e7])
+def test_a_time_limit_holds_whatever_the_bits_of_the_inputs(scale):
+    rng = np.random.default_rng(0)
+    X, y = scale * rng.normal(size=(60, 3)), rng.integers(0, 2, 60)
+    units = bd.Feedforward((1,), bias=True)
+    grow(units, X, y, strength=0.01, rounds=1)  # compiles
+    for limit, pricing in ((2.0, "auto"), (0.05, "auto"), (2.0, "search")):
+        start = time.perf_counter()
+        grown = grow(units, X, y, strength=0.01, time_limit=limit, pricing=pricing, gap=1e-9)
+        assert time.perf_counter() - start < 1.2 * limit + 1.0
+        assert len(grown.history) >= 1
+    with pytest.raises(bd.BudgetExceeded, match="seconds"):
+        grow(units, X, y, strength=0.01, time_limit=0.05, pricing="exact")
+
+
+def test_the_bound_is_below_the_optimum_in_rational_arithmetic():
+    X, y = strings(4)
+    for size in (1.0, 1e-7, 1e9):
+        target = size * (1.0 + np.arange(len(y)) / 3)
+        grown = grow(LIF, X, target, "squared", strength=1e-3 * size, pricing="exact", gap=1e-12)
+        program = LIF.program(bd.complete_lif(X, "9/10"), target, "squared", strength=1e-3 * size)
+        least = min(
+            bd.certify(program, bd.solve(program, name, gap=1e-13), exact=True).primal
+            for name in ("newton", "admm")
+        )
+        assert Fraction(grown.bound) <= least
+        assert grown.relative_gap < 1e-9
 
 
 def test_an_interrupt_ends_it_with_the_answer_so_far():

@@ -9,7 +9,7 @@ in integer arithmetic.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -31,6 +31,7 @@ from .closed_faces import cyclic_flats, off_the_flat
 from .integer_rows import Row, echelon, integer_rows, line, rank_modulo_a_prime
 
 _PRODUCTS_PER_SECOND = 3e8  # rows x inputs x inputs per pattern, on one core; measured
+_SLOW = 150  # times as long in Python integers; measured with 60 x 4 and 33 bits
 _HOPELESS_RANK = 64  # 2**64 patterns
 
 
@@ -122,7 +123,13 @@ def threshold_patterns(
     rows = integer_rows(X)
     parts = _within_budget(rows, budget, report)
     expected = sum(part.cells for part in parts)
-    witnesses = np.concatenate([_witnesses(part, len(rows[0])) for part in parts])
+    inputs = len(rows[0])
+
+    def allow_slow() -> None:
+        patient = _estimate(expected, len(rows), inputs)
+        budget.check(replace(patient, seconds=_SLOW * patient.seconds))
+
+    witnesses = np.concatenate([_witnesses(part, inputs, allow_slow) for part in parts])
     words = evaluate(rows, witnesses, words_for(len(rows)))
     used = -(-len(rows) // 64)
     order = np.lexsort(words[:, :used].T)
@@ -212,11 +219,11 @@ def _estimate(
     )
 
 
-def _witnesses(part: _Part, inputs: int) -> Witnesses:
+def _witnesses(part: _Part, inputs: int, allow_slow: Callable[[], None]) -> Witnesses:
     """Return a witness of each pattern of a part, in the coordinates of X."""
     if not part.lines:
         return np.zeros((1, inputs), dtype=np.int64)
-    cells = list_cells(part.lines, part.cells)
+    cells = list_cells(part.lines, part.cells, allow_slow)
     basis = whole_numbers(part.basis)
     if cells.dtype == basis.dtype == np.int64:
         longest = int(np.abs(cells).max()) * int(np.abs(basis).sum(axis=0).max())

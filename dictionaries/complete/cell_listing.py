@@ -1,33 +1,47 @@
 """List of the open cells of an arrangement of integer rows of any size.
 
 The kernel works in 64 bits. Rows that are too long for it are first rounded, which
-rarely changes a cell. The list is proven complete if its witnesses lie in as many
-distinct cells of the true rows as the count requires. Otherwise the same recursion
-runs in Python integers, about a hundred times slower.
+changes cells that are small. Then floats find the cells around every ray in which
+hyperplanes meet. Either list is proven complete if its witnesses lie in as many distinct
+cells of the true rows as the count requires. Otherwise the kernel's recursion runs in
+Python integers, which takes some hundred times as long.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import combinations, product
+from math import comb
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...kernels import arrangement
+from ..validation import Array
 from .integer_rows import Row, lift, line, pivot, primitive, restrict
 
 Witnesses = NDArray[np.int64] | NDArray[np.object_]
 
 _LIMB = 60  # bits; 2**60 is the kernel's limit
+_MOST_CORNERS = 2**23  # pairs of a cell and a ray that are held in memory
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # odd: Knuth's multiplicative hash
+_POINT_BITS = 52  # bits of a witness that floats have found
 
 
-def list_cells(rows: Sequence[Row], expected: int) -> Witnesses:
+def list_cells(
+    rows: Sequence[Row], expected: int, allow_slow: Callable[[], None] = lambda: None
+) -> Witnesses:
     """Return one witness h (x.h != 0 for every row) for each of the ``expected`` open cells.
 
     ``rows`` are distinct non-zero lines. The result is an (expected, d) array, of int64
-    if the entries fit; its order depends only on the rows.
+    if the entries fit; its order depends only on the rows. The function calls ``allow_slow``,
+    which may raise, before a recursion in Python integers.
     """
     half = _in_int64(rows)
     if half is None:
         half = _by_rounding(rows, expected)
+    if half is None:
+        half = _by_rays(rows, expected)
+    if half is None:
+        allow_slow()
     found = whole_numbers(_half_of_cells(rows)) if half is None else half
     return np.concatenate([found, -found])
 
@@ -84,6 +98,95 @@ def _rounded(rows: Sequence[Row], bits: int) -> list[Row]:
         excess = max(max(map(abs, row)).bit_length() - bits, 0)
         out[line([(x + (1 << excess >> 1)) >> excess for x in row])] = None
     return list(out)
+
+
+def _by_rays(rows: Sequence[Row], expected: int) -> NDArray[np.int64] | None:
+    """Return half of the cells by their rays in floats, or None if ``rows`` have others.
+
+    Each cell has rays in which k - 1 hyperplanes meet. If no other hyperplane meets there, the
+    ray borders on the 2**(k - 1) cells that differ in the signs of these rows. The sum of a
+    cell's unit rays lies inside it.
+    """
+    m, k = len(rows), len(rows[0])
+    if not 3 <= k <= m or comb(m, k - 1) << (k - 1) > _MOST_CORNERS:
+        return None
+    scales = [max(max(map(abs, row)), 1) for row in rows]
+    directions = np.array([[x / s for x in row] for row, s in zip(rows, scales, strict=True)])
+    met = np.array(list(combinations(range(m), k - 1)))
+    rays = _orthogonal(directions[met])
+    lengths = np.sqrt((rays * rays).sum(axis=1))
+    if not lengths.all():
+        return None
+    rays /= lengths[:, None]
+    # the side of the first row that the half lies on; on its hyperplane, both directions
+    at_first = met[:, 0] == 0
+    rays *= np.where(_products(rays, directions[:1])[:, 0] < 0, -1.0, 1.0)[:, None]
+    rays, met = np.concatenate([rays, -rays[at_first]]), np.concatenate([met, met[at_first]])
+    sides = _products(rays, directions) > 0
+    corners, patterns = [], []
+    every = np.arange(len(rays))
+    for signs in product((True, False), repeat=k - 1):
+        chosen = every if signs[0] else every[met[:, 0] != 0]
+        cells = sides[chosen]
+        np.put_along_axis(cells, met[chosen], np.array(signs), axis=1)
+        corners.append(chosen)
+        patterns.append(_names(cells))
+    names, cell = np.unique(np.concatenate(patterns), return_inverse=True)
+    if 2 * len(names) != expected:
+        return None
+    at = np.concatenate(corners)
+    inside = np.stack([np.bincount(cell, ray[at], len(names)) for ray in rays.T], axis=1)
+    inside *= 2.0**_POINT_BITS / np.abs(inside).max(axis=1, keepdims=True)
+    half = _rounded_off(np.rint(inside), directions)
+    return half if _one_in_each_cell(rows, half, expected) else None
+
+
+def _names(cells: NDArray[np.bool_]) -> NDArray[np.uint64]:
+    """Return a number for each pattern (N, m); other patterns rarely have the same one."""
+    words = np.zeros((len(cells), -(-cells.shape[1] // 64) * 8), dtype=np.uint8)
+    packed = np.packbits(cells, axis=1)
+    words[:, : packed.shape[1]] = packed
+    total = np.zeros(len(cells), dtype=np.uint64)
+    for word in words.view(np.uint64).T:
+        total = total * _MIX + word
+    return total
+
+
+def _orthogonal(vectors: Array) -> Array:
+    """Return a vector (M, k) orthogonal to the k - 1 vectors of each (M, k - 1, k): minors."""
+    k = vectors.shape[2]
+    columns = [[j for j in range(k) if j != c] for c in range(k)]
+    minors = [_determinant(vectors[:, :, each]) for each in columns]
+    return np.stack([minor if c % 2 == 0 else -minor for c, minor in enumerate(minors)], axis=1)
+
+
+def _determinant(matrices: Array) -> Array:
+    """Return determinants (M,) by Laplace's rule, with the same bits on every machine."""
+    k = matrices.shape[1]
+    if k == 1:
+        return matrices[:, 0, 0]
+    total = np.zeros(len(matrices))
+    for c in range(k):
+        below = matrices[:, 1:, [j for j in range(k) if j != c]]
+        total += (-1.0) ** c * matrices[:, 0, c] * _determinant(below)
+    return total
+
+
+def _products(points: Array, directions: Array) -> Array:
+    """Return points @ directions.T, summed in order, with the same bits on every machine."""
+    total = np.zeros((len(points), len(directions)))
+    for j in range(directions.shape[1]):
+        total += points[:, j, None] * directions[:, j]
+    return total
+
+
+def _rounded_off(points: Array, directions: Array) -> NDArray[np.int64]:
+    """Drop low bits of whole numbers (N, k) that affect the sign of no product."""
+    room = np.abs(_products(points, directions) / np.abs(directions).sum(axis=1)).min(axis=1)
+    bits = np.maximum(np.frexp(room * (1 - 2.0**-40))[1], 0)[:, None]
+    half = np.left_shift(np.int64(1), bits) >> 1
+    found: NDArray[np.int64] = (points.astype(np.int64) + half) >> bits
+    return found
 
 
 def _one_in_each_cell(rows: Sequence[Row], half: NDArray[np.int64], expected: int) -> bool:

@@ -263,7 +263,7 @@ class ColumnGeneration:
         proven = certify_priced(
             program, solution.weights, solution.intercept, point, largest_prices
         )
-        bounds = proven.primals - proven.absolute_gaps
+        bounds = proven.primals - proven.absolute_gaps - proven.rounding
         if self._bounds is None or self._best is None:
             self._bounds, self._best = bounds, proven.dual_point.copy()
             return

@@ -146,7 +146,7 @@ def grow(
     rounds : int
         Largest number of rounds.
     time_limit : float, seconds
-        Checked between steps. An enumeration has its own budget.
+        Checked between steps. An enumeration begins only if its estimate is within the limit.
     seed : int
         Seed of the sampled subnetworks and of the search.
     callback : callable, optional
@@ -166,7 +166,7 @@ def grow(
     TypeError
         If ``formulation`` is not a network class.
     BudgetExceeded
-        If ``pricing`` is "exact" and every exact method exceeds its budget.
+        If ``pricing`` is "exact" and every exact method exceeds its budget or the time limit.
 
     Examples
     --------
@@ -203,7 +203,8 @@ def grow(
             "strength: expected a number above 0, got 0, at which every atom violates "
             "its constraint"
         )
-    oracle = _oracle(pricing, sequences, grid, formulation, seed)
+    left = max(start + time_limit - now(), 1e-3)
+    oracle = _oracle(pricing, sequences, grid, formulation, seed, left)
     hand = AtHand(program, atoms, per_round, most_atoms)
     growing = ColumnGeneration(hand, oracle, gap, start + time_limit)
     history: list[Round] = []
@@ -283,8 +284,9 @@ def _oracle(
     grid: InputGrid | None,
     formulation: NetworkClass,
     seed: int,
+    seconds: float,
 ) -> Pricing:
-    """Return the pricing object of a name."""
+    """Return the pricing object of a name; an enumeration shall fit in the seconds left."""
     if callable(getattr(pricing, "price", None)):
         return cast(Pricing, pricing)
     if pricing not in get_args(PricingName):
@@ -293,10 +295,10 @@ def _oracle(
         )
     record = formulation.record()
     if pricing in ("auto", "exact"):
+        budget = _AUTO if pricing == "auto" else Budget()
+        budget = replace(budget, seconds=min(budget.seconds, seconds))
         try:
-            return EnumerationPricing.of(
-                sequences, record, _AUTO if pricing == "auto" else Budget(), grid
-            )
+            return EnumerationPricing.of(sequences, record, budget, grid)
         except BudgetExceeded:
             fits_tree = sequences.shape[2] <= 2 and sequences.shape[1] > 1
             if pricing == "exact" and not fits_tree:
