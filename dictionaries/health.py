@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from .bank_inputs import taken
 from .matrix.binary_matrix import BinaryMatrix
 from .rollout import roll_columns, spike_counts
-from .spike_dictionary import Readout, taken
+from .spike_dictionary import Readout
 from .validation import check_whole
 from .witnesses.sampled import Witnesses
 
@@ -160,7 +161,7 @@ def health(
     gram = atoms.take(np.arange(ranked)).gram().astype(np.float64)
     found = np.array(rates)
     dead = (found == 0).mean(axis=0)
-    _warn(dead)
+    _warn(dead, [bool((layer.threshold > 0).any()) for layer in witnesses.layers(0)])
     return Health(
         rates=found,
         silent=np.mean(silent, axis=0),
@@ -177,15 +178,23 @@ def health(
     )
 
 
-def _warn(dead: NDArray[np.float64]) -> None:
-    """Warn about the first layer that is dead in at least half of the subnetworks."""
+def _warn(dead: NDArray[np.float64], thresholds: list[bool]) -> None:
+    """Warn about the first layer that is dead in at least half of the subnetworks.
+
+    ``thresholds`` says of each layer whether its neurons have thresholds above 0.
+    """
     for depth in np.flatnonzero(dead >= 0.5)[:1]:
         below = "the inputs are" if depth == 0 else f"the spikes of layer {depth} are"
+        reason = (
+            f"{below} too weak for its threshold. Lower the threshold, raise the leak or the "
+            "inputs' scale, widen the layer below, or take a law with larger weights ('gaussian' "
+            "is sqrt(fan-in) times 'fan-in')"
+            if thresholds[depth]
+            else "its weighted inputs are below 0 on every row. Centre the inputs, give their "
+            "columns similar sizes, or take a class with a bias"
+        )
         warnings.warn(
-            f"layer {depth + 1} has no spikes in {dead[depth]:.0%} of the subnetworks: {below} "
-            "too weak for its threshold. Lower the threshold, raise the leak or the inputs' "
-            "scale, widen the layer below, or take a law with larger weights ('gaussian' is "
-            "sqrt(fan-in) times 'fan-in')",
+            f"layer {depth + 1} has no spikes in {dead[depth]:.0%} of the subnetworks: {reason}",
             DeadLayerWarning,
             stacklevel=3,
         )

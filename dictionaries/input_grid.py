@@ -29,6 +29,7 @@ _BITS = 36  # steps of a grid for d times the largest input, as bits
 _SPREAD_BITS = 22  # at least so many bits for the spread of a column smaller than others
 _LARGEST = 2.0**500  # products with weights and their sums must not overflow
 _SMALLEST = -600  # smallest exponent: products with weights must not vanish
+_LEAST = _SMALLEST + _SPREAD_BITS + 1  # exponent of the smallest spread that keeps its bits
 _MOST_STEPS = 2.0**52  # float64 holds every whole number up to it
 _FAR = 8  # a column has an offset if its middle is this many times its spread away from 0
 _MOVED = 2.0**-20  # share of a column's spread by which rounding may move it without a warning
@@ -159,7 +160,8 @@ class InputGrid:
         Raises
         ------
         ValueError
-            As :func:`as_sequences`.
+            As :func:`as_sequences`, or if a column other than 0 has a spread below 2**-577, or as
+            a constant a size below it.
         """
         scaled, centred = check_flag("scaled", scaled), check_flag("centred", centred)
         X = as_sequences(X)
@@ -172,12 +174,14 @@ class InputGrid:
                 return cls.default(inputs)
         offsets = np.zeros(inputs)
         if centred:
-            spread, middle = high - low, low / 2 + high / 2
+            spread = high - low
+            middle = np.where(spread > 0, low / 2 + high / 2, low)
             far = np.abs(middle) > _FAR * spread
             step = np.ldexp(1.0, np.frexp(spread)[1] - 1)  # the power of two below the spread
             near = np.where(spread > 0, np.rint(middle / step) * step, low)
             offsets[far] = near[far]
         ends: Array = np.stack([low - offsets, high - offsets])
+        _refuse_vanishing(ends)
         exponents = _exponents(ends, np.abs(offsets))
         while True:  # until the rounded inputs, too, fit this grid; exponents only grow
             steps = 2.0**exponents
@@ -249,6 +253,12 @@ class InputGrid:
             found *= 2.0**-self.unit
         return found
 
+    def take_first(self, sequences: Array, fitted: bool = False) -> Array:
+        """Run :meth:`take` on the grid's columns; any other column is the ones of a bias."""
+        own = self.inputs
+        taken = self.take(sequences[..., :own], fitted)
+        return np.concatenate([taken, sequences[..., own:]], axis=2)
+
     def holds(self, sequences: Array) -> bool:
         """Tell whether inputs, as hidden layers take them, are on the grid.
 
@@ -284,6 +294,19 @@ class InputGrid:
         if grid.to_json() != told:
             raise ValueError(f"input_grid: expected {grid.to_json()}, got {told!r:.1000}")
         return grid
+
+
+def _refuse_vanishing(ends: Array) -> None:
+    """Raise ValueError if the smallest grid would lose differences of a column's inputs."""
+    spread, reach = ends[1] - ends[0], np.abs(ends).max(axis=0)
+    sizes = np.where(spread > 0, spread, reach)
+    lost = (sizes > 0) & (sizes < 2.0**_LEAST)
+    if lost.any():
+        j = int(lost.argmax())
+        raise ValueError(
+            f"X: expected columns of zeros, or with a spread of at least 2**{_LEAST} "
+            f"({2.0**_LEAST:.3g}), got {sizes[j]:.3g} in column {j} (from 0); scale the column up"
+        )
 
 
 def _exponents(ends: Array, offsets: Array) -> NDArray[np.int64]:

@@ -1,14 +1,16 @@
 """SpikeDictionary: distinct atoms with the witness of each."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any, Self, get_args
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..kernels.text import printable
+from .bank_inputs import completed, taken
 from .claims import check_parts, first_wrong_atom
 from .class_record import ClassRecord
 from .class_record import Readout as Readout
@@ -85,8 +87,10 @@ class SpikeDictionary:
 
         If several neurons fire the same atom, the dictionary keeps it once, with the first
         neuron. The memory holds the packed atoms and one subnetwork's spikes. ``record`` is
-        the record of the subnetworks' class, ``network_class.record()``. Inputs of sampled
-        subnetworks are rounded as by :func:`check_sequences`, those of given ones are not.
+        the record of the subnetworks' class, ``network_class.record()``. With it the atoms are
+        those of ``network_class.sample``; of threshold units X may then be (n, d). Inputs of
+        sampled subnetworks are rounded as by :func:`check_sequences`, or for threshold units by
+        their class. Inputs of given subnetworks are not rounded.
 
         Raises
         ------
@@ -95,8 +99,8 @@ class SpikeDictionary:
             does not belong to the class of ``record``, ``record`` is complete, or no
             final-layer neuron fires.
         """
-        sequences, grid = taken(X, witnesses, readout)
         _check_record(record, witnesses, readout)
+        sequences, grid = taken(X, witnesses, readout, record)
         return cls.of_sequences(sequences, grid, witnesses, readout, record)
 
     @classmethod
@@ -115,6 +119,9 @@ class SpikeDictionary:
         atoms = BinaryMatrix(np.concatenate([words for words, _ in found]), rows)
         if atoms.shape[1] == 0:
             raise ValueError(NOTHING_FIRES)
+        neurons = witnesses.subnetworks * witnesses.hidden[-1]
+        if atoms.shape[1] == 1 and neurons >= _MANY_NEURONS and rows > 1:
+            warnings.warn(SINGLE_ATOM.format(neurons), UserWarning, stacklevel=3)
         origin = np.concatenate([origins for _, origins in found])
         near = _within_rounding(sequences, grid, witnesses)
         return cls(
@@ -159,8 +166,8 @@ class SpikeDictionary:
         OSError
             If the file can't be written; the finished chunks stay.
         """
-        sequences, grid = taken(X, witnesses, readout)
         _check_record(record, witnesses, readout)
+        sequences, grid = taken(X, witnesses, readout, record)
         bank, arrays = to_record(witnesses)
         n, steps, _ = sequences.shape
         rows = n * steps if readout == "every" else n
@@ -264,9 +271,8 @@ class SpikeDictionary:
 
         Parameters
         ----------
-        X : (n, T, d) array
-            The sequences of the dictionary, as :meth:`sample` takes them: for a network class
-            ``network_class.sequences(X)``.
+        X : (n, T, d) array, or (n, d) for threshold units
+            The X of the dictionary, or ``network_class.sequences(X)``.
 
         Raises
         ------
@@ -287,16 +293,14 @@ class SpikeDictionary:
         >>> solution.network().predict(X).shape
         (16,)
         """
-        sequences = as_sequences(X, self.witnesses.inputs)
+        sequences = as_sequences(completed(X, self.record), self.witnesses.inputs)
         if sequences.shape[:2] != (self.samples, self.steps):
             raise ValueError(
                 f"X: expected {self.samples} sequences of {self.steps} steps, as the dictionary "
                 f"has, got {sequences.shape[0]} of {sequences.shape[1]}"
             )
-        if self.grid is not None:  # any other column is the ones of a bias
-            own = self.grid.inputs
-            on_grid = self.grid.take(sequences[..., :own])
-            sequences = np.concatenate([on_grid, sequences[..., own:]], axis=2)
+        if self.grid is not None:
+            sequences = self.grid.take_first(sequences)
         self._check_witnesses(sequences, None)
         return replace(self, checked=True)
 
@@ -382,6 +386,11 @@ def _check_record(record: ClassRecord | None, witnesses: Witnesses, readout: Rea
     record.check(witnesses, readout)
 
 
+_MANY_NEURONS = 16  # of which some should fire differently
+SINGLE_ATOM = (
+    "X: all {} sampled final-layer neurons that fire have the same atom; centre the inputs, give "
+    "their columns similar sizes, or take a class with a bias"
+)
 NOTHING_FIRES = (
     "X: no final-layer neuron fires on any sequence, so the dictionary is empty; "
     "raise the inputs or the number of subnetworks, or lower the threshold; "
@@ -452,27 +461,6 @@ def _check_sequences(
         raise ValueError(
             "sequences: expected multiples of the steps of the file's grid, got others"
         )
-
-
-def taken(
-    X: ArrayLike, witnesses: Witnesses, readout: Readout
-) -> tuple[NDArray[np.float64], InputGrid | None]:
-    """Return X as a bank takes it, and its grid; raise ValueError for an unknown readout.
-
-    Inputs of given weights are not rounded: weights of any size may multiply them.
-    """
-    if readout not in get_args(Readout):
-        raise ValueError(f"readout: expected 'last' or 'every', got {readout!r}")
-    if not callable(getattr(witnesses, "layers", None)):
-        raise ValueError(
-            "witnesses: expected SampledWitnesses or GivenWitnesses, got "
-            f"{type(witnesses).__name__}"
-        )
-    sequences = as_sequences(X, witnesses.inputs)
-    grid = InputGrid.fit(sequences)
-    if not (isinstance(witnesses, SampledWitnesses) or grid.is_default):
-        return sequences, None
-    return grid.take(sequences, fitted=True), grid
 
 
 def distinct_atoms(

@@ -314,6 +314,7 @@ FLAGS = {
         [np.ones((2, 3))], 0.5, 1.0, **flag), "strict"),
     "InputGrid.fit": (lambda **flag: bd.InputGrid.fit(X, **flag), "scaled centred"),
     "InputGrid.take": (lambda **flag: LIF.input_grid(X).take(X, **flag), "fitted"),
+    "InputGrid.take_first": (lambda **flag: LIF.input_grid(X).take_first(X, **flag), "fitted"),
     "Layer": (lambda **flag: bd.Layer(**LAYER_PARTS, **flag), "hard strict"),
     "Layer.build": (lambda **flag: bd.Layer.build([[1.0]], 0.5, 0.5, **flag), "strict"),
     "NetworkClass.primal": (lambda **flag: LIF.primal(X, Y, beta=0.1, **flag), "intercept"),

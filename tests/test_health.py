@@ -79,6 +79,24 @@ def test_a_dead_layer_is_warned_of_with_advice(X):
     assert np.array_equal(report.dead, (report.rates == 0).mean(axis=0))
 
 
+def test_threshold_units_that_never_fire_are_told_of_the_sides_of_inputs(X):
+    units = bd.Feedforward((1,)).witnesses(8, 60)
+    below = np.full((5, 1, 8), 1e3) + X[:5, :1]
+    with pytest.warns(bd.DeadLayerWarning, match="Centre the inputs") as caught:
+        bd.health(below, units)
+    assert "threshold" not in str(caught[0].message)
+
+
+def test_a_dictionary_of_a_single_atom_says_why():
+    X = np.abs(np.random.default_rng(0).normal(size=(30, 3))) * 1e-3 + [1, 100, 1e4]
+    with pytest.warns(UserWarning, match="have the same atom; centre the inputs"):
+        atoms = bd.Feedforward((1,)).sample(X)
+    assert atoms.atoms.shape[1] == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert bd.Feedforward((1,), bias=True).sample(X).atoms.shape[1] > 9
+
+
 @pytest.mark.parametrize(("dead", "warned"), [(2, False), (3, True), (6, True)])
 def test_half_of_the_subnetworks_are_enough_to_warn(dead, warned, X):
     chains = [bank().layers(k) for k in range(6)]

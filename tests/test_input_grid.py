@@ -66,6 +66,9 @@ def fitted(d, X, **options):
     centred=st.booleans(),
 )
 def test_a_grid_holds_the_inputs_to_a_share_of_their_size(X, centred):
+    sizes = np.where(np.ptp(X, axis=(0, 1)) > 0, np.ptp(X, axis=(0, 1)), np.abs(X).max(axis=(0, 1)))
+    if ((sizes > 0) & (sizes < 2.0**-577)).any():
+        X = X * (sizes >= 2.0**-577)
     grid = InputGrid.fit(X, centred=centred)
     found, _ = told(grid.take, X)
     steps = 2.0**grid.exponents
@@ -81,6 +84,50 @@ def test_a_grid_holds_the_inputs_to_a_share_of_their_size(X, centred):
     assert (steps <= np.maximum(own, 2.0**-20 if grid.is_default else 0))[wide & ~constant].all()
     again = InputGrid.fit(found)
     assert np.array_equal(again.take(found), found)
+
+
+@pytest.mark.parametrize("column", [0, 1])
+@pytest.mark.parametrize("size", [1e-176, 1e-200, 1e-300, 5e-324])
+def test_columns_that_the_smallest_grid_would_lose_are_refused(size, column):
+    X = POINTS.copy()
+    X[:, column] *= size
+    constant = POINTS.copy()
+    constant[:, column] = size
+    calls = [unit.sample for unit in UNITS.values()] + [unit.complete for unit in UNITS.values()]
+    calls.append(lambda X: bd.LIF((2,), leak=0.5).sample(X[:, None], subnetworks=3))
+    calls.append(lambda X: bd.grow(UNITS[False], X, LABELS, strength=0.1))
+    for call in calls:
+        with pytest.raises(ValueError, match=rf"^X: expected .*2\*\*-577.* in column {column} "):
+            call(X)
+    with pytest.raises(ValueError, match=rf"in column {column} "):
+        UNITS[False].complete(constant)
+    patterns = columns(UNITS[True].complete(constant))  # beside a bias its offset keeps it
+    assert patterns == columns(UNITS[True].complete(np.where(constant == size, 1.0, constant)))
+
+
+@pytest.mark.parametrize("power", [-576, -400, 400])
+def test_columns_of_the_least_and_of_great_sizes_keep_their_patterns(power):
+    for unit in UNITS.values():
+        assert columns(unit.complete(POINTS * 2.0**power)) == columns(unit.complete(POINTS))
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("scale", [1.0, 1e-9, 1e12])
+def test_a_bank_with_the_record_of_its_class_gives_the_atoms_of_the_class(bias, scale, tmp_path):
+    X, unit = scale * (POINTS + 3), UNITS[bias]
+    bank = unit.witnesses(2 + bias, 30, seed=4)
+    wanted = unit.sample(X, subnetworks=30, seed=4)
+    for form in (X, unit.sequences(X)):
+        sampled = bd.SpikeDictionary.sample(form, bank, record=unit.record())
+        path = tmp_path / f"atoms{form.ndim}"
+        built = bd.SpikeDictionary.build(path, form, bank, record=unit.record())
+        for found in (sampled, built):
+            assert columns(found) == columns(wanted)
+            assert found.grid.to_json() == wanted.grid.to_json()
+        loaded = bd.SpikeDictionary.load(path)
+        assert loaded.verify(form).checked
+        with pytest.raises(ValueError, match="atom"):
+            loaded.verify(form[::-1])
 
 
 @examples(40)

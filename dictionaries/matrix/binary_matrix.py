@@ -34,6 +34,7 @@ from .operands import (
     finite_operand,
     is_frozen,
     places,
+    read_only,
     real_operand,
 )
 from .packed_columns import common_ones, take_columns
@@ -123,8 +124,7 @@ class BinaryMatrix:
         return type(self)._own, (self._words.view(np.ndarray), self._n_rows)
 
     def _hold(self, words: NDArray[np.uint64], n_rows: int) -> None:
-        self._words = words.view()
-        self._words.flags.writeable = False
+        self._words = read_only(words)
         self._n_rows = n_rows
 
     @classmethod

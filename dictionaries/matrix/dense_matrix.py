@@ -23,6 +23,7 @@ from .operands import (
     finite_operand,
     is_frozen,
     places,
+    read_only,
     real_operand,
 )
 
@@ -88,8 +89,7 @@ class DenseMatrix:
         return type(self)._own, (self._array,)
 
     def _hold(self, array: Array) -> None:
-        self._array = array.view()
-        self._array.flags.writeable = False
+        self._array: Array = read_only(array)
 
     @classmethod
     def _own(cls, array: Array) -> Self:

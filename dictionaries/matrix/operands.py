@@ -108,6 +108,16 @@ def check_width(width: int, points: int) -> None:
         )
 
 
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """Return a view of an array that no caller can make writeable again."""
+    view: Any = array.view()
+    try:
+        view.setflags(write=True)
+    except ValueError:  # the memory is read-only, for example a mapped file
+        return array.view()
+    return np.asarray(memoryview(view).toreadonly())
+
+
 def is_frozen(array: NDArray[Any]) -> bool:
     """Tell whether an array, and every array that it is a view of, is read-only."""
     owner: Any = array
