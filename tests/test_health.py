@@ -88,7 +88,7 @@ def test_threshold_units_that_never_fire_are_told_of_the_sides_of_inputs(X):
 
 
 def test_a_dictionary_of_a_single_atom_says_why():
-    X = np.abs(np.random.default_rng(0).normal(size=(30, 3))) * 1e-3 + [1, 100, 1e4]
+    X = np.random.default_rng(0).integers(0, 9, (30, 3)) * 2.0**-14 + [1, 2, 4]
     with pytest.warns(UserWarning, match="have the same atom; centre the inputs"):
         atoms = bd.Feedforward((1,)).sample(X)
     assert atoms.atoms.shape[1] == 1
