@@ -190,8 +190,8 @@ def _warn(dead: NDArray[np.float64], thresholds: list[bool]) -> None:
             "inputs' scale, widen the layer below, or take a law with larger weights ('gaussian' "
             "is sqrt(fan-in) times 'fan-in')"
             if thresholds[depth]
-            else "its weighted inputs are below 0 on every row. Centre the inputs, give their "
-            "columns similar sizes, or take a class with a bias"
+            else "its weighted inputs are below 0 on every row. Centre the inputs, and give "
+            "their columns similar sizes"
         )
         warnings.warn(
             f"layer {depth + 1} has no spikes in {dead[depth]:.0%} of the subnetworks: {reason}",

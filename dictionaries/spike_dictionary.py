@@ -388,8 +388,8 @@ def _check_record(record: ClassRecord | None, witnesses: Witnesses, readout: Rea
 
 _MANY_NEURONS = 16  # of which some should fire differently
 SINGLE_ATOM = (
-    "X: all {} sampled final-layer neurons that fire have the same atom; centre the inputs, give "
-    "their columns similar sizes, or take a class with a bias"
+    "X: all {} sampled final-layer neurons that fire have the same atom; centre the inputs, and "
+    "give their columns similar sizes"
 )
 NOTHING_FIRES = (
     "X: no final-layer neuron fires on any sequence, so the dictionary is empty; "
