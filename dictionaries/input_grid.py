@@ -172,14 +172,7 @@ class InputGrid:
             whole = X * 2.0**-_DEFAULT
             if np.array_equal(np.rint(whole), whole):
                 return cls.default(inputs)
-        offsets = np.zeros(inputs)
-        if centred:
-            spread = high - low
-            middle = np.where(spread > 0, low / 2 + high / 2, low)
-            far = np.abs(middle) > _FAR * spread
-            step = np.ldexp(1.0, np.frexp(spread)[1] - 1)  # the power of two below the spread
-            near = np.where(spread > 0, np.rint(middle / step) * step, low)
-            offsets[far] = near[far]
+        offsets = far_offsets(low, high) if centred else np.zeros(inputs)
         ends: Array = np.stack([low - offsets, high - offsets])
         _refuse_vanishing(ends)
         exponents = _exponents(ends, np.abs(offsets))
@@ -294,6 +287,15 @@ class InputGrid:
         if grid.to_json() != told:
             raise ValueError(f"input_grid: expected {grid.to_json()}, got {told!r:.1000}")
         return grid
+
+
+def far_offsets(low: Array, high: Array) -> Array:
+    """Return dyadic offsets of columns between two ends (d,): 0 unless a column is far from 0."""
+    spread = high - low
+    middle = np.where(spread > 0, low / 2 + high / 2, low)
+    step = np.ldexp(1.0, np.frexp(spread)[1] - 1)  # the power of two below the spread
+    near = np.where(spread > 0, np.rint(middle / step) * step, low)
+    return np.where(np.abs(middle) > _FAR * spread, near, 0.0)
 
 
 def _refuse_vanishing(ends: Array) -> None:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from scipy.optimize import Bounds, LinearConstraint, linprog, milp
 
 from ....dictionaries.class_record import ClassRecord
+from ....dictionaries.input_grid import far_offsets
 from ....dictionaries.spike_dictionary import Readout
 from ....dictionaries.validation import Array
 from ...clock import now
@@ -30,7 +31,6 @@ from .one_neuron import OneNeuron
 from .oracle import Grounds, Priced, Pricing, Question, Witness, new_atoms
 
 _GRIDS = range(10, 25, 2)  # numbers of bits to try for the weights, the smallest first
-_FAR = 8  # a column is centred if its middle is this many times its spread away from 0
 _UNLIKE = 64  # columns are scaled if one is this many times larger than another
 _LONGEST = 1e9  # seconds, for an infinite limit
 
@@ -168,12 +168,9 @@ class ThresholdMILPPricing:
 def _conditioned(rows: Array) -> tuple[Array, Array, Array]:
     """Return rows of like columns, with the offsets (d,) and powers of two (d,) that made them."""
     low, high = rows.min(axis=0), rows.max(axis=0)
-    offsets, spread, middle = np.zeros(len(low)), high - low, low / 2 + high / 2
-    if spread[-1] == 0 and low[-1] != 0:  # a bias
-        step = np.ldexp(1.0, np.frexp(spread)[1] - 1)
-        far = np.abs(middle) > _FAR * spread
-        far[-1] = False
-        offsets[far] = np.where(spread > 0, np.rint(middle / step) * step, low)[far]
+    offsets = np.zeros(len(low))
+    if low[-1] == high[-1] != 0:  # a bias
+        offsets[:-1] = far_offsets(low, high)[:-1]
     sizes = np.abs(rows - offsets).max(axis=0)
     there = sizes > 0
     powers = np.ones_like(sizes)
