@@ -57,6 +57,8 @@ def hostile(seed, wide=False):
         loss = bd.Huber(float(np.clip(np.abs(y).max() * 10.0 ** rng.uniform(-3, 1), 1e-300, 1e300)))
     design = bd.DenseMatrix(D) if real else bd.BinaryMatrix.from_dense(D)
     program = bd.ConvexProgram(design, y, loss, 0.0, a, intercept, penalty=penalty)
+    if not np.isfinite(program.reference):
+        raise ValueError("program: the objective at W = 0 overflows")
     share = 10.0 ** rng.uniform(-12, np.log10(2.0))
     if wide and rng.random() < 0.5:
         share = float(rng.choice([0.0, 0.0, 1e-300, 1e-30, 1e-15]))

@@ -53,6 +53,8 @@ def certified_wrongly(program, found):
     gap = primal - exact_dual(program, found.certificate.dual_point)
     most = Fraction(found.asked_gap) * Fraction(program.reference)
     if program.reference == 0:
+        if not np.isfinite(found.certificate.rounding):
+            return False  # it promises nothing
         most = Fraction(found.certificate.rounding)
     room = Fraction(1, 10**12) * most  # of the reference
     return found.status is bd.Status.CERTIFIED and gap > most + room

@@ -158,7 +158,7 @@ def test_the_bound_on_rounding_counts_rows_atoms_and_outputs():
     value, error = objective_rounding(program, np.array([[2.0], [-3.0], [0.0]]), np.zeros(1))
     # |2 - 3 - 3| and |-3 - 1|, half each, and half of 5; slopes of 1 times the largest of 5 and 3
     assert value == 6.5
-    assert error == (2 + 2 + 1 + 16) * 2.0**-53 * (6.5 + 5.0)
+    assert error == ((2 + 2 + 1 + 16) * 6.5 + (2 + 2) * 5.0) * 2.0**-53
 
 
 def test_without_a_bound_on_rounding_all_atoms_stay():
