@@ -115,7 +115,7 @@ def read_only(array: NDArray[Any]) -> NDArray[Any]:
         view.setflags(write=True)
     except ValueError:  # the memory is read-only, for example a mapped file
         return array.view()
-    return np.asarray(memoryview(view).toreadonly())
+    return np.array(memoryview(view).toreadonly(), copy=False)
 
 
 def is_frozen(array: NDArray[Any]) -> bool:
