@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..dictionaries import BinaryMatrix, DenseMatrix
+from ..dictionaries.norms import row_norms
 from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram
 
 _MOST_BITS = 1074  # of the smallest float64
 _LOW = 1e6  # times the rounding of prices; 1e-6 of the sums, to which gaps are then proven
 _INTEGER = 52  # bits of sums of absolute entries
+_PRICE_BITS = 61  # of the largest entry of V, for prices in integers
 
 
 def low_strength(program: ConvexProgram, V: Array) -> bool:
@@ -110,3 +112,19 @@ def is_feasible(program: ConvexProgram, V: Array) -> bool:
         return False
     none = np.zeros(0, dtype=np.intp)
     return bool(exact_prices(program, V, none)[0].max() <= program.strength)
+
+
+def price_excess(program: ConvexProgram, V: Array) -> float:
+    """Bound how much norms of prices at V exceed the strength, for a 0/1 design, by integers."""
+    size = float(np.abs(V).max())
+    bits = _PRICE_BITS - math.frexp(size)[1]
+    if not 0.0 < size < np.inf or bits > _MOST_BITS:
+        return np.inf
+    high, low = program.design.rmatvec_exact(np.rint(np.ldexp(V, bits)).astype(np.int64), True)
+    prices = np.ldexp(high * 2.0**32 + low, -bits)
+    norms = row_norms(prices.reshape(len(prices), -1, program.norm_width))
+    # V moves by half a unit per row, and prices, norms and this sum are rounded
+    moved = math.sqrt(program.norm_width) * math.ldexp(len(V), -bits - 1)
+    largest = float(norms.max(initial=0.0))
+    error = moved + 8 * float(np.finfo(np.float64).eps) * largest
+    return max(largest - program.strength + error, 0.0)

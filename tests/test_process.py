@@ -507,8 +507,12 @@ def fail(*_):
     raise Own
 
 
-called = []
-print("default", [solve(after) == "INTERRUPTED" for after in (0.2, 0.4)], default())
+called, delays = [], (0.2, 0.4)
+if options.get("solver") == "ECOS":  # it has no time limit and may end before that
+    begun = time.perf_counter()
+    bd.solve(program, name, gap=1e-6, **options)
+    delays = [share * (time.perf_counter() - begun) for share in (0.3, 0.6)]
+print("default", [solve(after) == "INTERRUPTED" for after in delays], default())
 signal.signal(signal.SIGINT, lambda *_: called.append(1))
 print("own", solve(0.1) in ("TIME_LIMIT", "CERTIFIED", "INACCURATE"), len(called))
 signal.signal(signal.SIGINT, fail)
