@@ -485,6 +485,7 @@ def test_growing_from_a_dictionary_samples_no_other(monkeypatch):
         assert len(grown.history) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pricing", ["search", "auto"])
 @pytest.mark.parametrize("what", ["strict", "biased", "recurrent"])
 def test_growing_starts_from_given_networks_that_differ_in_what_a_class_leaves_open(what, pricing):

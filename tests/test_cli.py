@@ -108,6 +108,7 @@ def test_out_of_time_keeps_the_row_with_its_gap(tmp_path, capsys):
     assert all(row["relative_gap"] > 1e-12 for row in rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["hinge", *slow("logistic")])
 def test_refused_programs_are_told_in_the_row(tmp_path, capsys, loss):
     arguments = ["--loss", loss, "--backends", "lasso,osqp,admm", "--gap", "1e-2"]
@@ -159,6 +160,7 @@ def test_no_answer_at_all_is_an_error(tmp_path, capsys):
     assert [row["backend"] for row in rows] == ["lasso", "sklearn"]
 
 
+@pytest.mark.slow
 def test_endless_time_limit_is_written_as_null(tmp_path, capsys):
     arguments = ["--time-limit", "inf", "--backends", "admm", "--out", str(tmp_path)]
     assert main([*SMALL, *arguments]) == 0

@@ -229,6 +229,7 @@ def test_known_answers_are_proven(name, tmp_path):
             assert exact.absolute_gap <= 1e-11 * max(program.reference, 1e-300)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "backend",
     [

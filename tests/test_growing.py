@@ -91,6 +91,7 @@ def test_threshold_networks_grow_to_the_optimum_over_all_neurons(inputs, loss):
     check_optimum(grown, best, X, class_.bias)
 
 
+@pytest.mark.slow
 def test_branch_and_bound_grows_to_the_optimum():
     X, y = strings(4)
     best, strength = optimum(LIF, bd.complete_lif(X, "9/10"), y, "squared", 0.05)
@@ -242,6 +243,7 @@ def test_a_time_limit_holds_whatever_the_bits_of_the_inputs(scale):
         grow(units, X, y, strength=0.01, time_limit=0.05, pricing="exact")
 
 
+@pytest.mark.slow
 def test_the_bound_is_below_the_optimum_in_rational_arithmetic():
     X, y = strings(4)
     for size in (1.0, 1e-7, 1e9):

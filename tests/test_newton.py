@@ -611,6 +611,7 @@ def test_row_weights_of_any_sum_are_certified(loss, total):
     assert certified(program).certificate.primal < program.reference
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["squared", "softmax", *slow("hinge", "logistic")])
 def test_ten_outputs_are_certified(loss):
     for penalty, shape in (("l1", (40, 15)), ("group", (15, 40))):
@@ -636,6 +637,7 @@ def test_strengths_next_to_nothing_are_taken(loss, strength):
     certified(hard_program(loss, outputs=2, intercept=True, share=strength), gap=gap)
 
 
+@pytest.mark.slow
 def test_a_strength_below_what_prices_round_to_is_answered_as_well_as_float64_can():
     # prices of a least squares fit are 0 but for rounding, which no V survives undiminished
     program = hard_program(outputs=2, intercept=True, share=1e-15)

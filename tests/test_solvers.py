@@ -90,6 +90,7 @@ def test_auto_takes_a_backend_that_reaches_the_gap(loss, penalty):
         assert solution.backend == ("admm" if coupled else "newton")
 
 
+@pytest.mark.slow
 def test_auto_passes_over_what_a_backend_refuses():
     # at strength 0 newton has no gap to stop on
     assert solve(random_program("squared", True).with_strength(0.0)).backend == "admm"
